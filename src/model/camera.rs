@@ -1,0 +1,47 @@
+//! A camera as the site knows it.
+use super::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A camera's identity; never reused.
+pub type CameraId = Uuid;
+
+/// One row of `cameras`, with the address of its stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Camera {
+    /// Identity.
+    pub id: CameraId,
+    /// Name shown on the wall.
+    pub name: String,
+    /// Where the stream is: `rtsp://…`, `file:///…` or `test:`. May carry credentials: show only [`redact_url`] of it.
+    pub url: String,
+    /// Latitude and longitude in degrees, when placed on the map.
+    pub location: Option<(f64, f64)>,
+    /// When it was registered.
+    pub added_at: Timestamp,
+    /// An inactive camera is not connected.
+    pub active: bool,
+    /// A window cut out of shared footage rather than a device of its own; labelled so wherever it is shown.
+    pub is_virtual: bool,
+}
+
+/// The address without user name, password and query: what may be shown and logged.
+pub fn redact_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
+    let (authority, path) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_never_survive_redaction() {
+        assert_eq!(redact_url("rtsp://admin:p@ss:w@10.0.0.9:554/ch1?token=abc"), "rtsp://10.0.0.9:554/ch1");
+        assert_eq!(redact_url("file:///a/b.mp4"), "file:///a/b.mp4");
+        assert_eq!(redact_url("test:"), "test:");
+    }
+}

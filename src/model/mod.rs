@@ -1,0 +1,20 @@
+//! The domain's words. Pure values: no I/O, no threads of their own, no clock but the one handed in.
+pub mod action;
+pub mod camera;
+pub mod geometry;
+pub mod picture;
+pub mod slot;
+pub mod suspect;
+pub mod time;
+pub mod track;
+pub mod user;
+
+pub use action::{Action, ActionRecord, Outcome};
+pub use camera::{Camera, CameraId, redact_url};
+pub use geometry::Rect;
+pub use picture::Picture;
+pub use slot::Slot;
+pub use suspect::{Decision, DetectionKind, DetectionRecord, Sighting, SightingId, Suspect, SuspectId};
+pub use time::{Clock, ManualClock, SystemClock, Timestamp};
+pub use track::{Class, Descriptor, DescriptorKind, Detection, Track, TrackId};
+pub use user::User;

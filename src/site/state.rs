@@ -1,0 +1,229 @@
+//! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
+use crate::{
+    model::{ActionRecord, Camera, CameraId, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId, User},
+    video::Frame,
+};
+use std::{sync::Arc, time::Duration};
+
+/// How a camera's stream is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CameraStatus {
+    /// First connection under way.
+    Connecting,
+    /// Frames arrive.
+    Live,
+    /// No frame for longer than the stall limit, or the connection broke; being retried.
+    Stale {
+        /// Time of the last frame; `None` when there never was one.
+        since: Option<Timestamp>,
+        /// What went wrong, in words for the operator; never with credentials.
+        reason: String,
+        /// When the next attempt starts.
+        retry_at: Timestamp,
+    },
+    /// Switched off.
+    Inactive,
+}
+
+/// What a camera's path has done since the site started, and its rates over the last seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CameraCounters {
+    /// Decoded frames received.
+    pub received: u64,
+    /// Frames analysed.
+    pub analysed: u64,
+    /// Frames that a newer one overtook before the analysis got to them.
+    pub dropped: u64,
+    /// Decoded frames per second, over the last two seconds.
+    pub fps: f32,
+    /// Analysed frames per second, over the last two seconds.
+    pub analysed_fps: f32,
+    /// Capture to boxes of the last analysed frame, milliseconds.
+    pub latency_ms: f32,
+}
+
+/// A track with the suspect it is taken for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackView {
+    /// The track.
+    pub track: Track,
+    /// The suspect, when there is a match that nobody rejected.
+    pub suspect: Option<MatchView>,
+}
+
+/// Which suspect a track is taken for, and how surely.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MatchView {
+    /// The suspect.
+    pub suspect: SuspectId,
+    /// Probability in `0.0..=1.0`.
+    pub probability: f32,
+    /// An operator clicked or confirmed it: drawn solid, without a question mark.
+    pub certain: bool,
+}
+
+/// One camera on the wall.
+#[derive(Clone, Debug)]
+pub struct CameraView {
+    /// The camera.
+    pub camera: Camera,
+    /// How it is doing.
+    pub status: CameraStatus,
+    /// The newest frame; gone when the stream is stale for good.
+    pub frame: Option<Frame>,
+    /// The tracks of the newest analysed frame; predict each to the time of the frame on screen with [`Track::rect_at`].
+    pub tracks: Arc<Vec<TrackView>>,
+    /// Numbers.
+    pub counters: CameraCounters,
+}
+
+/// A suspect with its picture.
+#[derive(Clone, Debug)]
+pub struct SuspectView {
+    /// The suspect.
+    pub suspect: Suspect,
+    /// The crop that was clicked; `None` until loaded.
+    pub crop: Option<Picture>,
+}
+
+/// A sighting with its picture.
+#[derive(Clone, Debug)]
+pub struct SightingView {
+    /// The sighting.
+    pub sighting: Sighting,
+    /// Its best crop; `None` until loaded.
+    pub crop: Option<Picture>,
+}
+
+/// How one store is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreHealth {
+    /// `users`, `cameras`, `action log`, `objects`, `journal`.
+    pub store: String,
+    /// Records accepted and not yet delivered.
+    pub backlog: u64,
+    /// The last failure, in words; `None` when the last delivery went well.
+    pub error: Option<String>,
+}
+
+/// A message for the operator, shown once as a toast.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Grows by one with every notice.
+    pub serial: u64,
+    /// When.
+    pub at: Timestamp,
+    /// How much it matters.
+    pub level: NoticeLevel,
+    /// One sentence.
+    pub text: String,
+    /// The sighting it is about, when it is a possible match.
+    pub sighting: Option<SightingId>,
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeLevel {
+    /// Good to know.
+    Info,
+    /// A suspect may have been seen.
+    Alert,
+    /// Something went wrong.
+    Error,
+}
+
+/// Who is at the console.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Access {
+    /// No user exists yet: the first start.
+    FirstStart,
+    /// Somebody must log in; `error` says why the last attempt was refused, `locked_until` when the next is accepted.
+    LoggedOut {
+        /// Why the last attempt did not work, in words.
+        error: Option<String>,
+        /// No attempt is accepted before.
+        locked_until: Option<Timestamp>,
+    },
+    /// A command of [`Command::Login`] or [`Command::CreateAdministrator`] is being worked on.
+    Working,
+    /// Logged in.
+    LoggedIn(User),
+}
+
+/// Everything the screen shows, at one instant. Cheap to make for every repaint.
+#[derive(Clone, Debug)]
+pub struct SiteState {
+    /// The instant.
+    pub now: Timestamp,
+    /// The site's name.
+    pub name: String,
+    /// Who is at the console.
+    pub access: Access,
+    /// All cameras, in the order of the wall.
+    pub cameras: Vec<CameraView>,
+    /// All suspects, newest first.
+    pub suspects: Vec<SuspectView>,
+    /// All sightings, newest first.
+    pub sightings: Vec<SightingView>,
+    /// The reasons used last, newest first, without repeats, at most eight.
+    pub recent_reasons: Vec<String>,
+    /// The action log's newest entries first, once [`Command::ReadLog`] has been granted; `None` before.
+    pub log: Option<Arc<Vec<ActionRecord>>>,
+    /// How each store is doing.
+    pub stores: Vec<StoreHealth>,
+    /// Notices not yet forgotten, oldest first.
+    pub notices: Vec<Notice>,
+    /// Detector, device and appearance model in use, in words: `NanoDet-g on CPU · appearance: colour stripes`.
+    pub analysis: String,
+}
+
+/// What the screen asks the site to do. The answer is a later [`SiteState`].
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Creates the first user, an administrator, and logs them in. Refused once any user exists.
+    CreateAdministrator {
+        /// Citizen-card or badge number.
+        cc: String,
+        /// Full name.
+        name: String,
+        /// E-mail.
+        email: String,
+        /// At least 15 characters, see the store of users.
+        password: String,
+    },
+    /// Logs in.
+    Login {
+        /// Citizen-card or badge number.
+        cc: String,
+        /// Password.
+        password: String,
+    },
+    /// Logs out.
+    Logout,
+    /// Marks the person under `rect` on `frame` as a suspect.
+    SelectSuspect {
+        /// The camera.
+        camera: CameraId,
+        /// The track that was clicked.
+        track: TrackId,
+        /// The very frame that was clicked.
+        frame: Frame,
+        /// The box on that frame, pixels.
+        rect: Rect,
+        /// Why.
+        reason: String,
+        /// For how long the suspect is followed.
+        expires_in: Duration,
+    },
+    /// Confirms or rejects a possible match. May be changed later; the last decision counts, all are logged.
+    Decide {
+        /// The match.
+        sighting: SightingId,
+        /// Confirm, or reject.
+        confirm: bool,
+    },
+    /// Stops following a suspect; the record stays.
+    EndSuspect(SuspectId),
+    /// Reads the newest entries of the action log (administrators only; itself logged).
+    ReadLog,
+}
