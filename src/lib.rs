@@ -1,1 +1,11 @@
-
+//! Vigia: a native desktop console for control rooms. `ARCHITECTURE.md` walks through the rooms.
+pub mod cli;
+pub mod follow;
+pub mod model;
+pub mod site;
+pub mod store;
+pub mod sync;
+pub mod tracking;
+pub mod ui;
+pub mod video;
+pub mod vision;

@@ -14,7 +14,7 @@ pub use camera::{Camera, CameraId, redact_url};
 pub use geometry::Rect;
 pub use picture::Picture;
 pub use slot::Slot;
-pub use suspect::{Decision, DetectionKind, DetectionRecord, Sighting, SightingId, Suspect, SuspectId};
+pub use suspect::{Decision, DetectionKind, DetectionRecord, MatchView, Sighting, SightingId, Suspect, SuspectId};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use track::{Class, Descriptor, DescriptorKind, Detection, Track, TrackId};
 pub use user::User;

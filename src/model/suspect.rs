@@ -93,6 +93,17 @@ pub struct Sighting {
     pub rect: Rect,
 }
 
+/// Which suspect a track is taken for, and how surely.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MatchView {
+    /// The suspect.
+    pub suspect: SuspectId,
+    /// Probability in `0.0..=1.0`.
+    pub probability: f32,
+    /// An operator clicked or confirmed it: drawn solid, without a question mark.
+    pub certain: bool,
+}
+
 /// What a row of `detections` is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DetectionKind {

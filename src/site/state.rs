@@ -1,4 +1,5 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
+pub use crate::model::MatchView;
 use crate::{
     model::{ActionRecord, Camera, CameraId, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId, User},
     video::Frame,
@@ -49,17 +50,6 @@ pub struct TrackView {
     pub track: Track,
     /// The suspect, when there is a match that nobody rejected.
     pub suspect: Option<MatchView>,
-}
-
-/// Which suspect a track is taken for, and how surely.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MatchView {
-    /// The suspect.
-    pub suspect: SuspectId,
-    /// Probability in `0.0..=1.0`.
-    pub probability: f32,
-    /// An operator clicked or confirmed it: drawn solid, without a question mark.
-    pub certain: bool,
 }
 
 /// One camera on the wall.

@@ -1,0 +1,140 @@
+//! `vigia analyze`: detector and tracker over whole files, every frame.
+use super::prerequisites;
+use crate::{
+    model::Class,
+    tracking::{Observation, ResultRow, Tracker, TrackerConfig, write_results},
+    video::{Frame, read_file},
+    vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
+};
+use anyhow::Context as _;
+use serde_json::json;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+/// Flags of `vigia analyze`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Video files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where <file stem>.txt (MOTChallenge) and <file stem>.json go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Folder of the trained weights
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// CPU threads of one inference
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// Where to compute
+    #[arg(long, default_value = "auto", value_parser = device)]
+    device: DeviceChoice,
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    match text {
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "cuda" => Ok(DeviceChoice::Cuda),
+        _ => Err("auto, cpu or cuda".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let models = prerequisites::models_dir(args.models.as_deref());
+    let compute = Compute::choose(args.device, args.threads)?;
+    let config = DetectorConfig::default();
+    let detector = Detector::load(&models, compute, config)?;
+    let appearance = Appearance::load(&models, compute)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let mut all_well = true;
+    for file in &args.files {
+        if let Err(error) = analyze(file, args, &detector, &appearance, config) {
+            // One bad file of many does not cost the others.
+            eprintln!("vigia: {}: {error:#}", file.display());
+            all_well = false;
+        }
+    }
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn analyze(
+    file: &Path,
+    args: &Args,
+    detector: &Detector,
+    appearance: &Appearance,
+    config: DetectorConfig,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let tracker_config = TrackerConfig::nanodet();
+    let mut tracker = Tracker::new(tracker_config.clone());
+    let mut rows = Vec::new();
+    let mut number = 0u32;
+    let mut failed: Option<VisionError> = None;
+    let report = read_file(file, |frame| {
+        number += 1;
+        match look(detector, appearance, &mut tracker, &frame, number) {
+            Ok(found) => {
+                rows.extend(found);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let stem = file.file_stem().map_or_else(|| "video".into(), |s| s.to_string_lossy().into_owned());
+    let summary = json!({
+        "file": file, "frames": report.frames, "analysed": number, "seconds": start.elapsed().as_secs_f64(),
+        "width": report.width, "height": report.height, "damage": report.truncated,
+        "model": { "name": detector.name(), "sha256": detector.sha256() },
+        "appearance": appearance.name(), "device": detector.compute().describe(),
+        "configuration": { "detector": config, "tracker": tracker_config },
+    });
+    write_whole(&args.out.join(format!("{stem}.txt")), write_results(&rows).as_bytes())?;
+    write_whole(&args.out.join(format!("{stem}.json")), format!("{summary:#}\n").as_bytes())?;
+    if let Some(damage) = report.truncated {
+        eprintln!("vigia: {}: {damage}; used as far as it goes, {number} frames", file.display());
+    }
+    Ok(())
+}
+
+fn look(
+    detector: &Detector,
+    appearance: &Appearance,
+    tracker: &mut Tracker,
+    frame: &Frame,
+    number: u32,
+) -> Result<Vec<ResultRow>, VisionError> {
+    let found = detector.detect(std::slice::from_ref(frame))?.pop().unwrap_or_default();
+    let persons: Vec<_> = found.into_iter().filter(|d| d.class == Class::Person).collect();
+    let descriptors = describe_persons(appearance, frame, &persons)?;
+    let observations: Vec<_> = persons
+        .iter()
+        .zip(&descriptors)
+        .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: descriptor.as_ref() })
+        .collect();
+    let step = tracker.step(frame.captured_at(), &observations);
+    Ok(step
+        .tracks
+        .iter()
+        .filter(|t| t.measured_at == t.at)
+        .map(|t| ResultRow { frame: number, id: t.id, rect: t.rect, score: t.score })
+        .collect())
+}
+
+/// Writes a file that is whole or absent.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, bytes)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,295 @@
+//! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+use super::{prerequisites, simulate};
+use crate::{
+    follow::{Calibration, Gallery},
+    model::{Clock, Rect, SystemClock},
+    tracking::{TrackerConfig, parse_detections, track_detections},
+    ui,
+    video::{Frame, Source, SourceConfig, read_file},
+    vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, describe_persons},
+};
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    path::PathBuf,
+    process::{ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// CPU of receiving and decoding N RTSP streams, against gst-launch-1.0 into fakesink on the same streams
+    Decode {
+        /// Streams
+        #[arg(long, default_value_t = 4)]
+        streams: usize,
+        /// Seconds of each of the two runs
+        #[arg(long, default_value_t = 20.0)]
+        seconds: f64,
+    },
+    /// Frames a second of the detector alone and with appearance, on decoded frames
+    Detector {
+        /// Video (default: the demo footage)
+        #[arg(long)]
+        video: Option<PathBuf>,
+        /// Frames
+        #[arg(long, default_value_t = 100)]
+        frames: usize,
+        /// CPU threads of one inference
+        #[arg(long, default_value_t = 1)]
+        threads: u32,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+    },
+    /// Frames a second of the tracker alone, on MOTChallenge detections
+    Tracker {
+        /// Detections
+        #[arg(long)]
+        det: PathBuf,
+        /// Frames a second of the video
+        #[arg(long, default_value_t = 30.0)]
+        fps: f64,
+    },
+    /// Appearance across virtual cameras: rank-1, mean average precision, and the calibration fitted on it
+    Appearance {
+        /// MOTChallenge ground truth of the demo footage (PETS09-S2L1/gt/gt.txt)
+        #[arg(long)]
+        gt: PathBuf,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+    },
+    /// CPU of drawing one frame of the wall, planes to pixels, every picture new
+    Ui {
+        /// Tiles
+        #[arg(long, default_value_t = 4)]
+        tiles: usize,
+        /// Repaints
+        #[arg(long, default_value_t = 100)]
+        frames: usize,
+    },
+}
+
+pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
+    let result = match command {
+        Command::Decode { streams, seconds } => decode(*streams, *seconds)?,
+        Command::Detector { video, frames, threads, models } => {
+            let video = video.clone().unwrap_or_else(|| prerequisites::footage("vtest.avi"));
+            detector(&video, *frames, *threads, &prerequisites::models_dir(models.as_deref()))?
+        }
+        Command::Tracker { det, fps } => tracker(det, *fps)?,
+        Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
+        Command::Ui { tiles, frames } => {
+            let cost = ui::bench(*tiles, *frames)?;
+            json!({ "bench": "ui", "tiles": tiles, "frames": frames, "result": cost })
+        }
+    };
+    println!("{result}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// User and system CPU seconds of this process, or of its children that have ended.
+fn cpu_seconds(who: libc::c_int) -> f64 {
+    // SAFETY: `rusage` is plain data for which all zeroes is a value, and `getrusage` only writes into it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(who, &raw mut usage);
+        usage
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
+    let (_server, served) = simulate::start_process(&[])?;
+    let h264: Vec<String> = served.cameras.into_iter().filter(|c| c.name.ends_with("west") || c.name.ends_with("east")).map(|c| c.url).collect();
+    let Some(first) = h264.first().cloned() else { bail!("no stream is served") };
+    let urls: Vec<String> = (0..streams).map(|i| h264.get(i % h264.len()).cloned().unwrap_or_else(|| first.clone())).collect();
+    let run = Duration::try_from_secs_f64(seconds)?;
+
+    let frames = Arc::new(AtomicU64::new(0));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let before = cpu_seconds(libc::RUSAGE_SELF);
+    let sources: Vec<Source> = urls
+        .iter()
+        .map(|url| {
+            let frames = Arc::clone(&frames);
+            let config = SourceConfig { url: url.clone(), ..SourceConfig::default() };
+            Source::open(config, Arc::clone(&clock), move |_: Frame, _: u64| {
+                frames.fetch_add(1, Ordering::Relaxed);
+            })
+        })
+        .collect();
+    std::thread::sleep(run);
+    sources.into_iter().for_each(Source::stop);
+    let ours = cpu_seconds(libc::RUSAGE_SELF) - before;
+
+    let mut pipeline: Vec<String> = Vec::new();
+    for url in &urls {
+        pipeline.extend(
+            ["rtspsrc", "protocols=tcp", "latency=100", &format!("location={url}"), "!", "decodebin", "!", "fakesink", "sync=false"]
+                .map(str::to_owned),
+        );
+    }
+    let before = cpu_seconds(libc::RUSAGE_CHILDREN);
+    let mut child = std::process::Command::new("gst-launch-1.0")
+        .arg("-q")
+        .args(&pipeline)
+        .stdout(Stdio::null())
+        .spawn()
+        .context("gst-launch-1.0 is needed for the comparison")?;
+    std::thread::sleep(run);
+    child.kill()?;
+    child.wait()?;
+    let peer = cpu_seconds(libc::RUSAGE_CHILDREN) - before;
+    Ok(json!({
+        "bench": "decode", "streams": streams, "seconds": seconds, "frames": frames.load(Ordering::Relaxed),
+        "cpu_s": ours, "peer": "gst-launch-1.0 rtspsrc ! decodebin ! fakesink", "peer_cpu_s": peer, "ratio": ours / peer,
+    }))
+}
+
+fn detector(video: &std::path::Path, count: usize, threads: u32, models: &std::path::Path) -> anyhow::Result<serde_json::Value> {
+    let compute = Compute::choose(DeviceChoice::Auto, threads)?;
+    let detector = Detector::load(models, compute, DetectorConfig::default())?;
+    let appearance = Appearance::load(models, compute)?;
+    let mut frames = Vec::new();
+    read_file(video, |frame| {
+        frames.push(frame);
+        if frames.len() < count { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    if frames.is_empty() {
+        bail!("{} has no frames", video.display());
+    }
+    for frame in frames.iter().take(5) {
+        detector.detect(std::slice::from_ref(frame))?; // caches and allocators warm up
+    }
+    let start = Instant::now();
+    let mut found = Vec::with_capacity(frames.len());
+    for frame in &frames {
+        found.push(detector.detect(std::slice::from_ref(frame))?.pop().unwrap_or_default());
+    }
+    let detection = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    for (frame, detections) in frames.iter().zip(&found) {
+        describe_persons(&appearance, frame, detections)?;
+    }
+    let description = start.elapsed().as_secs_f64();
+    let n = frames.len() as f64;
+    Ok(json!({
+        "bench": "detector", "frames": frames.len(), "device": compute.describe(), "threads": threads,
+        "detector_fps": n / detection, "detector_ms": detection * 1e3 / n,
+        "appearance": appearance.name(), "appearance_ms": description * 1e3 / n,
+        "detections": found.iter().map(Vec::len).sum::<usize>(),
+    }))
+}
+
+fn tracker(det: &std::path::Path, fps: f64) -> anyhow::Result<serde_json::Value> {
+    let text = std::fs::read_to_string(det).with_context(|| format!("cannot read {}", det.display()))?;
+    let detections = parse_detections(&text)?;
+    let frames = detections.iter().map(|d| d.frame).max().unwrap_or(0);
+    let start = Instant::now();
+    let mut rows = 0;
+    let mut rounds = 0u32;
+    while start.elapsed() < Duration::from_secs(2) {
+        rows = track_detections(&detections, fps, TrackerConfig::default()).len();
+        rounds += 1;
+    }
+    let seconds = start.elapsed().as_secs_f64() / f64::from(rounds.max(1));
+    Ok(json!({
+        "bench": "tracker", "frames": frames, "detections": detections.len(), "rows": rows, "rounds": rounds,
+        "frames_per_s": f64::from(frames) / seconds,
+    }))
+}
+
+/// Frames between two crops of a person: enough to look different.
+const CROP_EVERY: u32 = 5;
+/// One chance in this many that a candidate is the suspect, the order of people in a view.
+const CANDIDATES: f64 = 8.0;
+
+/// Each person in each view of the demo is one tracklet of up to twelve crops; every pair of tracklets of different views is a pair.
+fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<serde_json::Value> {
+    let compute = Compute::choose(DeviceChoice::Auto, 1)?;
+    let appearance = Appearance::load(models, compute)?;
+    let text = std::fs::read_to_string(gt).with_context(|| format!("cannot read {}", gt.display()))?;
+    let mut truth: BTreeMap<u32, Vec<(u32, Rect)>> = BTreeMap::new();
+    for line in text.lines() {
+        let n: Vec<f32> = line.split(',').filter_map(|v| v.trim().parse().ok()).collect();
+        if let [frame, id, x, y, w, h, ..] = n.as_slice() {
+            truth.entry(*frame as u32).or_default().push((*id as u32, Rect::new(*x, *y, *w, *h)));
+        }
+    }
+    let mut tracklets: BTreeMap<(usize, u32), Gallery> = BTreeMap::new();
+    let mut number = 0u32;
+    let mut failure = None;
+    read_file(&prerequisites::footage(simulate::FOOTAGE), |frame| {
+        number += 1;
+        if number % CROP_EVERY != 1 {
+            return ControlFlow::Continue(());
+        }
+        let people = truth.get(&number).map(Vec::as_slice).unwrap_or_default();
+        let alone = |r: &Rect| people.iter().filter(|(_, o)| o.iou(r) > 0.2).count() == 1;
+        for (view, window) in simulate::demo_windows().into_iter().enumerate() {
+            let inside: Vec<_> = people.iter().filter(|(_, r)| alone(r) && r.intersection(&window).area() > 0.9 * r.area()).collect();
+            match appearance.describe(&frame, &inside.iter().map(|(_, r)| *r).collect::<Vec<_>>()) {
+                Ok(described) => {
+                    for ((id, _), descriptor) in inside.iter().zip(described) {
+                        if let Some(d) = descriptor {
+                            // A look at the same instant through another window would be the same pixels: views take turns.
+                            if (number / CROP_EVERY) as usize % 4 == view {
+                                tracklets.entry((view, *id)).or_default().add(&d, 12);
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    tracklets.retain(|_, g| g.len() >= 3);
+    let mut pairs = Vec::new();
+    let (mut queries, mut first, mut precision) = (0usize, 0usize, 0.0f64);
+    for ((view, id), query) in &tracklets {
+        let mut ranked: Vec<(f32, bool)> = tracklets
+            .iter()
+            .filter(|((other, _), _)| other != view)
+            .filter_map(|((_, other), g)| Some((query.similarity(g)?, other == id)))
+            .collect();
+        pairs.extend(&ranked);
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let relevant = ranked.iter().filter(|r| r.1).count();
+        if relevant == 0 {
+            continue;
+        }
+        queries += 1;
+        first += usize::from(ranked.first().is_some_and(|r| r.1));
+        let mut hits = 0.0;
+        let mut sum = 0.0;
+        for (rank, _) in ranked.iter().enumerate().filter(|(_, r)| r.1) {
+            hits += 1.0;
+            sum += hits / (rank + 1) as f64;
+        }
+        precision += sum / relevant as f64;
+    }
+    let curve = Calibration::fit(&pairs, 1.0 / CANDIDATES);
+    Ok(json!({
+        "bench": "appearance", "model": appearance.name(), "tracklets": tracklets.len(), "queries": queries,
+        "rank1": first as f64 / queries.max(1) as f64, "map": precision / queries.max(1) as f64,
+        "pairs": pairs.len(), "same": pairs.iter().filter(|p| p.1).count(), "calibration": curve,
+    }))
+}

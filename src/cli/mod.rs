@@ -1,0 +1,65 @@
+//! The command line: one file a subcommand, no logic of its own.
+mod analyze;
+mod bench;
+mod console;
+mod demo;
+pub mod doctor;
+pub mod prerequisites;
+mod simulate;
+mod track;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Vigia: live cameras, tracked people, suspects followed from camera to camera.
+#[derive(Debug, Parser)]
+#[command(name = "vigia", version, about, arg_required_else_help = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: console::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Open the console on a configured site (also without a subcommand)
+    Run(console::Args),
+    /// Open the console on four virtual cameras made of demo footage, over real RTSP
+    Demo(demo::Args),
+    /// Serve virtual cameras over RTSP on this machine
+    Simulate(simulate::Args),
+    /// Detect and track people in whole files, every frame, and write MOTChallenge results
+    Analyze(analyze::Args),
+    /// Run the tracker alone on MOTChallenge detections
+    Track(track::Args),
+    /// List what Vigia needs: found or missing, version, what to do
+    Doctor(doctor::Args),
+    /// Measure, and print JSON
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// A chain of sentences for people: what was attempted and why it failed.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let default = if matches!(self.command, Some(Command::Run(_) | Command::Demo(_)) | None) { "info" } else { "warn" };
+        let filter = tracing_subscriber::EnvFilter::try_from_env("VIGIA_LOG")
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,vigia={default}")));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        gstreamer::init().map_err(|e| anyhow::anyhow!("GStreamer does not start: {e}. Run `vigia doctor`"))?;
+        match self.command {
+            None => console::run(&self.run),
+            Some(Command::Run(args)) => console::run(&args),
+            Some(Command::Demo(args)) => demo::run(&args),
+            Some(Command::Simulate(args)) => simulate::run(&args),
+            Some(Command::Analyze(args)) => analyze::run(&args),
+            Some(Command::Track(args)) => track::run(&args),
+            Some(Command::Doctor(args)) => doctor::run(&args),
+            Some(Command::Bench(command)) => bench::run(&command),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `vigia track`: the tracker alone, on MOTChallenge detections.
+use crate::tracking::{TrackerConfig, parse_detections, track_detections, write_results};
+use anyhow::Context as _;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Flags of `vigia track`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Detections: frame,id,x,y,w,h,score,… with frames from 1
+    #[arg(long, value_name = "FILE")]
+    det: PathBuf,
+    /// Frames a second
+    #[arg(long)]
+    fps: f64,
+    /// Width of the frames, pixels
+    #[arg(long)]
+    width: u32,
+    /// Height of the frames, pixels
+    #[arg(long)]
+    height: u32,
+    /// Results: frame,id,x,y,w,h,score,-1,-1,-1
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(&args.det).with_context(|| format!("cannot read {}", args.det.display()))?;
+    let detections = parse_detections(&text).with_context(|| args.det.display().to_string())?;
+    let rows = track_detections(&detections, args.fps, TrackerConfig::default());
+    std::fs::write(&args.out, write_results(&rows)).with_context(|| format!("cannot write {}", args.out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

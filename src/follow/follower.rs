@@ -1,0 +1,531 @@
+//! Compares the tracks of every camera with every suspect and keeps the sightings.
+use super::{Calibration, Gallery};
+use crate::model::{
+    CameraId, Decision, Descriptor, MatchView, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// When a match is shown, and how much of an appearance is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowConfig {
+    /// From this probability on a possible match is opened and the operator alerted.
+    pub alert: f32,
+    /// How many crops of a track must have been seen before it is compared at all.
+    pub least_crops: u32,
+    /// Vectors kept for each suspect.
+    pub gallery: usize,
+    /// Vectors kept for each track.
+    pub track_gallery: usize,
+    /// Whether suspects are looked for in the live picture at all. A site whose law forbids it turns this off; tracking within
+    /// each camera and review go on.
+    pub live_follow: bool,
+}
+
+impl Default for FollowConfig {
+    fn default() -> Self {
+        Self { alert: 0.6, least_crops: 3, gallery: 12, track_gallery: 6, live_follow: true }
+    }
+}
+
+/// One track as a camera sees it now.
+pub struct Observed<'a> {
+    /// The track, at its newest step.
+    pub track: &'a Track,
+    /// Its appearance on this frame, when there was a good crop.
+    pub descriptor: Option<&'a Descriptor>,
+}
+
+/// What changed; each is a record to keep.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A possible match appeared: the operator is to be alerted. The crop at the track's box is to be stored under its `crop_url`.
+    Opened(Sighting),
+    /// A sighting went on, ended, or was decided.
+    Changed(Sighting),
+    /// A suspect's gallery grew or was cleaned.
+    Gallery(Suspect),
+}
+
+/// Between two records of a sighting that merely goes on.
+const RECORD_EVERY_SECONDS: f64 = 5.0;
+/// A better candidate takes over an undecided match only when it is clearly better.
+const TAKE_OVER: f32 = 0.1;
+/// Only boxes the detector is sure of teach a gallery.
+const TEACHING_SCORE: f32 = 0.5;
+
+struct Followed {
+    suspect: Suspect,
+    gallery: Gallery,
+    /// Appearances an operator said are somebody else.
+    strangers: Gallery,
+}
+
+struct Seen {
+    gallery: Gallery,
+    crops: u32,
+    last_seen: Timestamp,
+    first_seen: Timestamp,
+    sighting: Option<SightingId>,
+    rejected_for: BTreeSet<SuspectId>,
+    rect: Rect,
+}
+
+/// All suspects against all tracks.
+pub struct Follower {
+    config: FollowConfig,
+    crop_url: fn(SightingId) -> String,
+    suspects: BTreeMap<SuspectId, Followed>,
+    tracks: BTreeMap<(CameraId, TrackId), Seen>,
+    sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
+}
+
+impl Follower {
+    /// A follower of nobody. `crop_url` says where the crop of a sighting will be stored.
+    pub fn new(config: FollowConfig, crop_url: fn(SightingId) -> String) -> Self {
+        Self { config, crop_url, suspects: BTreeMap::new(), tracks: BTreeMap::new(), sightings: BTreeMap::new() }
+    }
+
+    /// Follows a suspect from an earlier run, or one marked on another console.
+    pub fn follow(&mut self, suspect: Suspect) {
+        let gallery = Gallery::new(suspect.gallery.clone());
+        self.suspects.insert(suspect.id, Followed { suspect, gallery, strangers: Gallery::default() });
+    }
+
+    /// The appearance seen so far of a track: the first gallery of a suspect marked on it.
+    pub fn appearance_of(&self, camera: CameraId, track: TrackId) -> Vec<Descriptor> {
+        self.tracks.get(&(camera, track)).map(|t| t.gallery.vectors().to_vec()).unwrap_or_default()
+    }
+
+    /// Follows a suspect that an operator just marked on `track`: that stay is its first sighting. A possible match of the same
+    /// track with another suspect is closed by it. A track that has ended meanwhile gives a sighting that is closed already.
+    pub fn mark(&mut self, suspect: &Suspect, track: TrackId, rect: Rect) -> Vec<Event> {
+        self.follow(suspect.clone());
+        let key = (suspect.camera, track);
+        let mut events = Vec::new();
+        let (entered_at, last_seen_at, alive) = match self.tracks.get(&key) {
+            Some(seen) => (seen.first_seen, seen.last_seen.max(suspect.marked_at), true),
+            None => (suspect.marked_at, suspect.marked_at, false),
+        };
+        if let Some(old) = self.tracks.get_mut(&key).and_then(|seen| seen.sighting.take()) {
+            events.extend(self.close(old, last_seen_at));
+        }
+        let id = sighting_id(suspect.id, suspect.camera, track, entered_at);
+        let sighting = Sighting {
+            id,
+            suspect: suspect.id,
+            camera: suspect.camera,
+            track,
+            entered_at,
+            last_seen_at,
+            left_at: (!alive).then_some(last_seen_at),
+            probability: 1.0,
+            decision: Decision::Origin,
+            crop_url: suspect.crop_url.clone(),
+            rect,
+        };
+        if let Some(seen) = self.tracks.get_mut(&key) {
+            seen.sighting = Some(id);
+        }
+        self.sightings.insert(id, (sighting.clone(), last_seen_at));
+        events.push(Event::Changed(sighting));
+        events
+    }
+
+    /// Stops following; open sightings are closed.
+    pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
+        self.suspects.remove(&suspect);
+        let open: Vec<_> = self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
+        open.into_iter().filter_map(|s| self.close(s.id, s.last_seen_at)).collect()
+    }
+
+    /// What camera `camera` sees at `at`: all its live tracks.
+    pub fn observe(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) -> Vec<Event> {
+        let mut events = Vec::new();
+        let expired: Vec<_> =
+            self.suspects.values().filter(|f| !f.suspect.is_followed(at)).map(|f| f.suspect.id).collect();
+        for suspect in expired {
+            events.extend(self.end(suspect));
+        }
+        for o in observed {
+            let measured = o.track.measured_at == o.track.at;
+            let seen = self.tracks.entry((camera, o.track.id)).or_insert_with(|| Seen {
+                gallery: Gallery::default(),
+                crops: 0,
+                last_seen: o.track.at,
+                first_seen: o.track.first_seen,
+                sighting: None,
+                rejected_for: BTreeSet::new(),
+                rect: o.track.rect,
+            });
+            if measured {
+                seen.last_seen = at;
+                seen.rect = o.track.rect;
+                if let Some(descriptor) = o.descriptor {
+                    seen.gallery.add(descriptor, self.config.track_gallery);
+                    seen.crops += 1;
+                }
+            }
+        }
+        if self.config.live_follow {
+            self.compare(camera, at, observed, &mut events);
+        }
+        for o in observed.iter().filter(|o| o.track.measured_at == o.track.at) {
+            self.go_on(camera, at, o, &mut events);
+        }
+        events
+    }
+
+    /// Opens or improves possible matches: the most probable pairs first, one track a suspect and one suspect a track.
+    fn compare(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>], events: &mut Vec<Event>) {
+        let mut pairs = Vec::new();
+        for o in observed {
+            let Some(seen) = self.tracks.get(&(camera, o.track.id)) else { continue };
+            if seen.crops < self.config.least_crops || self.is_certain(seen) {
+                continue;
+            }
+            for f in self.suspects.values() {
+                if !seen.rejected_for.contains(&f.suspect.id) {
+                    let p = probability(f, seen);
+                    if p >= self.config.alert {
+                        pairs.push((p, o.track.id, f.suspect.id));
+                    }
+                }
+            }
+        }
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        // In this camera: who is taken for whom already, and how surely.
+        let mut taken: BTreeMap<SuspectId, (TrackId, f32, bool)> = BTreeMap::new();
+        for o in observed {
+            if let Some((s, _)) =
+                self.tracks.get(&(camera, o.track.id)).and_then(|t| t.sighting).and_then(|id| self.sightings.get(&id))
+            {
+                let sure = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
+                taken.insert(s.suspect, (o.track.id, s.probability, sure));
+            }
+        }
+        for (p, track, suspect) in pairs {
+            if let Some(&(holder, held, sure)) = taken.get(&suspect) {
+                if holder == track {
+                    self.improve(camera, track, p);
+                    continue;
+                }
+                if sure || p < held + TAKE_OVER {
+                    continue;
+                }
+                let old = self.tracks.get_mut(&(camera, holder)).and_then(|t| t.sighting.take());
+                events.extend(old.and_then(|id| self.close(id, at)));
+            }
+            let Some(seen) = self.tracks.get_mut(&(camera, track)) else { continue };
+            if seen.sighting.is_some() {
+                continue; // taken for somebody else already, with a greater probability
+            }
+            let id = sighting_id(suspect, camera, track, seen.first_seen);
+            let sighting = Sighting {
+                id,
+                suspect,
+                camera,
+                track,
+                entered_at: seen.first_seen,
+                last_seen_at: at,
+                left_at: None,
+                probability: p,
+                decision: Decision::Pending,
+                crop_url: (self.crop_url)(id),
+                rect: seen.rect,
+            };
+            seen.sighting = Some(id);
+            taken.insert(suspect, (track, p, false));
+            self.sightings.insert(id, (sighting.clone(), at));
+            events.push(Event::Opened(sighting));
+        }
+    }
+
+    fn improve(&mut self, camera: CameraId, track: TrackId, p: f32) {
+        if let Some((s, _)) =
+            self.tracks.get(&(camera, track)).and_then(|t| t.sighting).and_then(|id| self.sightings.get_mut(&id))
+        {
+            s.probability = s.probability.max(p);
+        }
+    }
+
+    /// A measured track that belongs to a suspect: the sighting goes on, and a certain one teaches the gallery.
+    fn go_on(&mut self, camera: CameraId, at: Timestamp, o: &Observed<'_>, events: &mut Vec<Event>) {
+        let Some(id) = self.tracks.get(&(camera, o.track.id)).and_then(|t| t.sighting) else { return };
+        let Some((sighting, recorded)) = self.sightings.get_mut(&id) else { return };
+        sighting.last_seen_at = sighting.last_seen_at.max(at);
+        if at.seconds_since(*recorded) >= RECORD_EVERY_SECONDS {
+            *recorded = at;
+            events.push(Event::Changed(sighting.clone()));
+        }
+        let certain = matches!(sighting.decision, Decision::Origin | Decision::Confirmed { .. });
+        let (suspect, descriptor) = (sighting.suspect, o.descriptor);
+        if let (true, Some(descriptor), Some(f)) = (certain, descriptor, self.suspects.get_mut(&suspect)) {
+            if o.track.score >= TEACHING_SCORE && f.gallery.add(descriptor, self.config.gallery) {
+                f.suspect.gallery = f.gallery.vectors().to_vec();
+                events.push(Event::Gallery(f.suspect.clone()));
+            }
+        }
+    }
+
+    /// A track ended for good: its sighting gets its exit.
+    pub fn track_ended(&mut self, camera: CameraId, track: TrackId) -> Vec<Event> {
+        let Some(seen) = self.tracks.remove(&(camera, track)) else { return Vec::new() };
+        seen.sighting.and_then(|id| self.close(id, seen.last_seen)).into_iter().collect()
+    }
+
+    fn close(&mut self, id: SightingId, at: Timestamp) -> Option<Event> {
+        let (mut sighting, _) = self.sightings.remove(&id)?;
+        if let Some(seen) = self.tracks.get_mut(&(sighting.camera, sighting.track)) {
+            if seen.sighting == Some(id) {
+                seen.sighting = None;
+            }
+        }
+        sighting.last_seen_at = sighting.last_seen_at.max(at);
+        sighting.left_at = Some(sighting.last_seen_at);
+        Some(Event::Changed(sighting))
+    }
+
+    /// An operator decided on a match, open or long closed: `sighting` is the record as it stands. Confirming an open one makes
+    /// it certain and lets it teach the gallery; rejecting frees the track, cleans the gallery of it, and remembers the stranger.
+    pub fn decide(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut decided = self.sightings.get(&sighting.id).map_or_else(|| sighting.clone(), |(open, _)| open.clone());
+        decided.decision = decision;
+        let key = (decided.camera, decided.track);
+        let appearance = self.tracks.get(&key).map(|t| t.gallery.clone()).unwrap_or_default();
+        let rejected = matches!(decided.decision, Decision::Rejected { .. });
+        if let Some(f) = self.suspects.get_mut(&decided.suspect) {
+            let mut changed = false;
+            if rejected {
+                for d in appearance.vectors() {
+                    f.strangers.add(d, self.config.gallery);
+                }
+                changed = f.gallery.remove(&appearance);
+            } else {
+                for d in appearance.vectors() {
+                    changed |= f.gallery.add(d, self.config.gallery);
+                }
+            }
+            if changed {
+                f.suspect.gallery = f.gallery.vectors().to_vec();
+                events.push(Event::Gallery(f.suspect.clone()));
+            }
+        }
+        if let Some((open, _)) = self.sightings.get_mut(&decided.id) {
+            open.decision = decided.decision.clone();
+        }
+        if rejected {
+            if let Some(seen) = self.tracks.get_mut(&key) {
+                seen.rejected_for.insert(decided.suspect);
+            }
+            if self.sightings.contains_key(&decided.id) {
+                events.extend(self.close(decided.id, decided.last_seen_at));
+                return events;
+            }
+        }
+        events.push(Event::Changed(decided));
+        events
+    }
+
+    /// Who the tracks of one camera are taken for.
+    pub fn matches(&self, camera: CameraId) -> BTreeMap<TrackId, MatchView> {
+        self.tracks
+            .range((camera, TrackId(0))..=(camera, TrackId(u64::MAX)))
+            .filter_map(|((_, track), seen)| {
+                let (s, _) = self.sightings.get(&seen.sighting?)?;
+                let certain = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
+                Some((*track, MatchView { suspect: s.suspect, probability: s.probability, certain }))
+            })
+            .collect()
+    }
+
+    fn is_certain(&self, seen: &Seen) -> bool {
+        seen.sighting
+            .and_then(|id| self.sightings.get(&id))
+            .is_some_and(|(s, _)| matches!(s.decision, Decision::Origin | Decision::Confirmed { .. }))
+    }
+}
+
+/// How probable it is that a track is a suspect. An appearance nearer to a stranger's than to the suspect's loses by the difference.
+fn probability(f: &Followed, seen: &Seen) -> f32 {
+    let (Some(near), Some(kind)) = (f.gallery.similarity(&seen.gallery), seen.gallery.vectors().first().map(|d| d.kind)) else {
+        return 0.0;
+    };
+    let stranger = f.strangers.similarity(&seen.gallery).unwrap_or(-1.0);
+    Calibration::shipped(kind).probability(near - (stranger - near).max(0.0))
+}
+
+/// The same stay has the same identity however often it is computed: a replay yields the same records.
+fn sighting_id(suspect: SuspectId, camera: CameraId, track: TrackId, entered_at: Timestamp) -> SightingId {
+    let mut hash = Sha256::new();
+    hash.update(suspect.as_bytes());
+    hash.update(camera.as_bytes());
+    hash.update(track.0.to_be_bytes());
+    hash.update(entered_at.0.to_be_bytes());
+    let digest: [u8; 32] = hash.finalize().into();
+    let (first, _) = digest.split_at(16);
+    uuid::Builder::from_custom_bytes(first.try_into().unwrap_or([0; 16])).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DescriptorKind;
+    use uuid::Uuid;
+
+    const A: CameraId = Uuid::from_u128(1);
+    const B: CameraId = Uuid::from_u128(2);
+
+    fn crop_url(id: SightingId) -> String {
+        format!("objects:crops/{id}.jpg")
+    }
+
+    fn descriptor(direction: usize, tilt: f32) -> Descriptor {
+        let mut v = vec![0.0f32; 8];
+        v[direction] = 1.0;
+        v[7] = tilt;
+        let n = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+        Descriptor { kind: DescriptorKind::ColourStripes, vector: v.into_iter().map(|x| x / n).collect() }
+    }
+
+    fn track(id: u64, t: i64) -> Track {
+        Track {
+            id: TrackId(id),
+            rect: Rect::new(10.0, 10.0, 30.0, 80.0),
+            velocity: [0.0; 4],
+            at: Timestamp(t * 200_000),
+            measured_at: Timestamp(t * 200_000),
+            first_seen: Timestamp(0),
+            score: 0.8,
+            hits: 5,
+        }
+    }
+
+    fn see(f: &mut Follower, camera: CameraId, id: u64, d: &Descriptor, steps: std::ops::Range<i64>) -> Vec<Event> {
+        steps
+            .flat_map(|t| {
+                let track = track(id, t);
+                f.observe(camera, track.at, &[Observed { track: &track, descriptor: Some(d) }])
+            })
+            .collect()
+    }
+
+    fn suspect(id: u128, gallery: Vec<Descriptor>) -> Suspect {
+        Suspect {
+            id: Uuid::from_u128(id),
+            label: format!("Suspect {id}"),
+            colour: [255, 0, 0],
+            reason: "test".into(),
+            marked_by: "1".into(),
+            marked_at: Timestamp(600_000),
+            camera: A,
+            expires_at: Timestamp(3_600_000_000),
+            ended_at: None,
+            crop_url: "crops/x.jpg".into(),
+            gallery,
+        }
+    }
+
+    /// Suspect 1 marked on track 7 of camera A.
+    fn marked() -> (Follower, Descriptor) {
+        let mut f = Follower::new(FollowConfig::default(), crop_url);
+        let red = descriptor(0, 0.05);
+        see(&mut f, A, 7, &red, 0..4);
+        let gallery = f.appearance_of(A, TrackId(7));
+        assert!(!gallery.is_empty());
+        let events = f.mark(&suspect(1, gallery), TrackId(7), Rect::default());
+        assert!(matches!(&events[..], [Event::Changed(s)] if s.decision == Decision::Origin && s.left_at.is_none()));
+        (f, red)
+    }
+
+    #[test]
+    fn the_same_look_in_another_camera_opens_one_possible_match_and_ends_with_the_track() {
+        let (mut f, _) = marked();
+        let events = see(&mut f, B, 3, &descriptor(0, 0.08), 4..12);
+        let opened: Vec<_> = events.iter().filter_map(|e| if let Event::Opened(s) = e { Some(s) } else { None }).collect();
+        assert_eq!(opened.len(), 1);
+        assert!(opened[0].probability > 0.6 && opened[0].decision == Decision::Pending && opened[0].camera == B);
+        assert!(!f.matches(B)[&TrackId(3)].certain);
+        let ended = f.track_ended(B, TrackId(3));
+        assert!(matches!(&ended[..], [Event::Changed(s)] if s.left_at == Some(Timestamp(11 * 200_000))), "{ended:?}");
+    }
+
+    #[test]
+    fn a_different_look_opens_nothing() {
+        let (mut f, _) = marked();
+        assert_eq!(see(&mut f, B, 3, &descriptor(3, 0.0), 4..30), []);
+    }
+
+    #[test]
+    fn a_rejected_track_is_never_offered_again_and_its_look_counts_against() {
+        let (mut f, _) = marked();
+        let look = descriptor(0, 0.3);
+        let events = see(&mut f, B, 3, &look, 4..10);
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        let decision = Decision::Rejected { by: "9".into(), at: Timestamp(9) };
+        let events = f.decide(s, decision.clone());
+        assert!(events.iter().any(|e| matches!(e, Event::Changed(s) if s.decision == decision && s.left_at.is_some())));
+        assert!(f.matches(B).is_empty());
+        assert!(!see(&mut f, B, 3, &look, 10..20).iter().any(|e| matches!(e, Event::Opened(_))));
+        // the same stranger as a new track
+        assert!(!see(&mut f, B, 4, &look, 20..30).iter().any(|e| matches!(e, Event::Opened(_))));
+    }
+
+    #[test]
+    fn a_confirmed_match_is_certain_and_teaches() {
+        let (mut f, _) = marked();
+        let events = see(&mut f, B, 3, &descriptor(0, 0.3), 4..10);
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        let events = f.decide(s, Decision::Confirmed { by: "9".into(), at: Timestamp(9) });
+        assert!(events.iter().any(|e| matches!(e, Event::Gallery(s) if s.gallery.len() == 2)), "{events:?}");
+        assert!(f.matches(B)[&TrackId(3)].certain);
+    }
+
+    #[test]
+    fn two_suspects_keep_apart_and_one_track_is_one_of_them() {
+        let (mut f, _) = marked();
+        let blue = descriptor(2, 0.05);
+        see(&mut f, A, 8, &blue, 4..8);
+        let gallery = f.appearance_of(A, TrackId(8));
+        f.mark(&suspect(2, gallery), TrackId(8), Rect::default());
+        let red = see(&mut f, B, 1, &descriptor(0, 0.06), 8..12);
+        let blue = see(&mut f, B, 2, &descriptor(2, 0.06), 8..12);
+        assert!(matches!(&red[..], [Event::Opened(s)] if s.suspect == Uuid::from_u128(1)), "{red:?}");
+        assert!(matches!(&blue[..], [Event::Opened(s)] if s.suspect == Uuid::from_u128(2)), "{blue:?}");
+    }
+
+    #[test]
+    fn of_two_alike_in_one_camera_only_the_better_is_offered() {
+        let (mut f, _) = marked();
+        let (near, far) = (descriptor(0, 0.06), descriptor(0, 0.35));
+        let mut opened = Vec::new();
+        for t in 4..12 {
+            let (a, b) = (track(1, t), track(2, t));
+            let observed =
+                [Observed { track: &b, descriptor: Some(&far) }, Observed { track: &a, descriptor: Some(&near) }];
+            opened.extend(f.observe(B, a.at, &observed).into_iter().filter(|e| matches!(e, Event::Opened(_))));
+        }
+        assert!(matches!(&opened[..], [Event::Opened(s)] if s.track == TrackId(1)), "{opened:?}");
+    }
+
+    #[test]
+    fn at_expiry_the_follow_stops() {
+        let (mut f, _) = marked();
+        let late = Track { at: Timestamp(3_700_000_000), measured_at: Timestamp(3_700_000_000), ..track(7, 0) };
+        let events = f.observe(A, late.at, &[Observed { track: &late, descriptor: None }]);
+        assert!(matches!(&events[..], [Event::Changed(s)] if s.left_at.is_some()), "{events:?}");
+        assert!(f.matches(A).is_empty());
+    }
+
+    #[test]
+    fn a_site_that_forbids_live_follow_gets_no_matches_across_cameras() {
+        let mut f = Follower::new(FollowConfig { live_follow: false, ..FollowConfig::default() }, crop_url);
+        let red = descriptor(0, 0.05);
+        see(&mut f, A, 7, &red, 0..4);
+        f.mark(&suspect(1, vec![red.clone()]), TrackId(7), Rect::default());
+        assert_eq!(see(&mut f, B, 3, &red, 4..12), []);
+    }
+}

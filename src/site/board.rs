@@ -1,0 +1,105 @@
+//! What the screen sees, kept under one lock that is only ever held to copy.
+use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
+use crate::model::{ActionRecord, Picture, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Notices kept for a screen that was busy; older ones have been in the inbox all along.
+const NOTICES: usize = 32;
+/// Reasons offered again.
+const REASONS: usize = 8;
+
+/// The shared board.
+#[derive(Clone)]
+pub(super) struct Board(Arc<Mutex<Contents>>);
+
+pub(super) struct Contents {
+    pub access: Access,
+    /// Newest first.
+    pub suspects: Vec<SuspectView>,
+    sightings: BTreeMap<SightingId, SightingView>,
+    pub reasons: Vec<String>,
+    pub log: Option<Arc<Vec<ActionRecord>>>,
+    pub notices: VecDeque<Notice>,
+    serial: u64,
+}
+
+impl Board {
+    pub fn new(access: Access) -> Self {
+        Self(Arc::new(Mutex::new(Contents {
+            access,
+            suspects: Vec::new(),
+            sightings: BTreeMap::new(),
+            reasons: Vec::new(),
+            log: None,
+            notices: VecDeque::new(),
+            serial: 0,
+        })))
+    }
+
+    /// The contents; hold the guard only to copy or to replace values.
+    pub fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    pub fn notice(&mut self, at: Timestamp, level: NoticeLevel, text: String, sighting: Option<SightingId>) {
+        // The same trouble again and again is one notice.
+        if level == NoticeLevel::Error && self.notices.back().is_some_and(|n| n.text == text) {
+            return;
+        }
+        self.serial += 1;
+        self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting });
+        if self.notices.len() > NOTICES {
+            self.notices.pop_front();
+        }
+    }
+
+    pub fn remember_reason(&mut self, reason: &str) {
+        self.reasons.retain(|r| r != reason);
+        self.reasons.insert(0, reason.to_owned());
+        self.reasons.truncate(REASONS);
+    }
+
+    /// Adds or replaces; a picture already known is kept when none is given.
+    pub fn put_suspect(&mut self, suspect: Suspect, crop: Option<Picture>) {
+        match self.suspects.iter_mut().find(|s| s.suspect.id == suspect.id) {
+            Some(view) => {
+                view.suspect = suspect;
+                view.crop = crop.or(view.crop.take());
+            }
+            None => {
+                let place = self.suspects.partition_point(|s| s.suspect.marked_at > suspect.marked_at);
+                self.suspects.insert(place, SuspectView { suspect, crop });
+            }
+        }
+    }
+
+    /// Adds or replaces; a picture already known is kept when none is given.
+    pub fn put_sighting(&mut self, sighting: Sighting, crop: Option<Picture>) {
+        let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop);
+        self.sightings.insert(sighting.id, SightingView { sighting, crop: crop.or(known) });
+    }
+
+    pub fn suspect(&self, id: SuspectId) -> Option<&SuspectView> {
+        self.suspects.iter().find(|s| s.suspect.id == id)
+    }
+
+    pub fn sighting(&self, id: SightingId) -> Option<&SightingView> {
+        self.sightings.get(&id)
+    }
+
+    pub fn sighting_count(&self) -> usize {
+        self.sightings.len()
+    }
+
+    /// Newest first.
+    pub fn sightings(&self) -> Vec<SightingView> {
+        let mut all: Vec<_> = self.sightings.values().cloned().collect();
+        all.sort_by(|a, b| b.sighting.entered_at.cmp(&a.sighting.entered_at).then(a.sighting.id.cmp(&b.sighting.id)));
+        all
+    }
+}

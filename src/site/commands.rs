@@ -1,0 +1,315 @@
+//! What the screen asked for, done and entered in the log with its true outcome.
+use super::{
+    Access, Command, NoticeLevel, Shared, analysis,
+};
+use crate::{
+    follow::Event,
+    model::{
+        Action, ActionRecord, CameraId, Decision, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId, User,
+    },
+    store::{LoginOutcome, NewUser, url_of_key},
+    sync::Record,
+    video::Frame,
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// Newest entries of the action log that are shown.
+const LOG_PAGE: u32 = 500;
+
+/// Colours of suspects, easy to tell apart on video and for colour-blind eyes (Okabe & Ito 2008, without black, brightened).
+const COLOURS: [[u8; 3]; 7] = [
+    [255, 176, 0],
+    [86, 180, 233],
+    [240, 96, 60],
+    [0, 200, 140],
+    [230, 120, 190],
+    [240, 228, 66],
+    [110, 140, 255],
+];
+
+/// Works on a command in the background, after those before it.
+pub(super) fn start(shared: &Arc<Shared>, command: Command) {
+    // The screen must show at once that it was understood.
+    if matches!(command, Command::Login { .. } | Command::CreateAdministrator { .. }) {
+        let mut board = shared.board.lock();
+        if board.access == Access::Working || matches!(board.access, Access::LoggedIn(_)) {
+            return;
+        }
+        board.access = Access::Working;
+    }
+    let shared = Arc::clone(shared);
+    shared.runtime.clone().spawn(async move {
+        let _turn = shared.command_turn.lock().await;
+        shared.execute(command).await;
+    });
+}
+
+impl Shared {
+    async fn execute(&self, command: Command) {
+        match command {
+            Command::CreateAdministrator { cc, name, email, password } => {
+                self.create_administrator(NewUser { cc, email, name, password, is_admin: true }).await;
+            }
+            Command::Login { cc, password } => self.login(&cc, &password).await,
+            other => {
+                let user = match &self.board.lock().access {
+                    Access::LoggedIn(user) => user.clone(),
+                    _ => return, // nobody is logged in: a screen that asks all the same gets nothing
+                };
+                match other {
+                    Command::Logout => self.logout(&user).await,
+                    Command::SelectSuspect { camera, track, frame, rect, reason, expires_in } => {
+                        let clicked = Clicked { camera, track, frame, rect };
+                        self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
+                    }
+                    Command::Decide { sighting, confirm } => self.decide(&user, sighting, confirm).await,
+                    Command::EndSuspect(id) => self.end_suspect(&user, id).await,
+                    Command::ReadLog => self.read_log(&user).await,
+                    Command::CreateAdministrator { .. } | Command::Login { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// Commits; a refusal of the journal is told to the operator. Tells whether it went well.
+    async fn commit(&self, records: &[Record]) -> bool {
+        match self.journal.append(records).await {
+            Ok(()) => true,
+            Err(error) => {
+                self.error(format!("That was not recorded and not done: {error}"));
+                false
+            }
+        }
+    }
+
+    fn error(&self, text: String) {
+        self.board.lock().notice(self.clock.now(), NoticeLevel::Error, text, None);
+    }
+
+    fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
+        self.action((&user.cc, &user.name), action, outcome)
+    }
+
+    async fn create_administrator(&self, new: NewUser) {
+        let cc = new.cc.trim().to_owned();
+        let result = self.stores.users.create_first_administrator(new, self.clock.now()).await;
+        let outcome = match &result {
+            Ok(_) => Outcome::Succeeded,
+            Err(error) => Outcome::Refused(error.to_string()),
+        };
+        let name = result.as_ref().map(|u| u.name.clone()).unwrap_or_default();
+        let mut entries = vec![Record::Action(self.action((&cc, &name), Action::CreateUser, outcome))];
+        if result.is_ok() {
+            entries.push(Record::Action(self.action((&cc, &name), Action::Login, Outcome::Succeeded)));
+        }
+        let recorded = self.commit(&entries).await;
+        let any = self.stores.users.any_user().await.unwrap_or(true);
+        let mut board = self.board.lock();
+        board.access = match result {
+            Ok(user) if recorded => Access::LoggedIn(user),
+            Ok(_) => Access::LoggedOut { error: None, locked_until: None },
+            Err(error) => {
+                let now = self.clock.now();
+                board.notice(now, NoticeLevel::Error, error.to_string(), None);
+                if any { Access::LoggedOut { error: None, locked_until: None } } else { Access::FirstStart }
+            }
+        };
+    }
+
+    async fn login(&self, cc: &str, password: &str) {
+        let result = self.stores.users.verify_login(cc, password, self.clock.now()).await;
+        let cc = cc.trim();
+        let (access, outcome, name) = match result {
+            Ok(LoginOutcome::Granted(user)) => {
+                let name = user.name.clone();
+                (Access::LoggedIn(user), Outcome::Succeeded, name)
+            }
+            Ok(LoginOutcome::WrongCredentials { locked_until }) => {
+                let error = Some("Badge number or password is wrong".to_owned());
+                let why = "badge number or password is wrong".to_owned();
+                (Access::LoggedOut { error, locked_until }, Outcome::Refused(why), String::new())
+            }
+            Ok(LoginOutcome::Deactivated) => {
+                let error = Some("This user is deactivated; ask an administrator".to_owned());
+                let why = "the user is deactivated".to_owned();
+                (Access::LoggedOut { error, locked_until: None }, Outcome::Refused(why), String::new())
+            }
+            Ok(LoginOutcome::Locked { until }) => {
+                let error = Some("Too many wrong passwords".to_owned());
+                let why = format!("locked until {until}");
+                (Access::LoggedOut { error, locked_until: Some(until) }, Outcome::Refused(why), String::new())
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let access = Access::LoggedOut { error: Some(text.clone()), locked_until: None };
+                (access, Outcome::Failed(text), String::new())
+            }
+        };
+        let entry = self.action((cc, &name), Action::Login, outcome);
+        // A login that cannot be recorded does not happen.
+        let recorded = self.commit(&[Record::Action(entry)]).await;
+        self.board.lock().access = match access {
+            Access::LoggedIn(_) if !recorded => Access::LoggedOut {
+                error: Some("The login could not be recorded, so it was not granted".to_owned()),
+                locked_until: None,
+            },
+            access => access,
+        };
+    }
+
+    async fn logout(&self, user: &User) {
+        {
+            let mut board = self.board.lock();
+            board.access = Access::LoggedOut { error: None, locked_until: None };
+            board.log = None;
+        }
+        self.commit(&[Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded))]).await;
+    }
+
+    async fn select_suspect(&self, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
+        let Clicked { camera, track, frame, rect } = clicked;
+        let at = frame.captured_at();
+        let place = json!({ "camera": self.camera_name(camera), "camera_id": camera, "at": at.to_string(), "track": track, "reason": reason });
+        let refuse = |why: &str| {
+            let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Refused(why.to_owned()));
+            entry.details = place.clone();
+            entry
+        };
+        if reason.is_empty() {
+            self.commit(&[Record::Action(refuse("a reason is needed"))]).await;
+            self.error("A suspect needs a reason".to_owned());
+            return;
+        }
+        let Some(crop) = analysis::crop(&frame, rect) else {
+            self.commit(&[Record::Action(refuse("the box lies outside the picture"))]).await;
+            self.error("There is nobody in that box".to_owned());
+            return;
+        };
+        let id = Uuid::now_v7();
+        let number = self.board.lock().suspects.len() + 1;
+        let crop_url = url_of_key(&format!("crops/{id}.jpg"));
+        let suspect = Suspect {
+            id,
+            label: format!("Suspect {number}"),
+            colour: COLOURS.get((number - 1) % COLOURS.len()).copied().unwrap_or([255, 176, 0]),
+            reason: reason.to_owned(),
+            marked_by: user.cc.clone(),
+            marked_at: at,
+            camera,
+            expires_at: self.clock.now().plus(expires_in),
+            ended_at: None,
+            crop_url: crop_url.clone(),
+            gallery: self.follower().appearance_of(camera, track),
+        };
+        let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
+        entry.target = Some(id.to_string());
+        entry.details = place.clone();
+        let mut records = vec![Record::Suspect(suspect.clone())];
+        records.extend(analysis::object(&crop_url, &crop));
+        let events = self.follower().mark(&suspect, track, rect);
+        records.extend(self.records_of(&events, None));
+        if let Some(Event::Changed(first)) = events.last() {
+            records.extend(self.detection_of(first, &frame));
+        }
+        records.push(Record::Action(entry));
+        if !self.commit(&records).await {
+            self.follower().end(id);
+            return;
+        }
+        let mut board = self.board.lock();
+        board.remember_reason(reason);
+        let label = suspect.label.clone();
+        board.put_suspect(suspect, Some(crop.clone()));
+        for event in events {
+            if let Event::Changed(sighting) = event {
+                let picture = (sighting.suspect == id).then(|| crop.clone());
+                board.put_sighting(sighting, picture);
+            }
+        }
+        let text = format!("{label} is followed from now on, in every camera");
+        board.notice(self.clock.now(), NoticeLevel::Info, text, None);
+    }
+
+    async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
+        let Some(sighting) = self.board.lock().sighting(id).map(|v| v.sighting.clone()) else { return };
+        if sighting.decision == Decision::Origin {
+            return; // the operator clicked this very person: there is nothing to decide
+        }
+        let (by, at) = (user.cc.clone(), self.clock.now());
+        let decision = if confirm { Decision::Confirmed { by, at } } else { Decision::Rejected { by, at } };
+        let events = self.follower().decide(&sighting, decision);
+        let mut records = self.records_of(&events, None);
+        let mut entry = self.user_action(user, Action::DecideMatch, Outcome::Succeeded);
+        entry.target = Some(id.to_string());
+        entry.details = json!({
+            "decision": if confirm { "confirmed" } else { "rejected" },
+            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "probability": sighting.probability,
+        });
+        records.push(Record::Action(entry));
+        if self.commit(&records).await {
+            let mut board = self.board.lock();
+            for event in events {
+                match event {
+                    Event::Gallery(suspect) => board.put_suspect(suspect, None),
+                    Event::Changed(sighting) | Event::Opened(sighting) => board.put_sighting(sighting, None),
+                }
+            }
+        }
+    }
+
+    async fn end_suspect(&self, user: &User, id: SuspectId) {
+        let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
+        if suspect.ended_at.is_some() {
+            return;
+        }
+        suspect.ended_at = Some(self.clock.now());
+        let events = self.follower().end(id);
+        let mut records = self.records_of(&events, None);
+        records.push(Record::Suspect(suspect.clone()));
+        let mut entry = self.user_action(user, Action::EndSuspect, Outcome::Succeeded);
+        entry.target = Some(id.to_string());
+        records.push(Record::Action(entry));
+        if self.commit(&records).await {
+            let mut board = self.board.lock();
+            board.put_suspect(suspect, None);
+            for event in events {
+                if let Event::Changed(sighting) = event {
+                    board.put_sighting(sighting, None);
+                }
+            }
+        }
+    }
+
+    async fn read_log(&self, user: &User) {
+        if !user.is_admin {
+            let why = "only administrators read the log";
+            self.commit(&[Record::Action(self.user_action(user, Action::AccessLogs, Outcome::Refused(why.to_owned())))]).await;
+            self.error("Only administrators read the action log".to_owned());
+            return;
+        }
+        // What was done a moment ago is on its way; the reader expects to see it.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.delivery.flush()).await;
+        let read = self.stores.actions.latest(LOG_PAGE).await;
+        let outcome = read.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
+        let mut entry = self.user_action(user, Action::AccessLogs, outcome);
+        entry.log_accessed = read.as_ref().ok().and_then(|log| log.first()).map(|newest| newest.log_id);
+        // Who reads unrecorded reads nothing.
+        if !self.commit(&[Record::Action(entry)]).await {
+            return;
+        }
+        match read {
+            Ok(log) => self.board.lock().log = Some(Arc::new(log)),
+            Err(error) => self.error(format!("The action log cannot be read: {error}")),
+        }
+    }
+}
+
+/// What was clicked.
+struct Clicked {
+    camera: CameraId,
+    track: TrackId,
+    frame: Frame,
+    rect: Rect,
+}

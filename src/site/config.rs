@@ -1,0 +1,190 @@
+//! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
+use crate::{
+    follow::FollowConfig,
+    video::{SourceConfig, Transport},
+    vision::{DetectorConfig, DeviceChoice},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {why}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// The file is not what it should be; the text names line, column and key.
+    #[error("the configuration {} has a mistake:\n{why}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// The place and the mistake.
+        why: String,
+    },
+}
+
+/// Everything a site can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SiteConfig {
+    /// Name of the site, shown in the title.
+    pub name: String,
+    /// How frames are analysed.
+    pub analysis: AnalysisConfig,
+    /// How streams are received.
+    pub video: VideoConfig,
+    /// When a possible match is shown.
+    pub follow: FollowConfig,
+    /// The cameras, in the order of the wall.
+    #[serde(rename = "camera")]
+    pub cameras: Vec<CameraConfig>,
+}
+
+impl Default for SiteConfig {
+    fn default() -> Self {
+        Self {
+            name: "Vigia".to_owned(),
+            analysis: AnalysisConfig::default(),
+            video: VideoConfig::default(),
+            follow: FollowConfig::default(),
+            cameras: Vec::new(),
+        }
+    }
+}
+
+/// How frames are analysed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnalysisConfig {
+    /// `auto`, `cpu` or `cuda`.
+    pub device: DeviceChoice,
+    /// CPU threads of one inference.
+    pub threads: u32,
+    /// At most this many frames a second of one camera are analysed; the rest are only shown.
+    pub max_fps: f32,
+    /// The detector.
+    pub detector: DetectorConfig,
+}
+
+impl Default for AnalysisConfig {
+    fn default() -> Self {
+        Self { device: DeviceChoice::Auto, threads: 1, max_fps: 15.0, detector: DetectorConfig::default() }
+    }
+}
+
+/// How streams are received; each camera may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VideoConfig {
+    /// `auto`, `tcp` or `udp`.
+    pub transport: Transport,
+    /// Jitter buffer, milliseconds.
+    pub latency_ms: u64,
+    /// A camera that sends nothing for this long is stale, seconds.
+    pub stall_after_s: f64,
+    /// How long a camera may take to answer, seconds.
+    pub connect_timeout_s: f64,
+}
+
+impl Default for VideoConfig {
+    fn default() -> Self {
+        Self { transport: Transport::Auto, latency_ms: 100, stall_after_s: 3.0, connect_timeout_s: 10.0 }
+    }
+}
+
+/// One camera.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraConfig {
+    /// Unique name.
+    pub name: String,
+    /// `rtsp://…`, `file:///…` or `test:`.
+    pub url: String,
+    /// Latitude and longitude, degrees.
+    #[serde(default)]
+    pub location: Option<(f64, f64)>,
+    /// A window cut out of shared footage.
+    #[serde(default, rename = "virtual")]
+    pub is_virtual: bool,
+    /// Off: kept, not connected.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl SiteConfig {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, has an unknown or mistyped key, or two cameras of one name.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why })?;
+        Self::parse(&text).map_err(|why| ConfigError::Malformed { path: path.to_owned(), why })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        for (i, camera) in config.cameras.iter().enumerate() {
+            if camera.name.trim().is_empty() {
+                return Err(format!("camera {} has an empty `name`", i + 1));
+            }
+            if config.cameras.iter().take(i).any(|c| c.name == camera.name) {
+                return Err(format!("two cameras have the `name` \"{}\"; names must differ", camera.name));
+            }
+            let known = ["rtsp://", "rtsps://", "file://", "test:"].iter().any(|s| camera.url.starts_with(s));
+            if !known {
+                return Err(format!(
+                    "camera \"{}\": `url` must start with rtsp://, rtsps://, file:// or test:",
+                    camera.name
+                ));
+            }
+        }
+        Ok(config)
+    }
+
+    /// How the stream at `url` is received.
+    pub(super) fn source(&self, url: &str) -> SourceConfig {
+        let v = &self.video;
+        let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or(Duration::from_secs(3));
+        SourceConfig {
+            url: url.to_owned(),
+            transport: v.transport,
+            latency: Duration::from_millis(v.latency_ms),
+            stall_after: seconds(v.stall_after_s),
+            connect_timeout: seconds(v.connect_timeout_s),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_told_with_line_and_key() {
+        let unknown = SiteConfig::parse("name = \"A\"\n[video]\nlatency = 3\n").unwrap_err();
+        assert!(unknown.contains("line 3") && unknown.contains("latency"), "{unknown}");
+        let mistyped = SiteConfig::parse("[analysis]\nthreads = \"two\"\n").unwrap_err();
+        assert!(mistyped.contains("line 2") && mistyped.contains("threads"), "{mistyped}");
+        let twice = "[[camera]]\nname=\"A\"\nurl=\"test:\"\n[[camera]]\nname=\"A\"\nurl=\"test:\"\n";
+        assert!(SiteConfig::parse(twice).unwrap_err().contains("\"A\""));
+        assert!(SiteConfig::parse("[[camera]]\nname=\"A\"\nurl=\"http://x\"\n").unwrap_err().contains("rtsp://"));
+    }
+
+    #[test]
+    fn an_empty_file_is_a_site_without_cameras() {
+        assert_eq!(SiteConfig::parse("").unwrap(), SiteConfig::default());
+    }
+}

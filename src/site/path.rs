@@ -1,0 +1,207 @@
+//! One camera's way from its source to the screen and to the analysis, and what is counted on it.
+use super::state::{CameraCounters, CameraStatus, CameraView, TrackView};
+use crate::{
+    model::{Camera, Clock, Slot, Timestamp},
+    video::{Frame, Source, SourceConfig, SourceState},
+};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Rates are means over this long.
+const RATE_SECONDS: f64 = 2.0;
+/// Latencies kept for the percentiles of the summary.
+const LATENCIES: usize = 8192;
+
+/// Counts of one camera.
+#[derive(Default)]
+pub(super) struct Meters {
+    received: AtomicU64,
+    shown: AtomicU64,
+    analysed: AtomicU64,
+    tracks: AtomicU64,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Default)]
+struct Recent {
+    received: VecDeque<Timestamp>,
+    analysed: VecDeque<Timestamp>,
+    latencies_ms: VecDeque<f32>,
+}
+
+fn rate(times: &mut VecDeque<Timestamp>, now: Timestamp) -> f32 {
+    while times.front().is_some_and(|t| now.seconds_since(*t) > RATE_SECONDS) {
+        times.pop_front();
+    }
+    (times.len() as f64 / RATE_SECONDS) as f32
+}
+
+impl Meters {
+    fn received(&self, now: Timestamp) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.received.push_back(now);
+        rate(&mut recent.received, now);
+    }
+
+    /// One frame analysed, `latency_ms` after its capture; `new_tracks` people confirmed on it for the first time.
+    pub fn analysed(&self, now: Timestamp, latency_ms: f32, new_tracks: u64) {
+        self.analysed.fetch_add(1, Ordering::Relaxed);
+        self.tracks.fetch_add(new_tracks, Ordering::Relaxed);
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.analysed.push_back(now);
+        rate(&mut recent.analysed, now);
+        recent.latencies_ms.push_back(latency_ms);
+        if recent.latencies_ms.len() > LATENCIES {
+            recent.latencies_ms.pop_front();
+        }
+    }
+
+    fn counters(&self, now: Timestamp, waiting: u64) -> CameraCounters {
+        let (received, analysed) = (self.received.load(Ordering::Relaxed), self.analysed.load(Ordering::Relaxed));
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        CameraCounters {
+            received,
+            analysed,
+            dropped: received.saturating_sub(analysed + waiting),
+            fps: rate(&mut recent.received, now),
+            analysed_fps: rate(&mut recent.analysed, now),
+            latency_ms: recent.latencies_ms.back().copied().unwrap_or(0.0),
+        }
+    }
+}
+
+/// Totals of one camera, for the summary of a run without a window.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct CameraSummary {
+    /// The camera's name.
+    pub name: String,
+    /// Decoded frames received.
+    pub received: u64,
+    /// Frames put on the screen.
+    pub shown: u64,
+    /// Frames analysed.
+    pub analysed: u64,
+    /// Frames overtaken before their analysis.
+    pub dropped: u64,
+    /// People confirmed as tracks.
+    pub tracks: u64,
+    /// Capture to boxes.
+    pub latency_ms: Percentiles,
+}
+
+/// Milliseconds; 0 when nothing was measured.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: f32,
+    /// 95th percentile.
+    pub p95: f32,
+}
+
+/// A camera that runs.
+pub(super) struct CameraPath {
+    pub camera: Camera,
+    /// For the analysis: newest frame and connection.
+    pub waiting: Slot<(Frame, u64)>,
+    /// For the screen.
+    pub tracks: Slot<Arc<Vec<TrackView>>>,
+    pub meters: Arc<Meters>,
+    shown: Slot<Frame>,
+    last_shown: AtomicU64,
+    source: Mutex<Option<Source>>,
+}
+
+impl CameraPath {
+    /// Connects the camera. `wake` is called after every frame handed to the analysis, at most `max_fps` times a second.
+    pub fn start(camera: Camera, config: SourceConfig, max_fps: f32, clock: &Arc<dyn Clock>, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let (shown, waiting) = (Slot::new(), Slot::new());
+        let meters = Arc::new(Meters::default());
+        let source = camera.active.then(|| {
+            let (shown, waiting, meters, now) = (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
+            let between = 0.9e6 / f64::from(max_fps.max(0.1));
+            let last = AtomicU64::new(0);
+            Source::open(config, Arc::clone(clock), move |frame: Frame, epoch: u64| {
+                let at = now.now();
+                meters.received(at);
+                shown.put(frame.clone());
+                let at = u64::try_from(at.0).unwrap_or(0);
+                if at.saturating_sub(last.load(Ordering::Relaxed)) as f64 >= between {
+                    last.store(at, Ordering::Relaxed);
+                    waiting.put((frame, epoch));
+                    wake();
+                }
+            })
+        });
+        Self {
+            camera,
+            waiting,
+            tracks: Slot::new(),
+            meters,
+            shown,
+            last_shown: AtomicU64::new(u64::MAX),
+            source: Mutex::new(source),
+        }
+    }
+
+    fn status(&self) -> CameraStatus {
+        match self.source.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Source::state) {
+            None => CameraStatus::Inactive,
+            Some(SourceState::Connecting) => CameraStatus::Connecting,
+            Some(SourceState::Live) => CameraStatus::Live,
+            Some(SourceState::Stale { since, reason, retry_at }) => CameraStatus::Stale { since, reason, retry_at },
+        }
+    }
+
+    /// For the screen; counts a frame as shown the first time it is handed out.
+    pub fn view(&self, now: Timestamp) -> CameraView {
+        let frame = self.shown.get();
+        if let Some(frame) = &frame {
+            let stamp = u64::try_from(frame.captured_at().0).unwrap_or(0);
+            if self.last_shown.swap(stamp, Ordering::Relaxed) != stamp {
+                self.meters.shown.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let tracks = self.tracks.get().unwrap_or_default();
+        CameraView { camera: self.camera.clone(), status: self.status(), frame, tracks, counters: self.counters(now) }
+    }
+
+    /// Numbers now.
+    pub fn counters(&self, now: Timestamp) -> CameraCounters {
+        self.meters.counters(now, 0)
+    }
+
+    /// Totals so far.
+    pub fn summary(&self, now: Timestamp) -> CameraSummary {
+        let c = self.counters(now);
+        let recent = self.meters.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<f32> = recent.latencies_ms.iter().copied().collect();
+        sorted.sort_by(f32::total_cmp);
+        let at = |q: f64| {
+            let i = (sorted.len().saturating_sub(1) as f64 * q).round() as usize;
+            sorted.get(i).copied().unwrap_or(0.0)
+        };
+        CameraSummary {
+            name: self.camera.name.clone(),
+            received: c.received,
+            shown: self.meters.shown.load(Ordering::Relaxed),
+            analysed: c.analysed,
+            dropped: c.dropped,
+            tracks: self.meters.tracks.load(Ordering::Relaxed),
+            latency_ms: Percentiles { p50: at(0.5), p95: at(0.95) },
+        }
+    }
+
+    /// Disconnects; the last frame stays for whoever still looks.
+    pub fn stop(&self) {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(source) = source {
+            source.stop();
+        }
+    }
+}

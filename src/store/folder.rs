@@ -1,0 +1,222 @@
+//! The data folder: one site, one running Vigia.
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Below this many free bytes a site does not start: the databases alone need room to write anything at all.
+pub const MIN_FREE_BYTES: u64 = 64 << 20;
+
+/// Why a data folder cannot be used, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another Vigia works in it.
+    #[error(
+        "another Vigia{} is using {}. Close it, or choose another folder with --data-dir",
+        pid.as_ref().map(|p| format!(" (process {p})")).unwrap_or_default(),
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Process number of the other one, as it wrote it down.
+        pid: Option<String>,
+    },
+    /// It cannot be written.
+    #[error("the data folder {} is read-only for this user. Give it write permission, or choose another one", path.display())]
+    ReadOnly {
+        /// The folder or the part of it.
+        path: PathBuf,
+    },
+    /// No room.
+    #[error(
+        "the disk that holds {} is full: {} MiB are free and {} are needed. Free some space, then try again",
+        path.display(), free >> 20, MIN_FREE_BYTES >> 20
+    )]
+    Full {
+        /// The folder.
+        path: PathBuf,
+        /// Free bytes.
+        free: u64,
+    },
+    /// Anything else.
+    #[error("the data folder {} cannot be used: {detail}", path.display())]
+    Unusable {
+        /// The folder or the part of it.
+        path: PathBuf,
+        /// What went wrong.
+        detail: String,
+    },
+}
+
+/// A data folder that belongs to this process until the value is dropped.
+///
+/// `vigia.lock` carries the lock and the process number; `databases/` and `objects/` can be entered by their owner only.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: File, // the lock goes with the file, also when the process is killed
+}
+
+impl DataFolder {
+    /// Takes the folder, creating it and its layout where missing.
+    ///
+    /// # Errors
+    /// [`FolderError`]: in use, read-only, full, or not a folder.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, FolderError> {
+        let path = path.into();
+        private_folder(&path)?;
+        let lock = take_lock(&path)?;
+        let folder = Self { path, _lock: lock };
+        for part in [folder.databases(), folder.objects()] {
+            private_folder(&part)?;
+            keep_private(&part)?;
+        }
+        folder.check_space(folder.free_bytes()?)?;
+        Ok(folder)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes that this user may still write.
+    ///
+    /// # Errors
+    /// [`FolderError::Unusable`] when the folder is gone.
+    pub fn free_bytes(&self) -> Result<u64, FolderError> {
+        fs4::available_space(&self.path).map_err(|e| folder_error(&self.path, &e))
+    }
+
+    fn check_space(&self, free: u64) -> Result<(), FolderError> {
+        if free < MIN_FREE_BYTES { Err(FolderError::Full { path: self.path.clone(), free }) } else { Ok(()) }
+    }
+
+    fn databases(&self) -> PathBuf {
+        self.path.join("databases")
+    }
+
+    /// The database of users.
+    pub fn users(&self) -> PathBuf {
+        self.databases().join("users.sqlite")
+    }
+
+    /// The database of cameras, detections, suspects and sightings.
+    pub fn cameras(&self) -> PathBuf {
+        self.databases().join("cameras.sqlite")
+    }
+
+    /// The action log.
+    pub fn actions(&self) -> PathBuf {
+        self.databases().join("action_logs.sqlite")
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.databases().join("journal.sqlite")
+    }
+
+    /// The folder of objects.
+    pub fn objects(&self) -> PathBuf {
+        self.path.join("objects")
+    }
+}
+
+fn take_lock(folder: &Path) -> Result<File, FolderError> {
+    let path = folder.join("vigia.lock");
+    let failed = |e: &io::Error| folder_error(&path, e);
+    // not truncated: until the lock is ours, what stands in it is the other process's number
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| failed(&e))?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(|e| failed(&e))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let _ = file.take(20).read_to_string(&mut text); // helps to find it; the answer is the same without
+            let pid = (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then_some(text);
+            Err(FolderError::InUse { path: folder.to_owned(), pid })
+        }
+        Err(TryLockError::Error(e)) => Err(failed(&e)),
+    }
+}
+
+/// Creates the folder for its owner only; one that is there already is left as it is.
+fn private_folder(path: &Path) -> Result<(), FolderError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|e| folder_error(path, &e))
+}
+
+/// Takes away what others may do in a folder of ours.
+fn keep_private(path: &Path) -> Result<(), FolderError> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .map_err(|e| folder_error(path, &e))?;
+    #[cfg(not(unix))]
+    fs::metadata(path).map_err(|e| folder_error(path, &e))?;
+    Ok(())
+}
+
+fn folder_error(path: &Path, e: &io::Error) -> FolderError {
+    let path = path.to_owned();
+    match e.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => FolderError::ReadOnly { path },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FolderError::Full { path, free: 0 },
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            FolderError::Unusable { path, detail: "there is a file in its place".to_owned() }
+        }
+        _ => FolderError::Unusable { path, detail: e.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_serves_one_vigia_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/site");
+        let first = DataFolder::open(&path).unwrap();
+        let error = DataFolder::open(&path).unwrap_err();
+        assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+        drop(first);
+        DataFolder::open(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_owner_may_look_inside() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |p: &Path| fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site");
+        fs::create_dir_all(path.join("objects")).unwrap();
+        fs::set_permissions(path.join("objects"), fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = DataFolder::open(&path).unwrap();
+        assert_eq!((mode(&folder.databases()), mode(&folder.objects())), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_file_in_place_of_the_folder_and_a_full_disk_are_sentences() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = DataFolder::open(&file).unwrap_err().to_string();
+        assert!(error.contains("there is a file in its place"), "{error}");
+
+        let folder = DataFolder::open(dir.path().join("site")).unwrap();
+        let error = folder.check_space(MIN_FREE_BYTES - 1).unwrap_err().to_string();
+        assert!(error.contains("full: 63 MiB are free and 64 are needed"), "{error}");
+        assert!(folder.check_space(MIN_FREE_BYTES).is_ok());
+        let error = folder_error(folder.path(), &io::ErrorKind::ReadOnlyFilesystem.into()).to_string();
+        assert!(error.contains("read-only"), "{error}");
+    }
+}

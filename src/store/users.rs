@@ -1,0 +1,445 @@
+//! Who may log in.
+use super::{
+    StoreError,
+    password::{self, PasswordProblem},
+    sqlite::{Database, TextColumns as _},
+};
+use crate::model::{Timestamp, User};
+use sqlx::{FromRow, Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
+use std::{path::Path, time::Duration};
+
+static SCHEMA: Migrator = sqlx::migrate!("migrations/users");
+
+/// Wrong passwords in a row before the number is locked.
+const FREE_FAILURES: u32 = 5;
+/// The first lock; each further failure doubles it.
+const FIRST_LOCK: Duration = Duration::from_secs(30);
+/// The longest lock.
+const LONGEST_LOCK: Duration = Duration::from_secs(15 * 60);
+/// After this long without an attempt the failures of a number that belongs to nobody are forgotten.
+const FORGET_STRANGERS: Duration = Duration::from_secs(24 * 3600);
+const MAX_FIELD: usize = 200;
+
+/// A user to be.
+#[derive(Clone)]
+pub struct NewUser {
+    /// Citizen-card or badge number.
+    pub cc: String,
+    /// E-mail address.
+    pub email: String,
+    /// Full name.
+    pub name: String,
+    /// The password, see [`PasswordProblem`].
+    pub password: String,
+    /// May manage users and cameras and read the logs.
+    pub is_admin: bool,
+}
+
+impl std::fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewUser({}, password not shown)", self.cc)
+    }
+}
+
+/// Why a user was not created, or a login not decided.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// Not a number anybody has.
+    #[error("enter the badge number: up to {MAX_FIELD} characters on one line")]
+    BadNumber,
+    /// No name.
+    #[error("enter the full name: up to {MAX_FIELD} characters on one line")]
+    BadName,
+    /// Not an address.
+    #[error("enter an e-mail address such as name@example.org")]
+    BadEmail,
+    /// Not a password to keep.
+    #[error(transparent)]
+    BadPassword(#[from] PasswordProblem),
+    /// The number is taken.
+    #[error("there is already a user with this badge number")]
+    Exists,
+    /// Users exist; administrators create the others.
+    #[error("this site has an administrator already: log in")]
+    NotTheFirst,
+    /// The password could not be worked on.
+    #[error("the password could not be worked on: {0}")]
+    Hashing(String),
+    /// The store's trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a login ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// This is the user.
+    Granted(User),
+    /// No such user, or not the password: nobody learns which.
+    WrongCredentials {
+        /// Set when the number is locked from now on.
+        locked_until: Option<Timestamp>,
+    },
+    /// The password is right and the user deactivated.
+    Deactivated,
+    /// Too many failures: refused without a look at the password.
+    Locked {
+        /// No attempt is accepted before.
+        until: Timestamp,
+    },
+}
+
+/// The users of a site, in SQLite. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct UserStore {
+    db: Database,
+}
+
+impl UserStore {
+    /// Opens the database, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: damaged, newer, read-only, full.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Ok(Self { db: Database::open(path.as_ref(), &SCHEMA, 4).await? })
+    }
+
+    #[cfg(test)]
+    pub(super) fn database(&self) -> &Database {
+        &self.db
+    }
+
+    /// Whether anybody is registered, active or not.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn any_user(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))
+    }
+
+    /// Registers a user. Number, name and address are trimmed.
+    ///
+    /// # Errors
+    /// [`UserError`]: a field that is not accepted, or a number that is taken.
+    pub async fn create(&self, user: NewUser, now: Timestamp) -> Result<User, UserError> {
+        let (user, password) = accept(user).await?;
+        let mut tx = self.db.write().await?;
+        let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE cc = ?1)")
+            .bind(&user.cc)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|e| self.db.error(e))?;
+        if taken {
+            return Err(UserError::Exists);
+        }
+        self.insert(&mut tx, &user, &password, now).await?;
+        tx.commit().await.map_err(|e| self.db.error(e))?;
+        Ok(user)
+    }
+
+    /// Registers the first user, who is an administrator whatever `user` says. Of several at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`UserError::NotTheFirst`] once anybody is registered; otherwise as [`create`](Self::create).
+    pub async fn create_first_administrator(&self, user: NewUser, now: Timestamp) -> Result<User, UserError> {
+        if self.any_user().await? {
+            return Err(UserError::NotTheFirst);
+        }
+        let (user, password) = accept(NewUser { is_admin: true, ..user }).await?;
+        let mut tx = self.db.write().await?;
+        let late: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(|e| self.db.error(e))?;
+        if late {
+            return Err(UserError::NotTheFirst);
+        }
+        self.insert(&mut tx, &user, &password, now).await?;
+        tx.commit().await.map_err(|e| self.db.error(e))?;
+        Ok(user)
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut SqliteConnection,
+        user: &User,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO users (cc, email, name, password, is_admin, active, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )
+        .bind(&user.cc)
+        .bind(&user.email)
+        .bind(&user.name)
+        .bind(password)
+        .bind(user.is_admin)
+        .bind(user.active)
+        .bind(now.to_string())
+        .execute(tx)
+        .await
+        .map_err(|e| self.db.error(e))?;
+        Ok(())
+    }
+
+    /// Decides a login.
+    ///
+    /// After five failures in a row the number is locked, for 30 s and then twice as long with every further failure up
+    /// to 15 min, also over a restart. A number that belongs to nobody is treated alike and takes as long, so that the
+    /// answer does not tell who is a user.
+    ///
+    /// # Errors
+    /// The file's trouble; nobody is logged in then.
+    pub async fn verify_login(&self, cc: &str, password: &str, now: Timestamp) -> Result<LoginOutcome, UserError> {
+        let cc: String = cc.trim().chars().take(MAX_FIELD).collect();
+        // The failure is written before the password is looked at: attempts at the same time, or a kill in the middle,
+        // gain nothing.
+        let locked_until = match self.count_attempt(&cc, now).await? {
+            Attempt::Refused(until) => return Ok(LoginOutcome::Locked { until }),
+            Attempt::Counted(locked_until) => locked_until,
+        };
+        let found = sqlx::query("SELECT cc, email, name, is_admin, active, password FROM users WHERE cc = ?1")
+            .bind(&cc)
+            .try_map(|row: SqliteRow| Ok((user_from_row(&row)?, row.try_get::<String, _>("password")?)))
+            .fetch_optional(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))?;
+        let (user, kept) = found.unzip();
+        let password = password.to_owned();
+        let right = blocking(move || Ok(password::verify(&password, kept.as_deref()))).await?;
+        match user {
+            Some(user) if right => {
+                self.forget_failures(&cc).await?;
+                Ok(if user.active { LoginOutcome::Granted(user) } else { LoginOutcome::Deactivated })
+            }
+            _ => Ok(LoginOutcome::WrongCredentials { locked_until }),
+        }
+    }
+
+    async fn count_attempt(&self, cc: &str, now: Timestamp) -> Result<Attempt, StoreError> {
+        let e = |e| self.db.error(e);
+        let mut tx = self.db.write().await?;
+        let before: Option<(u32, Option<Timestamp>)> =
+            sqlx::query("SELECT failures, locked_until FROM login_failures WHERE cc = ?1")
+                .bind(cc)
+                .try_map(|row: SqliteRow| Ok((row.try_get("failures")?, row.instant_or_null("locked_until")?)))
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(e)?;
+        let (failures, lock) = before.unwrap_or_default();
+        // A clock that went far back must not lock anybody out for longer than a lock can be.
+        if let Some(until) = lock.filter(|until| now < *until && *until <= now.plus(LONGEST_LOCK)) {
+            return Ok(Attempt::Refused(until));
+        }
+        let failures = failures.saturating_add(1);
+        let locked_until = lock_after(failures).map(|d| now.plus(d));
+        sqlx::query(
+            "INSERT INTO login_failures (cc, failures, last_failed_at, locked_until) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (cc) DO UPDATE SET failures = excluded.failures, last_failed_at = excluded.last_failed_at,
+             locked_until = excluded.locked_until",
+        )
+        .bind(cc)
+        .bind(failures)
+        .bind(now.to_string())
+        .bind(locked_until.map(|t| t.to_string()))
+        .execute(&mut *tx)
+        .await
+        .map_err(e)?;
+        sqlx::query("DELETE FROM login_failures WHERE last_failed_at < ?1 AND cc NOT IN (SELECT cc FROM users)")
+            .bind(now.minus(FORGET_STRANGERS).to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(e)?;
+        tx.commit().await.map_err(e)?;
+        Ok(Attempt::Counted(locked_until))
+    }
+
+    async fn forget_failures(&self, cc: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM login_failures WHERE cc = ?1")
+            .bind(cc)
+            .execute(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))?;
+        Ok(())
+    }
+}
+
+enum Attempt {
+    /// Locked until then.
+    Refused(Timestamp),
+    /// Counted as a failure for now; if it is one, the number is locked until then.
+    Counted(Option<Timestamp>),
+}
+
+/// How long a number is locked after so many failures in a row.
+fn lock_after(failures: u32) -> Option<Duration> {
+    let doublings = failures.checked_sub(FREE_FAILURES)?;
+    Some(FIRST_LOCK.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_LOCK))
+}
+
+/// Checks the fields and turns the password into what is kept of it.
+async fn accept(user: NewUser) -> Result<(User, String), UserError> {
+    let one_line = |text: &str, e: UserError| {
+        let text = text.trim();
+        let ok = !text.is_empty() && text.chars().count() <= MAX_FIELD && !text.contains(char::is_control);
+        if ok { Ok(text.to_owned()) } else { Err(e) }
+    };
+    let cc = one_line(&user.cc, UserError::BadNumber)?;
+    let name = one_line(&user.name, UserError::BadName)?;
+    let email = one_line(&user.email, UserError::BadEmail)?;
+    let is_address = email.split_once('@').is_some_and(|(who, host)| {
+        !who.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
+    });
+    if !is_address {
+        return Err(UserError::BadEmail);
+    }
+    let accepted = User { cc, email, name, is_admin: user.is_admin, active: true };
+    blocking(move || {
+        password::check(&user.password, &[&accepted.cc, &accepted.name, &accepted.email])?;
+        let kept = password::hash(&user.password).map_err(|e| UserError::Hashing(e.to_string()))?;
+        Ok((accepted, kept))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UserError> + Send + 'static,
+) -> Result<T, UserError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(UserError::Hashing(e.to_string())))
+}
+
+fn user_from_row(row: &SqliteRow) -> sqlx::Result<User> {
+    let (cc, email, name, is_admin, active) = FromRow::from_row(row)?;
+    Ok(User { cc, email, name, is_admin, active })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORD: &str = "a gaivota dorme no telhado";
+    const T0: Timestamp = Timestamp(1_795_000_000_000_000);
+
+    fn ana() -> NewUser {
+        NewUser {
+            cc: " 12345678 ".to_owned(),
+            email: "ana@psp.example".to_owned(),
+            name: "Ana Sousa".to_owned(),
+            password: PASSWORD.to_owned(),
+            is_admin: false,
+        }
+    }
+
+    async fn empty() -> (tempfile::TempDir, UserStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = UserStore::open(dir.path().join("users.sqlite")).await.unwrap();
+        (dir, store)
+    }
+
+    #[tokio::test]
+    async fn the_first_user_is_one_administrator_and_the_password_is_kept_as_argon2id() {
+        let (_dir, store) = empty().await;
+        assert!(!store.any_user().await.unwrap());
+        let second = NewUser { cc: "2".to_owned(), ..ana() };
+        let (a, b) =
+            tokio::join!(store.create_first_administrator(ana(), T0), store.create_first_administrator(second, T0));
+        let refused = [a.as_ref().err(), b.as_ref().err()];
+        assert!(matches!(refused, [Some(UserError::NotTheFirst), None] | [None, Some(UserError::NotTheFirst)]));
+        assert!(a.or(b).unwrap().is_admin);
+        assert!(store.any_user().await.unwrap());
+        assert!(matches!(store.create_first_administrator(ana(), T0).await, Err(UserError::NotTheFirst)));
+
+        store.create(NewUser { cc: "3".to_owned(), ..ana() }, T0).await.unwrap();
+        let kept: Vec<String> =
+            sqlx::query_scalar("SELECT password FROM users").fetch_all(store.db.pool()).await.unwrap();
+        assert_eq!(kept.len(), 2);
+        assert!(kept.iter().all(|p| p.starts_with("$argon2id$v=19$") && !p.contains("gaivota")));
+        assert_ne!(kept[0], kept[1], "the same password has the same salt");
+        let plain = sqlx::query("UPDATE users SET password = 'plain'").execute(store.db.pool()).await;
+        assert!(plain.is_err(), "the table takes a password that is not Argon2id");
+    }
+
+    #[tokio::test]
+    async fn fields_are_trimmed_checked_and_unique() {
+        let (_dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        assert_eq!((user.cc.as_str(), user.active, user.is_admin), ("12345678", true, false));
+        assert!(matches!(store.create(ana(), T0).await, Err(UserError::Exists)));
+        let bad = |change: fn(&mut NewUser)| {
+            let mut user = NewUser { cc: "9".to_owned(), ..ana() };
+            change(&mut user);
+            store.create(user, T0)
+        };
+        assert!(matches!(bad(|u| u.cc = " ".to_owned()).await, Err(UserError::BadNumber)));
+        assert!(matches!(bad(|u| u.name = "Ana\nSousa".to_owned()).await, Err(UserError::BadName)));
+        assert!(matches!(bad(|u| u.email = "ana".to_owned()).await, Err(UserError::BadEmail)));
+        assert!(matches!(
+            bad(|u| u.password = "short".to_owned()).await,
+            Err(UserError::BadPassword(PasswordProblem::TooShort))
+        ));
+        assert!(!format!("{:?}", ana()).contains("gaivota"));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_a_wrong_password_and_a_deactivated_user_are_refused() {
+        let (_dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        assert_eq!(store.verify_login("12345678 ", PASSWORD, T0).await.unwrap(), LoginOutcome::Granted(user));
+        let wrong = store.verify_login("12345678", "not this one, no", T0).await.unwrap();
+        let stranger = store.verify_login("87654321", PASSWORD, T0).await.unwrap();
+        assert_eq!(wrong, LoginOutcome::WrongCredentials { locked_until: None });
+        assert_eq!(wrong, stranger);
+
+        sqlx::query("UPDATE users SET active = FALSE").execute(store.db.pool()).await.unwrap();
+        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), LoginOutcome::Deactivated);
+        assert_eq!(store.verify_login("12345678", "not this one, no", T0).await.unwrap(), wrong);
+    }
+
+    /// Regression 10 of the old system: there was no lock-out.
+    #[tokio::test]
+    async fn failures_lock_the_number_over_a_restart_and_success_forgets_them() {
+        let (dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        let until = T0.plus(FIRST_LOCK);
+        for cc in ["12345678", "nobody"] {
+            for n in 1..=FREE_FAILURES {
+                let locked_until = (n == FREE_FAILURES).then_some(until);
+                let outcome = store.verify_login(cc, "wrong wrong wrong", T0).await.unwrap();
+                assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until }, "{cc}, failure {n}");
+            }
+        }
+        store.db.pool().close().await;
+        let store = UserStore::open(dir.path().join("users.sqlite")).await.unwrap();
+        let just_before = until.minus(Duration::from_micros(1));
+        for cc in ["12345678", "nobody"] {
+            let outcome = store.verify_login(cc, PASSWORD, just_before).await.unwrap();
+            assert_eq!(outcome, LoginOutcome::Locked { until }, "{cc}: the right password during the lock");
+        }
+        let outcome = store.verify_login("12345678", "wrong wrong wrong", until).await.unwrap();
+        let twice = until.plus(2 * FIRST_LOCK);
+        assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: Some(twice) });
+
+        assert_eq!(store.verify_login("12345678", PASSWORD, twice).await.unwrap(), LoginOutcome::Granted(user));
+        let outcome = store.verify_login("12345678", "wrong wrong wrong", twice).await.unwrap();
+        assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: None }, "success did not forget");
+
+        let next_day = T0.plus(FORGET_STRANGERS + FIRST_LOCK);
+        store.verify_login("12345678", PASSWORD, next_day).await.unwrap();
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT cc FROM login_failures").fetch_all(store.db.pool()).await.unwrap();
+        assert_eq!(left, [""; 0], "the numbers of strangers are kept for ever");
+    }
+
+    #[test]
+    fn the_lock_doubles_up_to_a_quarter_of_an_hour() {
+        let seconds = |n| lock_after(n).map(|d| d.as_secs());
+        assert_eq!(
+            [4, 5, 6, 7, 9, 10, 1000].map(seconds),
+            [None, Some(30), Some(60), Some(120), Some(480), Some(900), Some(900)]
+        );
+    }
+}

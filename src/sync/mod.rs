@@ -1,0 +1,98 @@
+//! Records on their way: durable in the [`Journal`] before anybody is told so, then brought to the stores by [`Delivery`].
+mod delivery;
+mod journal;
+
+pub use delivery::{Delivery, Health};
+pub use journal::{Journal, JournalError};
+
+use crate::model::{ActionRecord, Camera, DetectionRecord, Sighting, Suspect};
+use serde::{Deserialize, Serialize};
+
+/// Something that must not be lost. Cameras, suspects, sightings and detections may be recorded again when they change:
+/// the newest version counts. Actions and objects never change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// An entry of the action log.
+    Action(ActionRecord),
+    /// A camera.
+    Camera(Camera),
+    /// A detection.
+    Detection(DetectionRecord),
+    /// A suspect, with its gallery.
+    Suspect(Suspect),
+    /// A sighting.
+    Sighting(Sighting),
+    /// A picture or a video.
+    Object {
+        /// Its key in the store of objects.
+        key: String,
+        /// What it is, such as `image/jpeg`.
+        content_type: String,
+        /// The bytes; kept beside the record, not in its JSON.
+        #[serde(skip)]
+        bytes: Vec<u8>,
+    },
+}
+
+/// Where records go. Each has a queue of its own: one that is down does not hold up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destination {
+    Cameras,
+    Actions,
+    Objects,
+}
+
+impl Destination {
+    const ALL: [Self; 3] = [Self::Cameras, Self::Actions, Self::Objects];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cameras => "cameras",
+            Self::Actions => "action log",
+            Self::Objects => "objects",
+        }
+    }
+}
+
+impl Record {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Action(_) => "action",
+            Self::Camera(_) => "camera",
+            Self::Detection(_) => "detection",
+            Self::Suspect(_) => "suspect",
+            Self::Sighting(_) => "sighting",
+            Self::Object { .. } => "object",
+        }
+    }
+
+    /// The same for all versions of one record and for no other record.
+    fn record_id(&self) -> String {
+        let kind = self.kind();
+        match self {
+            Self::Action(a) => format!("{kind}:{}", a.log_id),
+            Self::Camera(c) => format!("{kind}:{}", c.id),
+            Self::Detection(d) => format!("{kind}:{}", d.id),
+            Self::Suspect(s) => format!("{kind}:{}", s.id),
+            Self::Sighting(s) => format!("{kind}:{}", s.id),
+            Self::Object { key, .. } => format!("{kind}:{key}"),
+        }
+    }
+
+    fn destination(&self) -> Destination {
+        match self {
+            Self::Action(_) => Destination::Actions,
+            Self::Camera(_) | Self::Detection(_) | Self::Suspect(_) | Self::Sighting(_) => Destination::Cameras,
+            Self::Object { .. } => Destination::Objects,
+        }
+    }
+
+    fn may_change(&self) -> bool {
+        !matches!(self, Self::Action(_) | Self::Object { .. })
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        if let Self::Object { bytes, .. } = self { Some(bytes) } else { None }
+    }
+}

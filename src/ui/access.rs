@@ -1,0 +1,264 @@
+//! First start and login.
+use super::{tokens, widgets};
+use crate::site::{Access, Command, NoticeLevel, SiteState};
+use crate::model::Timestamp;
+use egui::{Align, Color32, Frame, Id, Key, Layout, Margin, Response, RichText, Stroke, TextEdit, Ui, vec2};
+
+/// Passwords shorter than this are refused by the store of users.
+pub const PASSWORD_LENGTH: usize = 15;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Screen {
+    FirstStart,
+    Login,
+}
+
+/// What is typed on the screens before the console.
+#[derive(Default)]
+pub struct Form {
+    screen: Option<Screen>,
+    cc: String,
+    name: String,
+    email: String,
+    password: String,
+    again: String,
+    shown: bool,
+    submitted_at: Option<Timestamp>,
+}
+
+impl Form {
+    /// Draws the screen for `state.access`; nothing is asked for while the last request is being worked on.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState) -> Option<Command> {
+        let screen = match state.access {
+            Access::FirstStart => Screen::FirstStart,
+            Access::LoggedOut { .. } => Screen::Login,
+            Access::Working | Access::LoggedIn(_) => self.screen.unwrap_or(Screen::Login),
+        };
+        let opened = self.screen != Some(screen);
+        self.screen = Some(screen);
+        let working = state.access == Access::Working;
+        egui::CentralPanel::default()
+            .frame(Frame::new().fill(tokens::BACKGROUND))
+            .show(ui, |ui| {
+                let height = if screen == Screen::FirstStart { 640.0 } else { 400.0 };
+                egui::ScrollArea::vertical().show(ui, |ui| {
+                    ui.vertical_centered(|ui| {
+                        ui.add_space(((ui.available_height() - height) / 2.0).max(16.0));
+                        brand(ui, &state.name);
+                        ui.add_space(16.0);
+                        Frame::new()
+                            .fill(tokens::PANEL)
+                            .stroke(Stroke::new(1.0, tokens::LINE))
+                            .corner_radius(10)
+                            .inner_margin(Margin::same(28))
+                            .show(ui, |ui| {
+                                ui.set_width(tokens::FORM_WIDTH - 56.0);
+                                ui.with_layout(Layout::top_down(Align::Min), |ui| match screen {
+                                    Screen::FirstStart => self.first_start(ui, state, opened, working),
+                                    Screen::Login => self.login(ui, state, opened, working),
+                                })
+                                .inner
+                            })
+                            .inner
+                    })
+                    .inner
+                })
+                .inner
+            })
+            .inner
+    }
+
+    /// Forgets everything that was typed.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn login(&mut self, ui: &mut Ui, state: &SiteState, opened: bool, working: bool) -> Option<Command> {
+        ui.heading("Log in");
+        ui.add_space(4.0);
+        let mut entered = false;
+        let cc = field(ui, "Badge number", "Citizen-card or badge number", &mut self.cc, false, &mut entered);
+        let password = field(ui, "Password", "", &mut self.password, !self.shown, &mut entered);
+        ui.checkbox(&mut self.shown, "Show password");
+        if opened {
+            cc.request_focus();
+        }
+        let mut locked = false;
+        if let Access::LoggedOut { error, locked_until } = &state.access {
+            if let Some(error) = error {
+                note(ui, tokens::BAD, error);
+            }
+            let wait = locked_until.map_or(0.0, |until| until.seconds_since(state.now));
+            if wait > 0.0 {
+                locked = true;
+                note(ui, tokens::WARN, &format!("The next attempt is accepted in {}", widgets::span(wait)));
+            }
+        }
+        ui.add_space(4.0);
+        let ready = !working && !locked;
+        let clicked = submit(ui, "Log in", "Logging in…", ready, working);
+        if !(clicked || (entered && ready)) {
+            return None;
+        }
+        if self.cc.trim().is_empty() {
+            cc.request_focus();
+            return None;
+        }
+        if self.password.is_empty() {
+            password.request_focus();
+            return None;
+        }
+        password.request_focus();
+        Some(Command::Login { cc: self.cc.trim().to_owned(), password: std::mem::take(&mut self.password) })
+    }
+
+    fn first_start(&mut self, ui: &mut Ui, state: &SiteState, opened: bool, working: bool) -> Option<Command> {
+        ui.heading("Create the administrator");
+        ui.label(tokens::weak(
+            "This console has no users yet. The first one manages users and cameras and reads the action log. \
+             There is no default password, and nobody can read this one back: keep it safe.",
+        ));
+        ui.add_space(4.0);
+        let mut entered = false;
+        let cc = field(ui, "Badge number", "Citizen-card or badge number", &mut self.cc, false, &mut entered);
+        let name = field(ui, "Full name", "As it will stand in the action log", &mut self.name, false, &mut entered);
+        let email = field(ui, "E-mail", "name@department.example", &mut self.email, false, &mut entered);
+        let hint = format!("At least {PASSWORD_LENGTH} characters; several words are fine");
+        let password = field(ui, "Password", &hint, &mut self.password, !self.shown, &mut entered);
+        let again = field(ui, "Password again", "", &mut self.again, !self.shown, &mut entered);
+        ui.horizontal(|ui| {
+            ui.checkbox(&mut self.shown, "Show passwords");
+            let (tint, words) = self.password_hint();
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(RichText::new(words).size(12.5).color(tint)));
+        });
+        if opened {
+            cc.request_focus();
+        }
+        let since = self.submitted_at;
+        let failure = state.notices.iter().rev().find(|n| n.level == NoticeLevel::Error && since.is_some_and(|t| n.at >= t));
+        if let Some(notice) = failure.filter(|_| !working) {
+            note(ui, tokens::BAD, &notice.text);
+        }
+        ui.add_space(4.0);
+        let clicked = submit(ui, "Create administrator", "Creating the administrator…", !working, working);
+        if working || !(clicked || entered) {
+            return None;
+        }
+        let first_gap = [
+            (self.cc.trim().is_empty(), &cc),
+            (self.name.trim().is_empty(), &name),
+            (!plausible_email(self.email.trim()), &email),
+            (self.password.chars().count() < PASSWORD_LENGTH, &password),
+            (self.again != self.password, &again),
+        ]
+        .into_iter()
+        .find_map(|(missing, field)| missing.then_some(field));
+        if let Some(field) = first_gap {
+            field.request_focus();
+            return None;
+        }
+        self.submitted_at = Some(state.now);
+        Some(Command::CreateAdministrator {
+            cc: self.cc.trim().to_owned(),
+            name: self.name.trim().to_owned(),
+            email: self.email.trim().to_owned(),
+            password: self.password.clone(),
+        })
+    }
+
+    fn password_hint(&self) -> (Color32, String) {
+        let count = self.password.chars().count();
+        if count == 0 {
+            (tokens::TEXT_WEAK, String::new())
+        } else if count < PASSWORD_LENGTH {
+            (tokens::WARN, format!("{count} of {PASSWORD_LENGTH} characters"))
+        } else if self.again.is_empty() {
+            (tokens::GOOD, format!("Long enough: {count} characters"))
+        } else if self.again == self.password {
+            (tokens::GOOD, "Both passwords match".to_owned())
+        } else {
+            (tokens::WARN, "The passwords differ".to_owned())
+        }
+    }
+}
+
+/// Something before and after one `@`, without spaces: what is worth checking without sending mail.
+fn plausible_email(text: &str) -> bool {
+    let mut parts = text.split('@');
+    let parts = (parts.next(), parts.next(), parts.next());
+    matches!(parts, (Some(user), Some(host), None) if !user.is_empty() && !host.is_empty()) && !text.contains(' ')
+}
+
+fn field(ui: &mut Ui, label: &str, hint: &str, text: &mut String, password: bool, entered: &mut bool) -> Response {
+    let label_response = ui.label(tokens::strong(label).size(13.0));
+    ui.add_space(-4.0);
+    let response = ui
+        .add(
+            TextEdit::singleline(text)
+                .id(Id::unique(("access", label)))
+                .password(password)
+                .char_limit(256)
+                .hint_text(RichText::new(hint).color(tokens::LINE_STRONG))
+                .margin(Margin::symmetric(10, 8))
+                .desired_width(f32::INFINITY),
+        )
+        .labelled_by(label_response.id);
+    *entered |= response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+    response
+}
+
+fn submit(ui: &mut Ui, text: &str, working_text: &str, enabled: bool, working: bool) -> bool {
+    let width = ui.available_width();
+    if working {
+        ui.horizontal(|ui| {
+            ui.set_min_size(vec2(width, 36.0));
+            ui.spinner();
+            ui.label(tokens::weak(working_text));
+        });
+        return false;
+    }
+    ui.add_enabled(enabled, widgets::primary(text).min_size(vec2(width, 36.0))).clicked()
+}
+
+fn note(ui: &mut Ui, tint: Color32, text: &str) {
+    Frame::new()
+        .fill(tint.gamma_multiply(0.12))
+        .stroke(Stroke::new(1.0, tint.gamma_multiply(0.6)))
+        .corner_radius(tokens::RADIUS_SMALL)
+        .inner_margin(Margin::symmetric(10, 7))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(RichText::new(text).color(tint));
+        });
+}
+
+fn brand(ui: &mut Ui, site: &str) {
+    let (rect, _) = ui.allocate_exact_size(vec2(54.0, 40.0), egui::Sense::hover());
+    logo(ui.painter(), rect.center(), 20.0);
+    ui.label(tokens::strong("Vigia").size(26.0));
+    ui.label(tokens::weak(site));
+}
+
+/// The mark: a lens in the corners of a viewfinder.
+pub fn logo(painter: &egui::Painter, center: egui::Pos2, half: f32) {
+    let line = Stroke::new((half / 8.0).max(1.5), tokens::TEXT);
+    for (sx, sy) in [(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)] {
+        let corner = center + vec2(sx * half * 1.2, sy * half);
+        painter.line(vec![corner - vec2(0.0, sy * half * 0.5), corner, corner - vec2(sx * half * 0.5, 0.0)], line);
+    }
+    painter.circle_stroke(center, half * 0.5, Stroke::new(line.width, tokens::ACCENT));
+    painter.circle_filled(center, half * 0.2, tokens::ACCENT);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_email_has_two_sides() {
+        assert!(plausible_email("ana@policia.example"));
+        for bad in ["", "ana", "@x", "ana@", "a@b@c", "a b@c"] {
+            assert!(!plausible_email(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The card of a clicked person, and the form that marks that person as a suspect.
+use super::commands::UiCommand;
+use super::widgets::{self, Pictures};
+use super::{tokens, wall::Click};
+use crate::model::{CameraId, Picture, SuspectId, TrackId};
+use crate::site::{Command, SiteState};
+use egui::{Align, Id, Key, Layout, Margin, RichText, TextEdit, Ui, text::CCursor, text::CCursorRange, vec2};
+use std::time::Duration;
+
+const HOUR: u64 = 3600;
+/// How long a suspect may be followed; the second is chosen until the operator chooses another.
+const EXPIRIES: [(&str, Duration); 4] = [
+    ("8 hours", Duration::from_secs(8 * HOUR)),
+    ("24 hours", Duration::from_secs(24 * HOUR)),
+    ("3 days", Duration::from_secs(72 * HOUR)),
+    ("7 days", Duration::from_secs(168 * HOUR)),
+];
+const REASON_LENGTH: usize = 200;
+/// Part of the box's size that the crop shows around it.
+const MARGIN: f32 = 0.12;
+
+/// The person that was clicked, frozen at that frame.
+pub struct Card {
+    click: Click,
+    crop: Option<Picture>,
+    form: Option<Form>,
+}
+
+struct Form {
+    reason: String,
+    expiry: usize,
+    focus: bool,
+    missing: bool,
+}
+
+/// What happened to the card.
+pub enum Outcome {
+    /// It stays open.
+    Stays,
+    /// The operator closed it.
+    Closed,
+    /// The operator marked the person.
+    Marked(Command),
+    /// The operator wants to see this suspect.
+    Show(SuspectId),
+}
+
+impl Card {
+    /// A card of this click. A form that was open on `before` stays open with what was typed.
+    pub fn new(click: Click, before: Option<Self>) -> Self {
+        let crop = click.frame.picture(click.rect.grown(MARGIN), 480);
+        let form = before.and_then(|card| card.form).map(|form| Form { focus: true, ..form });
+        Self { click, crop, form }
+    }
+
+    /// Whose card it is.
+    pub fn subject(&self) -> (CameraId, TrackId) {
+        (self.click.camera, self.click.track)
+    }
+
+    /// Opens the form.
+    pub fn open_form(&mut self) {
+        self.form.get_or_insert(Form { reason: String::new(), expiry: 1, focus: true, missing: false });
+    }
+
+    /// Closes the form; `false` when it was not open.
+    pub fn close_form(&mut self) -> bool {
+        self.form.take().is_some()
+    }
+
+    /// Takes the reason at `position` of the recent ones; nothing happens when there is none or the form is closed.
+    pub fn pick_reason(&mut self, context: &egui::Context, state: &SiteState, position: usize) {
+        if let (Some(form), Some(reason)) = (&mut self.form, state.recent_reasons.get(position)) {
+            form.reason = reason.chars().take(REASON_LENGTH).collect();
+            form.focus = true;
+            form.missing = false;
+            // The cursor goes behind the text, so that more can be typed.
+            let mut edit = TextEdit::load_state(context, reason_id()).unwrap_or_default();
+            edit.cursor.set_char_range(Some(CCursorRange::one(CCursor::new(form.reason.chars().count()))));
+            TextEdit::store_state(context, reason_id(), edit);
+        }
+    }
+
+    /// Draws the card.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Outcome {
+        let mut outcome = Outcome::Stays;
+        ui.horizontal(|ui| {
+            ui.heading("Person");
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if ui.button("Close").on_hover_text("Shows inbox and suspects again (Esc)").clicked() {
+                    outcome = Outcome::Closed;
+                }
+            });
+        });
+        let height: f32 = if self.form.is_some() { 210.0 } else { 340.0 };
+        let size = vec2(ui.available_width(), height.min(ui.available_height() * 0.5));
+        pictures.show(ui, self.crop.as_ref(), size, "Picture of the person that was clicked");
+        let camera = widgets::camera(state, self.click.camera);
+        egui::Grid::new("person").num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
+            let at = self.click.frame.captured_at();
+            let mut row = |name: &str, value: &str| {
+                ui.label(tokens::weak(name));
+                ui.label(value);
+                ui.end_row();
+            };
+            row("Camera", widgets::camera_name(state, self.click.camera));
+            row("Time", &at.local_date_time());
+            row("Track", &self.click.track.0.to_string());
+        });
+        let track = camera.and_then(|view| view.tracks.iter().find(|view| view.track.id == self.click.track));
+        let taken_for = track.and_then(|view| view.suspect).and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));
+        if let Some((found, view)) = taken_for {
+            ui.horizontal(|ui| {
+                widgets::swatch(ui, &view.suspect);
+                let words = if found.certain {
+                    format!("Followed as {}", view.suspect.label)
+                } else {
+                    format!("Possible match {} with {}", widgets::percent(found.probability), view.suspect.label)
+                };
+                ui.label(words);
+                if ui.link("Show").clicked() {
+                    outcome = Outcome::Show(found.suspect);
+                }
+            });
+        }
+        ui.separator();
+        if self.form.is_some() {
+            if let Some(next) = self.form_ui(ui, state) {
+                outcome = next;
+            }
+        } else {
+            let command = UiCommand::MarkSuspect;
+            let button = widgets::primary(command.text()).min_size(vec2(ui.available_width(), 36.0));
+            if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
+                self.open_form();
+            }
+        }
+        outcome
+    }
+
+    fn form_ui(&mut self, ui: &mut Ui, state: &SiteState) -> Option<Outcome> {
+        let form = self.form.as_mut()?;
+        let label = ui.label(tokens::strong("Reason"));
+        let edit = ui
+            .add(
+                TextEdit::singleline(&mut form.reason)
+                    .id(reason_id())
+                    .char_limit(REASON_LENGTH)
+                    .hint_text(RichText::new("Why is this person followed?").color(tokens::LINE_STRONG))
+                    .margin(Margin::symmetric(10, 8))
+                    .desired_width(f32::INFINITY),
+            )
+            .labelled_by(label.id);
+        if std::mem::take(&mut form.focus) {
+            edit.request_focus();
+        }
+        let mut confirmed = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        form.missing &= form.reason.trim().is_empty();
+        if form.missing {
+            ui.label(RichText::new("A reason is needed: it is stored with the suspect").color(tokens::WARN));
+        }
+        let mut picked = None;
+        if !state.recent_reasons.is_empty() {
+            ui.label(tokens::small("Recent reasons (Alt with the number)"));
+            ui.horizontal_wrapped(|ui| {
+                ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
+                for (i, reason) in state.recent_reasons.iter().take(8).enumerate() {
+                    let short: String = reason.chars().take(34).collect();
+                    let dots = if short.len() < reason.len() { "…" } else { "" };
+                    let text = RichText::new(format!("{}  {short}{dots}", i + 1)).size(12.5);
+                    let button = egui::Button::new(text).corner_radius(13).min_size(vec2(0.0, 26.0));
+                    if ui.add(button).on_hover_text(reason).clicked() {
+                        picked = Some(i);
+                    }
+                }
+            });
+        }
+        ui.add_space(2.0);
+        ui.label(tokens::strong("Follow for"));
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = 6.0;
+            for (i, (name, _)) in EXPIRIES.iter().enumerate() {
+                if ui.add(egui::Button::selectable(form.expiry == i, *name).frame_when_inactive(true)).clicked() {
+                    form.expiry = i;
+                }
+            }
+        });
+        ui.add_space(6.0);
+        let mut cancelled = false;
+        ui.horizontal(|ui| {
+            let width = (ui.available_width() - tokens::SPACE) * 0.62;
+            confirmed |= ui.add(widgets::primary("Mark as suspect").min_size(vec2(width, 36.0))).on_hover_text("Enter").clicked();
+            let cancel = egui::Button::new("Cancel").min_size(vec2(ui.available_width(), 36.0));
+            cancelled = ui.add(cancel).on_hover_text("Esc").clicked();
+        });
+        if let Some(i) = picked {
+            self.pick_reason(ui.ctx(), state, i);
+            return None;
+        }
+        if cancelled {
+            self.form = None;
+            return None;
+        }
+        let form = self.form.as_mut()?;
+        if !confirmed {
+            return None;
+        }
+        if form.reason.trim().is_empty() {
+            form.missing = true;
+            form.focus = true;
+            return None;
+        }
+        let expires_in = EXPIRIES.get(form.expiry).map_or(Duration::from_secs(24 * HOUR), |(_, duration)| *duration);
+        Some(Outcome::Marked(Command::SelectSuspect {
+            camera: self.click.camera,
+            track: self.click.track,
+            frame: self.click.frame.clone(),
+            rect: self.click.rect,
+            reason: form.reason.trim().to_owned(),
+            expires_in,
+        }))
+    }
+}
+
+fn reason_id() -> Id {
+    Id::unique("reason")
+}

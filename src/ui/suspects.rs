@@ -1,0 +1,165 @@
+//! The suspects and where they were seen.
+use super::commands::UiCommand;
+use super::inbox::times;
+use super::tokens;
+use super::widgets::{self, Pictures};
+use crate::model::{CameraId, Decision, SuspectId};
+use crate::site::{Command, SightingView, SiteState, SuspectView};
+use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
+
+/// What the panel remembers between two repaints.
+#[derive(Default)]
+pub struct Suspects {
+    ending: Option<SuspectId>,
+    scroll_to: Option<SuspectId>,
+}
+
+impl Suspects {
+    /// Scrolls to this suspect at the next repaint.
+    pub fn show(&mut self, id: SuspectId) {
+        self.scroll_to = Some(id);
+    }
+
+    /// Takes back the question whether a follow is to be ended; `false` when it was not asked.
+    pub fn close(&mut self) -> bool {
+        self.ending.take().is_some()
+    }
+
+    /// Draws the panel.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Option<Command> {
+        if state.suspects.is_empty() {
+            widgets::empty(ui, "No suspects", "Click on a person on the wall to mark a suspect");
+            return None;
+        }
+        let mut command = None;
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            let (followed, past): (Vec<_>, Vec<_>) =
+                state.suspects.iter().partition(|view| view.suspect.is_followed(state.now));
+            for view in followed {
+                command = self.suspect(ui, state, view, pictures).or(command.take());
+            }
+            if !past.is_empty() {
+                ui.label(tokens::small("No longer followed"));
+            }
+            for view in past {
+                command = self.suspect(ui, state, view, pictures).or(command.take());
+            }
+        });
+        command
+    }
+
+    fn suspect(&mut self, ui: &mut Ui, state: &SiteState, view: &SuspectView, pictures: &mut Pictures) -> Option<Command> {
+        let suspect = &view.suspect;
+        let mut command = None;
+        let card = widgets::card(self.ending == Some(suspect.id)).show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.horizontal_top(|ui| {
+                pictures.show(ui, view.crop.as_ref(), vec2(72.0, 104.0), "The suspect when marked");
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 4.0;
+                    ui.horizontal(|ui| {
+                        ui.spacing_mut().interact_size.y = 20.0;
+                        widgets::swatch(ui, suspect);
+                        ui.label(tokens::strong(&suspect.label).size(15.0));
+                        if suspect.is_followed(state.now) {
+                            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                                if ui.add(egui::Button::new("End follow…").small()).clicked() {
+                                    self.ending = Some(suspect.id);
+                                }
+                            });
+                        }
+                    });
+                    ui.label(&suspect.reason);
+                    let (words, tint) = if let Some(ended) = suspect.ended_at {
+                        (format!("Ended {}", ended.local_date_time()), tokens::TEXT_WEAK)
+                    } else if suspect.is_followed(state.now) {
+                        let rest = suspect.expires_at.seconds_since(state.now);
+                        (format!("Followed for another {}", widgets::span(rest)), tokens::GOOD)
+                    } else {
+                        (format!("Expired {}", suspect.expires_at.local_date_time()), tokens::TEXT_WEAK)
+                    };
+                    ui.label(RichText::new(words).size(12.5).color(tint));
+                    ui.label(tokens::small(format!("Marked {} by {}", suspect.marked_at.local_date_time(), suspect.marked_by)));
+                });
+            });
+            if self.ending == Some(suspect.id) {
+                ui.separator();
+                ui.label(format!("End the follow of {}? Cameras stop looking for this person; the record stays.", suspect.label));
+                ui.horizontal(|ui| {
+                    if ui.add(widgets::danger("End follow")).clicked() {
+                        command = Some(Command::EndSuspect(suspect.id));
+                        self.ending = None;
+                    }
+                    if ui.button("Keep following").clicked() {
+                        self.ending = None;
+                    }
+                });
+            }
+            command = sightings(ui, state, suspect.id).or(command.take());
+        });
+        if self.scroll_to.take_if(|id| *id == suspect.id).is_some() {
+            card.response.scroll_to_me(Some(Align::TOP));
+        }
+        command
+    }
+}
+
+fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {
+    let own: Vec<&SightingView> = state.sightings.iter().filter(|view| view.sighting.suspect == id).collect();
+    if own.is_empty() {
+        return None;
+    }
+    ui.separator();
+    let mut cameras: Vec<CameraId> = Vec::new();
+    for view in &own {
+        if !cameras.contains(&view.sighting.camera) {
+            cameras.push(view.sighting.camera);
+        }
+    }
+    let mut command = None;
+    ui.spacing_mut().item_spacing.y = 3.0;
+    ui.spacing_mut().interact_size.y = 22.0;
+    for camera in cameras {
+        ui.label(tokens::strong(widgets::camera_name(state, camera)).size(13.0));
+        for view in own.iter().filter(|view| view.sighting.camera == camera) {
+            ui.horizontal(|ui| {
+                ui.label(tokens::digits(times(view)).size(12.0));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    command = decision(ui, view).or(command.take());
+                });
+            });
+        }
+    }
+    command
+}
+
+fn decision(ui: &mut Ui, view: &SightingView) -> Option<Command> {
+    let (words, tint, tooltip): (String, Color32, String) = match &view.sighting.decision {
+        Decision::Origin => ("marked here".to_owned(), tokens::TEXT_WEAK, String::new()),
+        Decision::Pending => {
+            let words = format!("possible match {}", widgets::percent(view.sighting.probability));
+            (words, tokens::WARN, "Waits for a decision".to_owned())
+        }
+        Decision::Confirmed { by, at } => {
+            ("confirmed".to_owned(), tokens::GOOD, format!("By {by} at {}", at.local_date_time()))
+        }
+        Decision::Rejected { by, at } => {
+            ("rejected".to_owned(), tokens::TEXT_WEAK, format!("By {by} at {}", at.local_date_time()))
+        }
+    };
+    if view.sighting.decision == Decision::Origin {
+        ui.label(RichText::new(words).size(12.0).color(tint));
+        return None;
+    }
+    let mut command = None;
+    let menu = ui.menu_button(RichText::new(format!("{words}…")).size(12.0).color(tint), |ui| {
+        for (entry, confirm) in [(UiCommand::ConfirmMatch, true), (UiCommand::RejectMatch, false)] {
+            if ui.button(entry.text()).clicked() {
+                command = Some(Command::Decide { sighting: view.sighting.id, confirm });
+                ui.close();
+            }
+        }
+    });
+    menu.response.on_hover_text(format!("{tooltip}\nThe last decision counts; all are kept").trim());
+    command
+}

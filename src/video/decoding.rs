@@ -1,0 +1,165 @@
+//! The part every reader shares: whatever comes in is decoded by the best decoder GStreamer has, and what goes wrong on
+//! the way is told apart.
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An element of GStreamer that is not installed, or two that do not fit together.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("GStreamer's element {0} is missing. Install the package that brings it (`vigia doctor` lists them).")]
+pub(super) struct MissingElement(pub String);
+
+/// Makes an element.
+pub(super) fn make(factory: &str) -> Result<gst::Element, MissingElement> {
+    gst::ElementFactory::make(factory).build().map_err(|_| MissingElement(factory.to_owned()))
+}
+
+/// Adds the elements to the bin and links them in order.
+pub(super) fn chain(bin: &gst::Bin, elements: &[&gst::Element]) -> Result<(), MissingElement> {
+    let fault = |_| MissingElement(elements.last().map_or_else(String::new, |e| e.name().to_string()));
+    bin.add_many(elements.iter().copied()).map_err(fault)?;
+    gst::Element::link_many(elements.iter().copied()).map_err(fault)
+}
+
+/// What has been seen so far of a stream on its way through the decoder.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<Mutex<SeenInner>>);
+
+#[derive(Default)]
+struct SeenInner {
+    video: bool,
+    other: bool,
+    missing: Vec<String>,
+}
+
+impl Seen {
+    fn with<T>(&self, f: impl FnOnce(&mut SeenInner) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Video was found (decodable or not).
+    pub fn note_video(&self) {
+        self.with(|s| s.video = true);
+    }
+
+    /// Sound, captions or data were found.
+    pub fn note_other(&self) {
+        self.with(|s| s.other = true);
+    }
+
+    /// Keeps what a missing-plugin message names; other messages are left alone.
+    pub fn note_message(&self, message: &gst::MessageRef) {
+        let Some(structure) = message.structure().filter(|s| s.name() == "missing-plugin") else { return };
+        let name = structure.get::<String>("name").ok().filter(|n| !n.is_empty());
+        let name = name.or_else(|| structure.get::<gst::Caps>("detail").ok().map(|c| c.to_string()));
+        let name = name.unwrap_or_else(|| "decoder".to_owned());
+        self.with(|s| s.missing.push(name));
+    }
+
+    /// What an error on the bus means, given what was seen before it.
+    pub fn cause(&self, error: &gst::glib::Error) -> Cause {
+        if let Some(missing) = self.with(|s| s.missing.first().cloned()) {
+            return Cause::MissingPlugin(missing);
+        }
+        let (video, other) = self.with(|s| (s.video, s.other));
+        if other && !video {
+            return Cause::NoVideo;
+        }
+        if let Some(e) = error.kind::<gst::ResourceError>() {
+            return match e {
+                gst::ResourceError::NotFound => Cause::NotFound,
+                gst::ResourceError::NotAuthorized => Cause::NotAuthorized,
+                gst::ResourceError::OpenRead | gst::ResourceError::OpenReadWrite => Cause::Unreachable,
+                _ => Cause::Other(error.message().to_owned()),
+            };
+        }
+        match error.kind::<gst::StreamError>() {
+            Some(gst::StreamError::CodecNotFound) => Cause::MissingPlugin("decoder".to_owned()),
+            Some(gst::StreamError::TypeNotFound | gst::StreamError::WrongType) if !video => Cause::NotMedia,
+            Some(gst::StreamError::Demux | gst::StreamError::Decode | gst::StreamError::Format) => Cause::Damaged,
+            _ => Cause::Other(error.message().to_owned()),
+        }
+    }
+}
+
+/// Why no pictures come; each reader has its own words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    NotFound,
+    NotAuthorized,
+    Unreachable,
+    NotMedia,
+    NoVideo,
+    MissingPlugin(String),
+    Damaged,
+    Other(String),
+}
+
+/// A `decodebin` that decodes video only and links the first video stream to `target`'s sink pad.
+///
+/// Software decoders of libav get `threads` threads when given: one per camera is the cheapest way to decode many.
+pub(super) fn video_decoder(
+    target: &gst::Element,
+    seen: &Seen,
+    threads: Option<i32>,
+) -> Result<gst::Element, MissingElement> {
+    let decoder = make("decodebin")?;
+    // Sound, captions and data leave undecoded, so that nothing is spent on them and no plugin is missed for them.
+    decoder.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        let media =
+            caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name().as_str().to_owned()).unwrap_or_default();
+        let wanted =
+            !["audio/", "text/", "subpicture/", "closedcaption/", "meta/"].iter().any(|p| media.starts_with(p));
+        Some(wanted.to_value())
+    });
+    let (weak, noted) = (target.downgrade(), seen.clone());
+    decoder.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if !caps.structure(0).is_some_and(|s| s.name().starts_with("video/x-raw")) {
+            return noted.note_other();
+        }
+        noted.note_video();
+        let sink = weak.upgrade().and_then(|t| t.static_pad("sink")).filter(|s| !s.is_linked());
+        if let Some(Err(error)) = sink.map(|s| pad.link(&s)) {
+            tracing::warn!(%error, "the decoder's output could not be linked");
+        }
+    });
+    if let (Some(threads), Some(bin)) = (threads, decoder.downcast_ref::<gst::Bin>()) {
+        bin.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|f| f.name().starts_with("avdec_")) && element.has_property("max-threads")
+            {
+                element.set_property("max-threads", threads);
+            }
+        });
+    }
+    Ok(decoder)
+}
+
+/// `videoconvert ! appsink` for [`Frame`](super::Frame)s: I420 and NV12 pass untouched, everything else is converted.
+/// Returns the element to link a decoder to, and the sink.
+pub(super) fn frame_sink(bin: &gst::Bin) -> Result<(gst::Element, gst_app::AppSink), MissingElement> {
+    let convert = make("videoconvert")?;
+    convert.set_property("n-threads", 1u32);
+    let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
+    let sink = gst_app::AppSink::builder()
+        .caps(&gst_video::VideoCapsBuilder::new().format_list(formats).build())
+        .enable_last_sample(false)
+        .build();
+    // Said to understand strides, decoders hand out their own pictures; otherwise they copy each into a packed one.
+    if let Some(pad) = sink.static_pad("sink") {
+        pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+            let Some(query) = info.query_mut() else { return gst::PadProbeReturn::Ok };
+            match query.view_mut() {
+                gst::QueryViewMut::Allocation(allocation) => {
+                    allocation.add_allocation_meta::<gst_video::VideoMeta>(None);
+                    gst::PadProbeReturn::Handled
+                }
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+    }
+    chain(bin, &[&convert, sink.upcast_ref()])?;
+    Ok((convert, sink))
+}

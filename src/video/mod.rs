@@ -1,0 +1,31 @@
+//! GStreamer: live cameras and whole files become decoded frames (still YUV, still in GStreamer's memory), and files
+//! become virtual cameras. Nothing above this room knows GStreamer but through [`Frame`].
+mod address;
+mod decoding;
+pub mod file;
+pub mod frame;
+pub mod simulate;
+pub mod source;
+pub mod view;
+
+pub use file::{FileError, FileReport, read_file};
+pub use frame::{Color, Frame, FrameError, Layout, Plane};
+pub use simulate::{Server, SimulateError, SimulatedCamera, serve};
+pub use source::{Source, SourceConfig, SourceState, Transport};
+pub use view::{Codec, ViewError, ViewReport, Window, make_view};
+
+#[cfg(test)]
+mod tests;
+
+/// GStreamer itself is not usable on this machine.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("GStreamer does not start: {0}. Install its packages (`vigia doctor` lists them).")]
+pub struct InitError(String);
+
+/// Starts GStreamer. Every entry of this room does so itself; only who wants to know early needs to call it.
+///
+/// # Errors
+/// When GStreamer refuses to start.
+pub fn init() -> Result<(), InitError> {
+    gstreamer::init().map_err(|e| InitError(e.to_string()))
+}

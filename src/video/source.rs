@@ -1,0 +1,592 @@
+//! One live camera: a supervised pipeline that is rebuilt whenever it ends, fails, stalls or falls behind.
+//!
+//! A killed server posts an end of stream, a failed one an error, a frozen one nothing at all: so the supervisor watches
+//! the bus *and* the time of the last frame.
+use super::{
+    Frame,
+    address::{Address, RtspAddress, scrubbed},
+    decoding::{Cause, MissingElement, Seen, chain, frame_sink, make, video_decoder},
+};
+use crate::model::{Clock, Timestamp, redact_url};
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_app as gst_app;
+use gstreamer_video as gst_video;
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+/// The first pause before a retry; doubles up to [`BACKOFF_MAX`].
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// The longest pause between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(4);
+/// The pause after a stream that was live came to its end: a camera that restarts.
+const RESTART_PAUSE: Duration = Duration::from_millis(50);
+/// A connection that lived shorter than this counts as a failed attempt.
+const PROVEN_AFTER: Duration = Duration::from_millis(500);
+/// How far pictures may fall behind their own beginning before the connection is made anew.
+const BEHIND_MAX: Duration = Duration::from_secs(5);
+/// How long a pipeline may take to come down before it is left to itself.
+const TEARDOWN_MAX: Duration = Duration::from_secs(2);
+/// How long [`Source::stop`] waits for the supervisor.
+const STOP_MAX: Duration = Duration::from_millis(300);
+
+/// How RTP packets travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// What suits most sites: TCP.
+    #[default]
+    Auto,
+    /// Inside the RTSP connection: nothing is lost.
+    Tcp,
+    /// Datagrams: less delay on a good network, torn pictures on a bad one.
+    Udp,
+}
+
+/// A camera's address and how to read it. Durations are written in seconds in configuration files.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// `rtsp://user:password@host/path`, `file:///path` (played at its own speed, over and over) or `test:`.
+    pub url: String,
+    /// How RTP packets travel.
+    #[serde(default)]
+    pub transport: Transport,
+    /// How long a late or missing packet is waited for.
+    #[serde(default = "default_latency", with = "seconds")]
+    pub latency: Duration,
+    /// A live camera without a frame for this long is stale.
+    #[serde(default = "default_stall_after", with = "seconds")]
+    pub stall_after: Duration,
+    /// An attempt without a first frame for this long has failed.
+    #[serde(default = "default_connect_timeout", with = "seconds")]
+    pub connect_timeout: Duration,
+}
+
+fn default_latency() -> Duration {
+    Duration::from_millis(100)
+}
+fn default_stall_after() -> Duration {
+    Duration::from_secs(3)
+}
+fn default_connect_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// Durations as seconds, negative and absurd ones refused.
+mod seconds {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_f64(d.as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(d)?)
+            .ok()
+            .filter(|d| *d <= Duration::from_secs(3600))
+            .ok_or_else(|| D::Error::custom("a duration is a number of seconds from 0 to 3600"))
+    }
+}
+
+impl SourceConfig {
+    /// This address with the usual settings: TCP, 100 ms latency, stale after 3 s, 10 s to connect.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            transport: Transport::Auto,
+            latency: default_latency(),
+            stall_after: default_stall_after(),
+            connect_timeout: default_connect_timeout(),
+        }
+    }
+}
+
+impl fmt::Debug for SourceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceConfig")
+            .field("url", &redact_url(&self.url))
+            .field("transport", &self.transport)
+            .field("latency", &self.latency)
+            .field("stall_after", &self.stall_after)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish()
+    }
+}
+
+/// How a source is doing. Never holds credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// The first attempt is under way.
+    Connecting,
+    /// Frames arrive.
+    Live,
+    /// No frames; being retried. Stays so until a frame arrives.
+    Stale {
+        /// When the last frame was captured; `None` when there never was one.
+        since: Option<Timestamp>,
+        /// What went wrong, one sentence for the operator.
+        reason: String,
+        /// When the next attempt starts or, in the past, when the one under way started.
+        retry_at: Timestamp,
+    },
+}
+
+/// A camera being read. Dropping it stops it.
+pub struct Source {
+    shared: Arc<Shared>,
+    wake: SyncSender<Event>,
+    done: Receiver<()>,
+}
+
+/// What the supervisor waits for.
+enum Event {
+    /// Look at the flags again.
+    Wake,
+    /// The pipeline of this attempt says something.
+    Message(u64, gst::Message),
+}
+
+struct Shared {
+    config: SourceConfig,
+    clock: Arc<dyn Clock>,
+    on_frame: Box<dyn Fn(Frame, u64) + Send + Sync>,
+    status: Mutex<Status>,
+}
+
+struct Status {
+    state: SourceState,
+    epoch: u64,
+    stopped: bool,
+    /// Grows with every pipeline; frames of an older one are dropped.
+    attempt: u64,
+    /// Of the pipeline that runs now.
+    run: Run,
+    last_captured: Option<Timestamp>,
+}
+
+/// What the frames of one connection have shown so far.
+#[derive(Default)]
+struct Run {
+    frames: u64,
+    first_at: Option<Instant>,
+    last_at: Option<Instant>,
+    last_captured: Option<Timestamp>,
+    /// The smallest age of a frame at its arrival here.
+    least_age: Option<Duration>,
+    behind: Duration,
+}
+
+/// Why an attempt is over.
+struct Ended {
+    reason: String,
+    end_of_stream: bool,
+}
+
+impl Source {
+    /// Starts reading. Every decoded frame is handed to `on_frame` with the epoch it belongs to, on the decoder's thread:
+    /// be quick (a slot's `put`), whatever takes longer delays the decoder.
+    ///
+    /// `Frame::captured_at` is when the picture's first packet reached this machine, smoothed over the network's jitter;
+    /// the camera's own delay is unknown and not subtracted. It never goes back within an epoch.
+    ///
+    /// Never fails: what is wrong with the address or the camera shows in [`state`](Self::state).
+    pub fn open(
+        config: SourceConfig,
+        clock: Arc<dyn Clock>,
+        on_frame: impl Fn(Frame, u64) + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            config,
+            clock,
+            on_frame: Box::new(on_frame),
+            status: Mutex::new(Status {
+                state: SourceState::Connecting,
+                epoch: 0,
+                stopped: false,
+                attempt: 0,
+                run: Run::default(),
+                last_captured: None,
+            }),
+        });
+        let (wake, events) = sync_channel(32);
+        let (finished, done) = sync_channel(1);
+        let supervisor = {
+            let (shared, wake) = (Arc::clone(&shared), wake.clone());
+            move || {
+                shared.supervise(&wake, &events);
+                let _ = finished.try_send(());
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("camera".into()).spawn(supervisor) {
+            let retry_at = shared.clock.now();
+            let reason = format!("No thread could be started for this camera ({error}). Restart Vigia.");
+            shared.status().state = SourceState::Stale { since: None, reason, retry_at };
+        }
+        Self { shared, wake, done }
+    }
+
+    /// How it is doing now.
+    pub fn state(&self) -> SourceState {
+        self.shared.status().state.clone()
+    }
+
+    /// Grows by one with every connection that delivered a frame; 0 before the first.
+    pub fn epoch(&self) -> u64 {
+        self.shared.status().epoch
+    }
+
+    /// Stops reading within half a second; what takes longer to come down is left to its own thread. No frame is handed
+    /// over afterwards.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.shared.status().stopped = true;
+        // When the channel is full, the supervisor is awake anyway.
+        let _ = self.wake.try_send(Event::Wake);
+        let _ = self.done.recv_timeout(STOP_MAX);
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({}, {:?})", redact_url(&self.shared.config.url), self.state())
+    }
+}
+
+impl Shared {
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn supervise(self: &Arc<Self>, wake: &SyncSender<Event>, events: &Receiver<Event>) {
+        let mut pause = BACKOFF_MIN;
+        loop {
+            let attempt = {
+                let mut status = self.status();
+                if status.stopped {
+                    return;
+                }
+                status.attempt += 1;
+                status.run = Run::default();
+                status.attempt
+            };
+            let Some(ended) = self.run(attempt, wake, events) else { return };
+            let lived = {
+                let status = self.status();
+                status.run.first_at.zip(status.run.last_at).map(|(first, last)| last.duration_since(first))
+            };
+            if lived.is_some_and(|l| l >= PROVEN_AFTER) {
+                pause = BACKOFF_MIN;
+            }
+            let wait = if ended.end_of_stream && lived.is_some_and(|l| l >= PROVEN_AFTER) {
+                RESTART_PAUSE
+            } else {
+                let wait = pause;
+                pause = (pause * 2).min(BACKOFF_MAX);
+                wait
+            };
+            let reason = scrubbed(&ended.reason, &self.config.url);
+            tracing::info!(camera = redact_url(&self.config.url), reason, "stale");
+            {
+                let mut status = self.status();
+                let retry_at = self.clock.now().plus(wait);
+                status.state = SourceState::Stale { since: status.last_captured, reason, retry_at };
+            }
+            let until = Instant::now() + wait;
+            while let Some(left) = until.checked_duration_since(Instant::now()) {
+                if self.status().stopped {
+                    return;
+                }
+                let _ = events.recv_timeout(left);
+            }
+        }
+    }
+
+    /// One connection from building to teardown. `None` when the source was stopped.
+    fn run(self: &Arc<Self>, attempt: u64, wake: &SyncSender<Event>, events: &Receiver<Event>) -> Option<Ended> {
+        let fail = |reason: String| Some(Ended { reason, end_of_stream: false });
+        if let Err(error) = super::init() {
+            return fail(error.to_string());
+        }
+        let Some(address) = Address::parse(&self.config.url) else {
+            return fail(
+                "This is no address of a camera. Write rtsp://user:password@host/path, file:///path or test:."
+                    .to_owned(),
+            );
+        };
+        let seen = Seen::default();
+        let pipeline = match self.build(&address, &seen, attempt) {
+            Ok(pipeline) => pipeline,
+            Err(error) => return fail(error.to_string()),
+        };
+        if let Some(bus) = pipeline.bus() {
+            let wake = wake.clone();
+            bus.set_sync_handler(move |_, message| {
+                use gst::MessageType;
+                if matches!(message.type_(), MessageType::Error | MessageType::Eos | MessageType::Element) {
+                    let _ = wake.try_send(Event::Message(attempt, message.clone()));
+                }
+                gst::BusSyncReply::Drop
+            });
+        }
+        // A failure to start is on the bus, with its reason.
+        let _ = pipeline.set_state(gst::State::Playing);
+        let ended = self.watch(attempt, events, &seen, &address);
+        // From here on frames of this pipeline are dropped.
+        self.status().attempt += 1;
+        tear_down(pipeline);
+        ended
+    }
+
+    fn watch(&self, attempt: u64, events: &Receiver<Event>, seen: &Seen, address: &Address) -> Option<Ended> {
+        let begun = Instant::now();
+        loop {
+            let (stopped, last, behind) = {
+                let status = self.status();
+                (status.stopped, status.run.last_at, status.run.behind)
+            };
+            if stopped {
+                return None;
+            }
+            let deadline = last.map_or(begun + self.config.connect_timeout, |last| last + self.config.stall_after);
+            let failed = |reason: String| Some(Ended { reason, end_of_stream: false });
+            if behind > BEHIND_MAX {
+                return failed(format!(
+                    "The pictures came {:.0} s late: this machine or the network cannot keep up with this camera.",
+                    behind.as_secs_f32()
+                ));
+            }
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return failed(if last.is_some() {
+                    format!(
+                        "The camera has sent no picture for {:.0} s.",
+                        self.config.stall_after.as_secs_f32().max(1.0)
+                    )
+                } else {
+                    format!("No picture came within {:.0} s.", self.config.connect_timeout.as_secs_f32().max(1.0))
+                });
+            };
+            match events.recv_timeout(left.min(Duration::from_secs(1))) {
+                Ok(Event::Message(of, message)) if of == attempt => match message.view() {
+                    gst::MessageView::Eos(_) if last.is_none() => return failed(words(&Cause::NoVideo, address)),
+                    gst::MessageView::Eos(_) => {
+                        let reason = match address {
+                            Address::File(_) => "The file has ended; it starts again.",
+                            _ => "The camera ended the stream.",
+                        };
+                        return Some(Ended { reason: reason.to_owned(), end_of_stream: true });
+                    }
+                    gst::MessageView::Error(error) => {
+                        tracing::debug!(
+                            error = scrubbed(&error.error().to_string(), &self.config.url),
+                            debug = scrubbed(error.debug().as_deref().unwrap_or(""), &self.config.url),
+                            "pipeline error"
+                        );
+                        return failed(words(&seen.cause(&error.error()), address));
+                    }
+                    _ => seen.note_message(&message),
+                },
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn build(self: &Arc<Self>, address: &Address, seen: &Seen, attempt: u64) -> Result<gst::Pipeline, MissingElement> {
+        let pipeline = gst::Pipeline::new();
+        let bin: &gst::Bin = pipeline.upcast_ref();
+        let (target, sink) = frame_sink(bin)?;
+        // A file is shown at its own speed; a camera as it comes.
+        sink.set_property("sync", matches!(address, Address::File(_)));
+        sink.set_property("drop", true);
+        sink.set_property("max-buffers", 1u32);
+        match address {
+            Address::Test => {
+                let source = make("videotestsrc")?;
+                source.set_property("is-live", true);
+                source.set_property_from_str("pattern", "ball");
+                let caps = make("capsfilter")?;
+                let format = gst_video::VideoCapsBuilder::new()
+                    .format(gst_video::VideoFormat::I420)
+                    .width(640)
+                    .height(480)
+                    .framerate(gst::Fraction::new(25, 1))
+                    .build();
+                caps.set_property("caps", &format);
+                chain(bin, &[&source, &caps])?;
+                caps.link(&target).map_err(|_| MissingElement("videotestsrc".into()))?;
+            }
+            Address::File(uri) => {
+                let source = make("filesrc")?;
+                let path = gst::glib::filename_from_uri(uri).map(|(path, _)| path).unwrap_or_default();
+                source.set_property("location", path.to_string_lossy().as_ref());
+                chain(bin, &[&source, &video_decoder(&target, seen, Some(1))?])?;
+            }
+            Address::Rtsp(rtsp) => {
+                let decoder = video_decoder(&target, seen, Some(1))?;
+                let source = self.rtsp(rtsp, &decoder, seen)?;
+                bin.add_many([&source, &decoder]).map_err(|_| MissingElement("rtspsrc".into()))?;
+            }
+        }
+        let (shared, weak) = (Arc::downgrade(self), pipeline.downgrade());
+        let on_sample = move |sink: &gst_app::AppSink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let (Some(shared), Some(pipeline)) = (shared.upgrade(), weak.upgrade()) else {
+                return Err(gst::FlowError::Eos);
+            };
+            shared.take(attempt, &pipeline, &sample)
+        };
+        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(on_sample).build());
+        Ok(pipeline)
+    }
+
+    fn rtsp(&self, address: &RtspAddress, decoder: &gst::Element, seen: &Seen) -> Result<gst::Element, MissingElement> {
+        let source = make("rtspsrc")?;
+        source.set_property("location", &address.location);
+        if let Some((user, password)) = &address.credentials {
+            source.set_property("user-id", user);
+            source.set_property("user-pw", password);
+        }
+        let protocols = if self.config.transport == Transport::Udp { "udp" } else { "tcp" };
+        source.set_property_from_str("protocols", protocols);
+        source.set_property("latency", u32::try_from(self.config.latency.as_millis()).unwrap_or(u32::MAX));
+        let micros = u64::try_from(self.config.connect_timeout.as_micros()).unwrap_or(u64::MAX);
+        source.set_property("tcp-timeout", micros);
+        source.set_property("timeout", micros);
+        // Only the first video stream is asked for: no sound, no second profile, no metadata.
+        let noted = seen.clone();
+        let chosen = Mutex::new(None);
+        source.connect("select-stream", false, move |values| {
+            let number = values.get(1).and_then(|v| v.get::<u32>().ok())?;
+            let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+            let video =
+                caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| s.get::<&str>("media") == Ok("video"));
+            if !video {
+                noted.note_other();
+                return Some(false.to_value());
+            }
+            noted.note_video();
+            let mut chosen = chosen.lock().unwrap_or_else(PoisonError::into_inner);
+            Some((*chosen.get_or_insert(number) == number).to_value())
+        });
+        let weak = decoder.downgrade();
+        source.connect_pad_added(move |_, pad| {
+            let sink = weak.upgrade().and_then(|d| d.static_pad("sink")).filter(|s| !s.is_linked());
+            if let Some(Err(error)) = sink.map(|s| pad.link(&s)) {
+                tracing::warn!(%error, "the camera's stream could not be linked");
+            }
+        });
+        Ok(source)
+    }
+
+    /// Makes a frame of the sample and hands it on, unless its pipeline is already given up.
+    fn take(
+        &self,
+        attempt: u64,
+        pipeline: &gst::Pipeline,
+        sample: &gst::Sample,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let buffer = sample.buffer_owned().ok_or(gst::FlowError::Error)?;
+        let caps = sample.caps().ok_or(gst::FlowError::Error)?;
+        let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| gst::FlowError::NotNegotiated)?;
+        let segment = sample.segment().and_then(|s| s.downcast_ref::<gst::ClockTime>());
+        let running = segment.zip(buffer.pts()).and_then(|(s, pts)| s.to_running_time(pts));
+        let stream_time = segment.zip(buffer.pts()).and_then(|(s, pts)| s.to_stream_time(pts));
+        // The jitter buffer stamps packets with their smoothed arrival in running time.
+        let age = pipeline
+            .current_running_time()
+            .zip(running)
+            .map_or(Duration::ZERO, |(now, then)| Duration::from_nanos(now.saturating_sub(then).nseconds()));
+        let (frame, epoch) = {
+            let mut status = self.status();
+            if status.stopped || status.attempt != attempt {
+                return Err(gst::FlowError::Eos);
+            }
+            let now = Instant::now();
+            let mut captured_at = self.clock.now().minus(age);
+            let status = &mut *status;
+            let run = &mut status.run;
+            if let Some(last) = run.last_captured {
+                captured_at = captured_at.max(last.plus(Duration::from_micros(1)));
+            }
+            let seq = run.frames;
+            let stream_time = Duration::from_nanos(stream_time.map_or(0, gst::ClockTime::nseconds));
+            let frame = Frame::new(buffer, &info, seq, captured_at, stream_time).map_err(|_| gst::FlowError::Error)?;
+            let least = run.least_age.map_or(age, |least| least.min(age));
+            run.least_age = Some(least);
+            run.behind = age.saturating_sub(least);
+            run.frames += 1;
+            run.last_captured = Some(captured_at);
+            run.last_at = Some(now);
+            if run.first_at.is_none() {
+                run.first_at = Some(now);
+                status.epoch += 1;
+                status.state = SourceState::Live;
+            }
+            status.last_captured = Some(captured_at);
+            (frame, status.epoch)
+        };
+        (self.on_frame)(frame, epoch);
+        Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+/// Brings a pipeline down on a thread of its own, so that one that hangs takes nobody with it.
+fn tear_down(pipeline: gst::Pipeline) {
+    let (finished, done) = sync_channel(1);
+    let work = move || {
+        let _ = pipeline.set_state(gst::State::Null);
+        let _ = finished.try_send(());
+    };
+    match std::thread::Builder::new().name("teardown".into()).spawn(work) {
+        Ok(_) if done.recv_timeout(TEARDOWN_MAX).is_err() => tracing::warn!("a pipeline takes long to come down"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "no thread to bring a pipeline down"),
+    }
+}
+
+/// The sentence for the operator.
+fn words(cause: &Cause, address: &Address) -> String {
+    let (what, place) = match address {
+        Address::Rtsp(a) => ("camera", a.host.as_str()),
+        Address::File(_) => ("file", ""),
+        Address::Test => ("test picture", ""),
+    };
+    match (cause, address) {
+        (Cause::NotAuthorized, _) => {
+            format!("The {what} refused the user name or password. Correct them in its address.")
+        }
+        (Cause::NotFound, Address::Rtsp(a)) => {
+            format!(
+                "{place} has no stream named {}. Correct the path of the address.",
+                if a.path.is_empty() { "/" } else { &a.path }
+            )
+        }
+        (Cause::NotFound, _) => format!("The {what} does not exist."),
+        (Cause::Unreachable, Address::Rtsp(_)) => {
+            format!("{place} cannot be reached. Check the address, the network and whether the camera is on.")
+        }
+        (Cause::Unreachable, _) => format!("The {what} cannot be opened."),
+        (Cause::NotMedia, _) => format!("What the {what} delivers is not video."),
+        (Cause::NoVideo, _) => format!("The {what} delivers no video."),
+        (Cause::MissingPlugin(name), _) => {
+            format!(
+                "GStreamer has no decoder for what the {what} delivers: {name} is missing. Install the plugin for it."
+            )
+        }
+        (Cause::Damaged, _) => format!("What the {what} delivers is damaged."),
+        (Cause::Other(text), _) => format!("The {what} failed: {text}"),
+    }
+}

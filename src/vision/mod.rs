@@ -1,0 +1,38 @@
+//! libtorch: the device, the models, and the one worker that looks at the newest frame of every camera.
+//!
+//! Frames come in as YUV planes; resizing, conversion to RGB and normalisation happen in libtorch on its device.
+mod appearance;
+mod detector;
+mod device;
+mod nanodet;
+mod pixels;
+mod weights;
+mod worker;
+
+pub use appearance::{Appearance, LEARNED_FILE};
+pub use detector::{Detector, DetectorConfig};
+pub use device::{Compute, DeviceChoice};
+pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
+pub use worker::{Analysed, Input, Worker, describe_persons};
+
+/// What can go wrong between a frame and its detections.
+#[derive(Debug, thiserror::Error)]
+pub enum VisionError {
+    /// The weights cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// libtorch refused an operation.
+    #[error("the analysis failed in libtorch: {}", first_line(.0))]
+    Torch(#[from] tch::TchError),
+    /// CUDA was asked for and is not there.
+    #[error("no CUDA device: {0}; choose `device = \"auto\"` or `\"cpu\"`")]
+    NoCuda(&'static str),
+    /// A frame without the planes its layout promises.
+    #[error("a frame came without all its planes")]
+    Planes,
+}
+
+/// libtorch's messages carry a C++ backtrace; the first line says it.
+fn first_line(error: &tch::TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}

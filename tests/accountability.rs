@@ -1,0 +1,241 @@
+//! The faults of the system Vigia replaces, each as a test on a running site: real stores, real models, real commands.
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use vigia::{
+    cli::prerequisites,
+    model::{Action, ActionRecord, ManualClock, Outcome, Rect, SystemClock, Clock as _, Timestamp, TrackId},
+    site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
+    store::{DataFolder, NewUser, Stores, key_of_url},
+    video::{Color, Frame},
+};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct Running {
+    site: Site,
+    clock: Arc<ManualClock>,
+}
+
+fn open(data: &Path) -> Running {
+    gstreamer::init().unwrap();
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let camera = |name: &str| CameraConfig {
+        name: name.to_owned(),
+        url: "test:".to_owned(),
+        location: None,
+        is_virtual: false,
+        active: false,
+    };
+    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() };
+    let site = Site::open(config, data, &prerequisites::models_dir(None), clock.clone()).unwrap();
+    Running { site, clock }
+}
+
+impl Running {
+    fn until(&self, what: &str, mut done: impl FnMut(&SiteState) -> bool) -> SiteState {
+        let start = Instant::now();
+        loop {
+            let state = self.site.state();
+            if done(&state) {
+                return state;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{what} did not come; access is {:?}", state.access);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn create_administrator(&self) {
+        self.site.send(Command::CreateAdministrator {
+            cc: "1".into(),
+            name: "Ana Sousa".into(),
+            email: "ana@police.example".into(),
+            password: PASSWORD.into(),
+        });
+        self.until("the administrator", |s| matches!(s.access, Access::LoggedIn(_)));
+    }
+
+    fn login(&self, cc: &str, password: &str) -> Access {
+        self.site.send(Command::Login { cc: cc.into(), password: password.into() });
+        self.until("the answer to the login", |s| s.access != Access::Working).access
+    }
+
+    fn logout(&self) {
+        self.site.send(Command::Logout);
+        self.until("the logout", |s| matches!(s.access, Access::LoggedOut { .. }));
+    }
+
+    /// The log as an administrator reads it, oldest first; reading is itself an entry of the next reading.
+    fn log(&self) -> Vec<ActionRecord> {
+        let before = self.site.state().log;
+        self.site.send(Command::ReadLog);
+        let state = self.until("the log", |s| match (&before, &s.log) {
+            (None, Some(_)) => true,
+            (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
+            _ => false,
+        });
+        let mut log = state.log.unwrap().to_vec();
+        log.reverse();
+        log
+    }
+}
+
+fn frame(at: Timestamp) -> Frame {
+    let (w, h) = (320u32, 240u32);
+    let luma = (0..w * h).map(|i| 40 + ((i % w) / 2 + (i / w) / 3) as u8 % 180);
+    let bytes: Vec<u8> = luma.chain((0..w * h / 2).map(|i| 100 + (i % 60) as u8)).collect();
+    Frame::from_i420(w, h, &bytes, Color::BT601, 0, at).unwrap()
+}
+
+fn select(running: &Running, reason: &str, rect: Rect) {
+    let state = running.site.state();
+    running.site.send(Command::SelectSuspect {
+        camera: state.cameras[0].camera.id,
+        track: TrackId(3),
+        frame: frame(state.now),
+        rect,
+        reason: reason.into(),
+        expires_in: Duration::from_secs(3600),
+    });
+}
+
+fn add_operator(data: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = DataFolder::open(data).unwrap();
+    runtime.block_on(async {
+        let stores = Stores::open(&folder).await.unwrap();
+        let operator = NewUser {
+            cc: "2".into(),
+            email: "rui@police.example".into(),
+            name: "Rui Costa".into(),
+            password: PASSWORD.into(),
+            is_admin: false,
+        };
+        stores.users.create(operator, SystemClock.now()).await.unwrap();
+    });
+}
+
+#[test]
+fn every_login_is_recorded_once_and_under_its_own_user() {
+    let data = tempfile::tempdir().unwrap();
+    {
+        open(data.path()).create_administrator();
+    }
+    add_operator(data.path());
+    let running = open(data.path());
+    assert!(matches!(running.login("2", PASSWORD), Access::LoggedIn(u) if u.name == "Rui Costa"));
+    running.logout();
+    assert!(matches!(running.login("1", PASSWORD), Access::LoggedIn(_)));
+    for _ in 0..50 {
+        running.site.state(); // polling is nobody's action
+    }
+    let log = running.log();
+    let logins: Vec<_> = log.iter().filter(|e| e.action == Action::Login).map(|e| e.user_name.as_str()).collect();
+    assert_eq!(logins, ["Ana Sousa", "Rui Costa", "Ana Sousa"]);
+    assert_eq!(log.iter().filter(|e| e.action == Action::Logout).map(|e| e.user_cc.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert!(!log.iter().any(|e| e.action == Action::UploadVideo));
+    assert!(log.windows(2).all(|w| w[0].log_id < w[1].log_id && w[0].timestamp <= w[1].timestamp));
+    assert!(log[0].timestamp.to_string().ends_with('Z'));
+}
+
+#[test]
+fn refused_attempts_are_entries_and_lock_the_number() {
+    let data = tempfile::tempdir().unwrap();
+    let running = open(data.path());
+    running.create_administrator();
+    running.logout();
+    for _ in 0..5 {
+        assert!(matches!(running.login("1", "not the password at all"), Access::LoggedOut { error: Some(_), .. }));
+    }
+    let Access::LoggedOut { locked_until: Some(until), .. } = running.login("1", PASSWORD) else {
+        panic!("the right password must be refused while the number is locked")
+    };
+    running.clock.advance(Duration::from_micros(u64::try_from(until.0 - running.clock.now().0).unwrap() + 1));
+    assert!(matches!(running.login("1", PASSWORD), Access::LoggedIn(_)));
+    let log = running.log();
+    let refused = log.iter().filter(|e| e.action == Action::Login && matches!(e.outcome, Outcome::Refused(_))).count();
+    assert_eq!(refused, 6);
+}
+
+#[test]
+fn operators_do_not_read_the_log_and_the_attempt_is_an_entry() {
+    let data = tempfile::tempdir().unwrap();
+    {
+        open(data.path()).create_administrator();
+    }
+    add_operator(data.path());
+    let running = open(data.path());
+    running.login("2", PASSWORD);
+    running.site.send(Command::ReadLog);
+    let state = running.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("administrators")));
+    assert!(state.log.is_none());
+    running.logout();
+    running.login("1", PASSWORD);
+    let first = running.log();
+    assert!(first.iter().any(|e| e.action == Action::AccessLogs && e.user_cc == "2" && matches!(e.outcome, Outcome::Refused(_))));
+    let newest_read = first.last().unwrap().log_id;
+    let second = running.log();
+    let reading = second.iter().find(|e| e.action == Action::AccessLogs && e.user_cc == "1").unwrap();
+    assert_eq!(reading.log_accessed, Some(newest_read));
+}
+
+#[test]
+fn a_selection_names_suspect_camera_and_instant_and_keeps_its_picture() {
+    let data = tempfile::tempdir().unwrap();
+    let running = open(data.path());
+    // nobody is logged in: nothing happens
+    select(&running, "too early", Rect::new(50.0, 40.0, 60.0, 120.0));
+    running.create_administrator();
+    select(&running, "  ", Rect::new(50.0, 40.0, 60.0, 120.0));
+    select(&running, "outside", Rect::new(900.0, 40.0, 60.0, 120.0));
+    running.until("the refusals", |s| s.notices.len() >= 2);
+    assert!(running.site.state().suspects.is_empty());
+    select(&running, "left a bag", Rect::new(50.0, 40.0, 60.0, 120.0));
+    select(&running, "left a bag", Rect::new(150.0, 40.0, 60.0, 120.0));
+    let state = running.until("two suspects", |s| s.suspects.len() == 2);
+    assert_ne!(state.suspects[0].suspect.id, state.suspects[1].suspect.id);
+    assert_eq!(state.recent_reasons, ["left a bag"]);
+
+    let log = running.log();
+    let entries: Vec<_> = log.iter().filter(|e| e.action == Action::SelectSuspect).collect();
+    let outcomes: Vec<_> = entries.iter().map(|e| e.outcome == Outcome::Succeeded).collect();
+    assert_eq!(outcomes, [false, false, true, true], "an entry says how it ended");
+    let done = entries[2];
+    assert_eq!(done.details["camera"], "Gate");
+    assert!(Timestamp::parse(done.details["at"].as_str().unwrap_or_default()).is_some());
+    let suspect = state.suspects.iter().find(|s| Some(s.suspect.id.to_string()) == done.target).unwrap();
+
+    // the stored crop shows what is under the box: the picture gets brighter to the right, as the frame does
+    let key = key_of_url(&suspect.suspect.crop_url).unwrap();
+    let stored = image::open(data.path().join("objects").join(key)).unwrap().to_luma8();
+    let column = |x: u32| (0..stored.height()).map(|y| u32::from(stored.get_pixel(x, y).0[0])).sum::<u32>() / stored.height();
+    assert!(column(stored.width() - 2) > column(1) + 15, "{} → {}", column(1), column(stored.width() - 2));
+}
+
+#[test]
+fn suspects_sightings_and_pictures_are_there_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let id = {
+        let running = open(data.path());
+        running.create_administrator();
+        select(&running, "left a bag", Rect::new(50.0, 40.0, 60.0, 120.0));
+        running.until("the suspect", |s| s.suspects.len() == 1 && s.sightings.len() == 1).suspects[0].suspect.id
+    };
+    let running = open(data.path());
+    let state = running.until("the picture", |s| s.suspects.iter().any(|v| v.crop.is_some()));
+    assert_eq!(state.suspects[0].suspect.id, id);
+    assert_eq!(state.sightings[0].sighting.suspect, id);
+    assert!(state.sightings[0].sighting.left_at.is_some(), "a stay that nobody saw the end of is closed");
+    assert_eq!(state.cameras.iter().map(|c| c.camera.name.as_str()).collect::<Vec<_>>(), ["Gate", "Hall"]);
+}
+
+#[test]
+fn a_data_folder_in_use_is_refused_with_words() {
+    let data = tempfile::tempdir().unwrap();
+    let _running = open(data.path());
+    let error = Site::open(SiteConfig::default(), data.path(), &prerequisites::models_dir(None), Arc::new(SystemClock));
+    let text = error.err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(text.contains("use"), "{text}");
+}
