@@ -8,7 +8,7 @@ struct Params {
     // x, y: the part of the chroma planes that lies under the luma plane (less than 1 for odd sizes).
     // z: 1 when u and v are interleaved in one plane (NV12). w: 1 when the target encodes sRGB itself.
     planes: vec4f,
-    // x: saturation, y: brightness; both 1 for a live picture.
+    // x: saturation, y: brightness where x is less than 1; both 1 for a live picture.
     look: vec4f,
 }
 
@@ -44,8 +44,13 @@ fn fragment(in: Vertex) -> @location(0) vec4f {
         select(second, first.g, params.planes.z > 0.5),
         1.0,
     );
-    let rgb = clamp(vec3f(dot(params.r, yuv1), dot(params.g, yuv1), dot(params.b, yuv1)), vec3f(0.0), vec3f(1.0));
-    let grey = vec3f(dot(rgb, vec3f(0.2126, 0.7152, 0.0722)));
-    let seen = mix(grey, rgb, params.look.x) * params.look.y;
-    return vec4f(select(seen, linear_from_srgb(seen), params.planes.w > 0.5), 1.0);
+    var rgb = clamp(vec3f(dot(params.r, yuv1), dot(params.g, yuv1), dot(params.b, yuv1)), vec3f(0.0), vec3f(1.0));
+    // Branches on uniforms: a software renderer pays for what a live picture does not need, most of all for pow.
+    if params.look.x < 1.0 {
+        rgb = mix(vec3f(dot(rgb, vec3f(0.2126, 0.7152, 0.0722))), rgb, params.look.x) * params.look.y;
+    }
+    if params.planes.w > 0.5 {
+        rgb = linear_from_srgb(rgb);
+    }
+    return vec4f(rgb, 1.0);
 }

@@ -33,6 +33,10 @@ WHEEL = ["--no-deps", "--only-binary=:all:", "--python-version", "3.11",
          *(a for n in GLIBC for a in ("--platform", f"manylinux_2_{n}_x86_64")), "--platform", "manylinux2014_x86_64"]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 NPM = shlex.split(os.environ.get("NPM", "npm"))
+# What the system trusts: node and some Pythons bring lists of their own and know nothing of an organisation's.
+SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+if os.path.exists(SYSTEM_CA):
+    os.environ.setdefault("NODE_EXTRA_CA_CERTS", SYSTEM_CA)
 
 
 class Failed(Exception):
@@ -106,8 +110,7 @@ def tls() -> ssl.SSLContext:
     """What pip trusts, we trust: its `cert` setting, else the system's certificates."""
     ca = os.environ.get("PIP_CERT") or subprocess.run(
         [*PIP, "config", "get", "global.cert"], stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.strip()
-    system = "/etc/ssl/certs/ca-certificates.crt"
-    ca = ca or os.environ.get("SSL_CERT_FILE") or (system if os.path.exists(system) else None)
+    ca = ca or os.environ.get("SSL_CERT_FILE") or (SYSTEM_CA if os.path.exists(SYSTEM_CA) else None)
     return ssl.create_default_context(cafile=ca)
 
 

@@ -71,13 +71,15 @@ fn analyze(
 ) -> anyhow::Result<()> {
     let start = Instant::now();
     let tracker_config = TrackerConfig::nanodet();
-    let mut tracker = Tracker::new(tracker_config.clone());
+    let mut tracker: Option<Tracker> = None; // the frame's size comes with the first frame
     let mut rows = Vec::new();
     let mut number = 0u32;
     let mut failed: Option<VisionError> = None;
     let report = read_file(file, |frame| {
         number += 1;
-        match look(detector, appearance, &mut tracker, &frame, number) {
+        let size = (frame.width() as f32, frame.height() as f32);
+        let tracker = tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
+        match look(detector, appearance, tracker, &frame, number) {
             Ok(found) => {
                 rows.extend(found);
                 ControlFlow::Continue(())
@@ -127,7 +129,7 @@ fn look(
         .tracks
         .iter()
         .filter(|t| t.measured_at == t.at)
-        .map(|t| ResultRow { frame: number, id: t.id, rect: t.rect, score: t.score })
+        .map(|t| ResultRow { frame: number, id: t.id.0, rect: t.rect, score: t.score })
         .collect())
 }
 

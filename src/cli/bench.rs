@@ -89,8 +89,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Tracker { det, fps } => tracker(det, *fps)?,
         Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
         Command::Ui { tiles, frames } => {
-            let cost = ui::bench(*tiles, *frames)?;
-            json!({ "bench": "ui", "tiles": tiles, "frames": frames, "result": cost })
+            json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
         }
     };
     println!("{result}");
@@ -123,7 +122,7 @@ fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
         .iter()
         .map(|url| {
             let frames = Arc::clone(&frames);
-            let config = SourceConfig { url: url.clone(), ..SourceConfig::default() };
+            let config = SourceConfig::new(url);
             Source::open(config, Arc::clone(&clock), move |_: Frame, _: u64| {
                 frames.fetch_add(1, Ordering::Relaxed);
             })

@@ -100,7 +100,7 @@ fn home() -> PathBuf {
     variable("HOME").unwrap_or_else(|| PathBuf::from("/"))
 }
 
-fn cache_dir() -> PathBuf {
+pub fn cache_dir() -> PathBuf {
     variable("VIGIA_CACHE")
         .unwrap_or_else(|| variable("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache")).join("vigia"))
 }

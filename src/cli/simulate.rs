@@ -2,7 +2,7 @@
 use super::prerequisites;
 use crate::{
     model::Rect,
-    video::{Codec, SimulatedCamera, make_view, serve},
+    video::{Codec, SimulatedCamera, Window, make_view, serve},
 };
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
@@ -31,27 +31,31 @@ pub struct Args {
 #[derive(Clone, Copy)]
 struct View {
     name: &'static str,
-    /// Left, top, width, height in the footage, pixels.
-    window: (u32, u32, u32, u32),
+    /// Where in the footage.
+    window: Window,
     codec: Codec,
 }
 
 /// The demo's footage (Debian's `opencv-doc`): 768 × 576, 10 frames a second, one street corner seen from above.
 pub(super) const FOOTAGE: &str = "vtest.avi";
 
+const fn window(x: u32, y: u32) -> Window {
+    Window { x, y, width: 480, height: 360 }
+}
+
 /// Four windows that overlap, so that people walk out of one camera and into another.
 const VIEWS: [View; 4] = [
-    View { name: "north-west", window: (0, 0, 480, 360), codec: Codec::H264 },
-    View { name: "north-east", window: (288, 0, 480, 360), codec: Codec::H265 },
-    View { name: "south-west", window: (0, 216, 480, 360), codec: Codec::Mjpeg },
-    View { name: "south-east", window: (288, 216, 480, 360), codec: Codec::H264 },
+    View { name: "north-west", window: window(0, 0), codec: Codec::H264 },
+    View { name: "north-east", window: window(288, 0), codec: Codec::H265 },
+    View { name: "south-west", window: window(0, 216), codec: Codec::Mjpeg },
+    View { name: "south-east", window: window(288, 216), codec: Codec::H264 },
 ];
 
 /// The windows of the demo's views in the footage.
 pub(super) fn demo_windows() -> [Rect; 4] {
     VIEWS.map(|v| {
-        let (x, y, w, h) = v.window;
-        Rect::new(x as f32, y as f32, w as f32, h as f32)
+        let w = v.window;
+        Rect::new(w.x as f32, w.y as f32, w.width as f32, w.height as f32)
     })
 }
 
@@ -69,7 +73,7 @@ pub(super) fn demo_cameras() -> anyhow::Result<Vec<SimulatedCamera>> {
         if !file.is_file() {
             make(view, &footage, &file)?;
         }
-        cameras.push(SimulatedCamera { mount: view.name.to_owned(), file });
+        cameras.push(SimulatedCamera { name: view.name.to_owned(), file });
     }
     Ok(cameras)
 }
@@ -99,20 +103,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         args.files
             .iter()
             .map(|file| {
-                let mount = file.file_stem().map_or_else(|| "camera".to_owned(), |s| s.to_string_lossy().into_owned());
-                SimulatedCamera { mount, file: file.clone() }
+                let name = file.file_stem().map_or_else(|| "camera".to_owned(), |s| s.to_string_lossy().into_owned());
+                SimulatedCamera { name, file: file.clone() }
             })
             .collect()
     };
-    let names: Vec<String> = cameras.iter().map(|c| c.mount.clone()).collect();
+    let names: Vec<String> = cameras.iter().map(|c| c.name.clone()).collect();
     let (done, wait) = mpsc::channel();
     let on_signal = done.clone();
     ctrlc::set_handler(move || {
         let _ = on_signal.send(());
     })
     .context("cannot listen for Ctrl-C")?;
-    let server = serve(cameras, args.port, None)?;
-    let urls = server.urls();
+    let server = serve(&cameras, args.port, None)?;
+    let urls = server.urls().to_vec();
     let served = Served { cameras: names.into_iter().zip(urls).map(|(name, url)| ServedCamera { name, url }).collect() };
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::to_string(&served)?)?;

@@ -26,7 +26,8 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&args.det).with_context(|| format!("cannot read {}", args.det.display()))?;
     let detections = parse_detections(&text).with_context(|| args.det.display().to_string())?;
-    let rows = track_detections(&detections, args.fps, TrackerConfig::default());
+    let config = TrackerConfig { frame: Some((args.width as f32, args.height as f32)), ..TrackerConfig::default() };
+    let rows = track_detections(&detections, args.fps, config);
     std::fs::write(&args.out, write_results(&rows)).with_context(|| format!("cannot write {}", args.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -49,13 +49,14 @@ impl Analysis {
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
     pub fn take(&mut self, analysed: &Analysed) {
         let Some(path) = self.shared.paths.iter().find(|p| p.camera.id == analysed.camera) else { return };
+        let frame = &analysed.frame;
+        let size = (frame.width() as f32, frame.height() as f32);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
-            tracker: Tracker::new(TrackerConfig::nanodet()),
+            tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
             epoch: analysed.epoch,
             known: BTreeSet::new(),
             last_knife: None,
         });
-        let frame = &analysed.frame;
         let mut events = Vec::new();
         let mut follower = self.shared.follower();
         if per.epoch != analysed.epoch {

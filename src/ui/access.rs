@@ -1,7 +1,7 @@
 //! First start and login.
 use super::{tokens, widgets};
-use crate::site::{Access, Command, NoticeLevel, SiteState};
 use crate::model::Timestamp;
+use crate::site::{Access, Command, NoticeLevel, SiteState};
 use egui::{Align, Color32, Frame, Id, Key, Layout, Margin, Response, RichText, Stroke, TextEdit, Ui, vec2};
 
 /// Passwords shorter than this are refused by the store of users.
@@ -41,29 +41,30 @@ impl Form {
             .frame(Frame::new().fill(tokens::BACKGROUND))
             .show(ui, |ui| {
                 let height = if screen == Screen::FirstStart { 640.0 } else { 400.0 };
-                egui::ScrollArea::vertical().show(ui, |ui| {
-                    ui.vertical_centered(|ui| {
-                        ui.add_space(((ui.available_height() - height) / 2.0).max(16.0));
-                        brand(ui, &state.name);
-                        ui.add_space(16.0);
-                        Frame::new()
-                            .fill(tokens::PANEL)
-                            .stroke(Stroke::new(1.0, tokens::LINE))
-                            .corner_radius(10)
-                            .inner_margin(Margin::same(28))
-                            .show(ui, |ui| {
-                                ui.set_width(tokens::FORM_WIDTH - 56.0);
-                                ui.with_layout(Layout::top_down(Align::Min), |ui| match screen {
-                                    Screen::FirstStart => self.first_start(ui, state, opened, working),
-                                    Screen::Login => self.login(ui, state, opened, working),
+                egui::ScrollArea::vertical()
+                    .show(ui, |ui| {
+                        ui.vertical_centered(|ui| {
+                            ui.add_space(((ui.available_height() - height) / 2.0).max(16.0));
+                            brand(ui, &state.name);
+                            ui.add_space(16.0);
+                            Frame::new()
+                                .fill(tokens::PANEL)
+                                .stroke(Stroke::new(1.0, tokens::LINE))
+                                .corner_radius(10)
+                                .inner_margin(Margin::same(28))
+                                .show(ui, |ui| {
+                                    ui.set_width(tokens::FORM_WIDTH - 56.0);
+                                    ui.with_layout(Layout::top_down(Align::Min), |ui| match screen {
+                                        Screen::FirstStart => self.first_start(ui, state, opened, working),
+                                        Screen::Login => self.login(ui, state, opened, working),
+                                    })
+                                    .inner
                                 })
                                 .inner
-                            })
-                            .inner
+                        })
+                        .inner
                     })
                     .inner
-                })
-                .inner
             })
             .inner
     }
@@ -129,13 +130,16 @@ impl Form {
         ui.horizontal(|ui| {
             ui.checkbox(&mut self.shown, "Show passwords");
             let (tint, words) = self.password_hint();
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(RichText::new(words).size(12.5).color(tint)));
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.label(RichText::new(words).size(12.5).color(tint))
+            });
         });
         if opened {
             cc.request_focus();
         }
         let since = self.submitted_at;
-        let failure = state.notices.iter().rev().find(|n| n.level == NoticeLevel::Error && since.is_some_and(|t| n.at >= t));
+        let failure =
+            state.notices.iter().rev().find(|n| n.level == NoticeLevel::Error && since.is_some_and(|t| n.at >= t));
         if let Some(notice) = failure.filter(|_| !working) {
             note(ui, tokens::BAD, &notice.text);
         }
@@ -198,7 +202,7 @@ fn field(ui: &mut Ui, label: &str, hint: &str, text: &mut String, password: bool
                 .id(Id::unique(("access", label)))
                 .password(password)
                 .char_limit(256)
-                .hint_text(RichText::new(hint).color(tokens::LINE_STRONG))
+                .hint_text(hint.to_owned())
                 .margin(Margin::symmetric(10, 8))
                 .desired_width(f32::INFINITY),
         )
@@ -217,7 +221,8 @@ fn submit(ui: &mut Ui, text: &str, working_text: &str, enabled: bool, working: b
         });
         return false;
     }
-    ui.add_enabled(enabled, widgets::primary(text).min_size(vec2(width, 36.0))).clicked()
+    let button = widgets::primary(text).min_size(vec2(width, 36.0));
+    ui.vertical_centered(|ui| ui.add_enabled(enabled, button)).inner.clicked()
 }
 
 fn note(ui: &mut Ui, tint: Color32, text: &str) {

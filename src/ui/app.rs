@@ -12,7 +12,9 @@ const IDLE_REPAINT: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
     /// No display, no usable graphics adapter, or the event loop failed.
-    #[error("the console's window could not be opened: {0}. Check that DISPLAY or WAYLAND_DISPLAY names a running display and that a Vulkan or OpenGL driver is installed (Mesa's software one will do), or run with --headless")]
+    #[error(
+        "the console's window could not be opened: {0}. Check that DISPLAY or WAYLAND_DISPLAY names a running display and that a Vulkan or OpenGL driver is installed (Mesa's software one will do), or run with --headless"
+    )]
     Open(#[from] eframe::Error),
 }
 

@@ -114,13 +114,13 @@ impl Screen {
             time: Some(time),
             ..Default::default()
         };
-        let output = context.run_ui(input, contents);
+        let mut output = context.run_ui(input, contents);
         let shapes = context.tessellate(output.shapes, output.pixels_per_point);
         let (device, queue) = (&render_state.device, &render_state.queue);
         let mut renderer = render_state.renderer.write();
-        for (id, deltas) in &output.textures_delta.set {
+        for (id, deltas) in output.textures_delta.set.drain() {
             for delta in deltas {
-                renderer.update_texture(device, queue, *id, delta);
+                renderer.update_texture(device, queue, id, &delta);
             }
         }
         let mut encoder = device.create_command_encoder(&Default::default());
@@ -132,14 +132,15 @@ impl Screen {
                 ops: wgpu::Operations { load: wgpu::LoadOp::Clear(wgpu::Color::BLACK), store: wgpu::StoreOp::Store },
                 depth_slice: None,
             };
-            let descriptor = wgpu::RenderPassDescriptor { color_attachments: &[Some(attachment)], ..Default::default() };
+            let descriptor =
+                wgpu::RenderPassDescriptor { color_attachments: &[Some(attachment)], ..Default::default() };
             let mut pass = encoder.begin_render_pass(&descriptor).forget_lifetime();
             renderer.render(&mut pass, &shapes, &self.descriptor);
         }
         buffers.push(encoder.finish());
         queue.submit(buffers);
-        for id in &output.textures_delta.free {
-            renderer.free_texture(id);
+        for id in output.textures_delta.free.drain() {
+            renderer.free_texture(&id);
         }
         let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(20)) };
         device.poll(wait).map_err(|error| BenchError::Device(error.to_string()))?;
@@ -164,13 +165,8 @@ fn site(tiles: usize) -> SiteState {
         tracks: Arc::default(),
         counters: CameraCounters::default(),
     };
-    let user = User {
-        cc: "1".to_owned(),
-        email: String::new(),
-        name: "Bench".to_owned(),
-        is_admin: false,
-        active: true,
-    };
+    let user =
+        User { cc: "1".to_owned(), email: String::new(), name: "Bench".to_owned(), is_admin: false, active: true };
     SiteState {
         now,
         name: "Bench".to_owned(),

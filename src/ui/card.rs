@@ -97,6 +97,7 @@ impl Card {
         pictures.show(ui, self.crop.as_ref(), size, "Picture of the person that was clicked");
         let camera = widgets::camera(state, self.click.camera);
         egui::Grid::new("person").num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
+            ui.spacing_mut().interact_size.y = 20.0;
             let at = self.click.frame.captured_at();
             let mut row = |name: &str, value: &str| {
                 ui.label(tokens::weak(name));
@@ -108,7 +109,8 @@ impl Card {
             row("Track", &self.click.track.0.to_string());
         });
         let track = camera.and_then(|view| view.tracks.iter().find(|view| view.track.id == self.click.track));
-        let taken_for = track.and_then(|view| view.suspect).and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));
+        let taken_for =
+            track.and_then(|view| view.suspect).and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));
         if let Some((found, view)) = taken_for {
             ui.horizontal(|ui| {
                 widgets::swatch(ui, &view.suspect);
@@ -131,7 +133,8 @@ impl Card {
         } else {
             let command = UiCommand::MarkSuspect;
             let button = widgets::primary(command.text()).min_size(vec2(ui.available_width(), 36.0));
-            if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
+            let response = ui.vertical_centered(|ui| ui.add(button)).inner;
+            if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
                 self.open_form();
             }
         }
@@ -146,7 +149,7 @@ impl Card {
                 TextEdit::singleline(&mut form.reason)
                     .id(reason_id())
                     .char_limit(REASON_LENGTH)
-                    .hint_text(RichText::new("Why is this person followed?").color(tokens::LINE_STRONG))
+                    .hint_text("Why is this person followed?")
                     .margin(Margin::symmetric(10, 8))
                     .desired_width(f32::INFINITY),
             )
@@ -189,7 +192,10 @@ impl Card {
         let mut cancelled = false;
         ui.horizontal(|ui| {
             let width = (ui.available_width() - tokens::SPACE) * 0.62;
-            confirmed |= ui.add(widgets::primary("Mark as suspect").min_size(vec2(width, 36.0))).on_hover_text("Enter").clicked();
+            confirmed |= ui
+                .add(widgets::primary("Mark as suspect").min_size(vec2(width, 36.0)))
+                .on_hover_text("Enter")
+                .clicked();
             let cancel = egui::Button::new("Cancel").min_size(vec2(ui.available_width(), 36.0));
             cancelled = ui.add(cancel).on_hover_text("Esc").clicked();
         });

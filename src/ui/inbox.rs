@@ -78,14 +78,19 @@ impl Inbox {
             for view in &pending {
                 let id = view.sighting.id;
                 let is_selected = selected == Some(id);
-                let response = ui
-                    .scope_builder(UiBuilder::new().id_salt(id).sense(Sense::CLICK), |ui| {
-                        widgets::card(is_selected).show(ui, |ui| {
+                let response = ui.scope_builder(UiBuilder::new().id_salt(id).sense(Sense::CLICK), |ui| {
+                    widgets::card(is_selected)
+                        .show(ui, |ui| {
                             ui.set_width(ui.available_width());
-                            if is_selected { whole(ui, state, view, pictures) } else { brief(ui, state, view, pictures) }
+                            ui.spacing_mut().interact_size.y = 20.0;
+                            if is_selected {
+                                whole(ui, state, view, pictures)
+                            } else {
+                                brief(ui, state, view, pictures)
+                            }
                         })
                         .inner
-                    });
+                });
                 if let Some(confirm) = response.inner {
                     decision = Some(confirm);
                 }
@@ -103,7 +108,6 @@ impl Inbox {
 
 fn title(ui: &mut Ui, state: &SiteState, view: &SightingView) {
     ui.horizontal(|ui| {
-        ui.spacing_mut().interact_size.y = 18.0;
         ui.label(tokens::strong(format!("Possible match {}", widgets::percent(view.sighting.probability))).size(15.0));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             if let Some(suspect) = widgets::suspect(state, view.sighting.suspect) {
@@ -135,7 +139,7 @@ fn whole(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pic
     title(ui, state, view);
     let suspect = widgets::suspect(state, view.sighting.suspect);
     let half = (ui.available_width() - tokens::SPACE) / 2.0;
-    ui.horizontal(|ui| {
+    ui.horizontal_top(|ui| {
         for (crop, alt, camera, time) in [
             (
                 suspect.and_then(|view| view.crop.as_ref()),
@@ -180,5 +184,7 @@ fn whole(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pic
 /// `14:03:22 – 14:03:40`, `14:03:22, in view`.
 pub fn times(view: &SightingView) -> String {
     let entered = view.sighting.entered_at.local_time();
-    view.sighting.left_at.map_or_else(|| format!("{entered}, in view"), |left| format!("{entered} – {}", left.local_time()))
+    view.sighting
+        .left_at
+        .map_or_else(|| format!("{entered}, in view"), |left| format!("{entered} – {}", left.local_time()))
 }

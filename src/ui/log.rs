@@ -26,7 +26,9 @@ pub fn ui(ui: &mut Ui, state: &SiteState) -> Option<Command> {
                 ui.label(tokens::weak(format!("{} newest entries", log.len())));
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if state.log.is_some() && ui.button("Refresh").on_hover_text("Reads the log again, which is recorded").clicked() {
+                if state.log.is_some()
+                    && ui.button("Refresh").on_hover_text("Reads the log again, which is recorded").clicked()
+                {
                     command = Some(Command::ReadLog);
                 }
             });
@@ -67,7 +69,8 @@ fn row(ui: &mut Ui, fill: Option<Color32>, mut cell: impl FnMut(&mut Ui, usize))
     for (column, (_, width)) in COLUMNS.iter().enumerate() {
         let width = if *width > 0.0 { *width } else { (rect.width() - 20.0 - fixed).max(60.0) };
         let inner = egui::Rect::from_min_size(egui::pos2(left, rect.top()), vec2(width - 10.0, rect.height()));
-        let mut child = ui.new_child(UiBuilder::new().id_salt(column).max_rect(inner).layout(Layout::left_to_right(Align::Center)));
+        let mut child =
+            ui.new_child(UiBuilder::new().id_salt(column).max_rect(inner).layout(Layout::left_to_right(Align::Center)));
         child.shrink_clip_rect(inner);
         cell(&mut child, column);
         left += width;

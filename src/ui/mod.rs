@@ -73,7 +73,8 @@ impl Console {
         let toasts = Toasts::new()
             .with_anchor(Anchor::BottomRight)
             .with_margin(vec2(14.0, tokens::STATUS_HEIGHT + 14.0))
-            .with_padding(vec2(14.0, 12.0));
+            .with_padding(vec2(14.0, 12.0))
+            .with_shadow(egui::Shadow { offset: [0, 4], blur: 16, spread: 2, color: tokens::BACKDROP });
         Self {
             largest: render_state.map(yuv::install),
             form: access::Form::default(),
@@ -167,7 +168,8 @@ impl Session {
         asked: &mut Vec<Command>,
     ) {
         // A key decides only about a match that is on screen.
-        let inbox_shown = self.screen == Screen::Wall && self.tab == Tab::Inbox && self.card.is_none() && !self.shortcuts;
+        let inbox_shown =
+            self.screen == Screen::Wall && self.tab == Tab::Inbox && self.card.is_none() && !self.shortcuts;
         match command {
             UiCommand::ConfirmMatch | UiCommand::RejectMatch if inbox_shown => {
                 asked.extend(self.inbox.decide(state, command == UiCommand::ConfirmMatch));
@@ -285,7 +287,8 @@ impl Session {
             ui.label(tokens::weak(&state.name));
             ui.add_space(12.0);
             let screens = [(UiCommand::ShowWall, Screen::Wall), (UiCommand::ShowLog, Screen::Log)];
-            for (command, screen) in screens.into_iter().filter(|(_, screen)| *screen == Screen::Wall || user.is_admin) {
+            for (command, screen) in screens.into_iter().filter(|(_, screen)| *screen == Screen::Wall || user.is_admin)
+            {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
                     chosen = Some(command);
@@ -294,9 +297,14 @@ impl Session {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.menu_button(format!("{} ⏷", user.name), |ui| {
                     ui.set_min_width(220.0);
-                    ui.label(tokens::small(format!("{} · {}", user.cc, if user.is_admin { "administrator" } else { "operator" })));
+                    ui.label(tokens::small(format!(
+                        "{} · {}",
+                        user.cc,
+                        if user.is_admin { "administrator" } else { "operator" }
+                    )));
                     ui.separator();
-                    for command in [UiCommand::ShowShortcuts, UiCommand::ShowHealth, UiCommand::LogOut, UiCommand::Quit] {
+                    for command in [UiCommand::ShowShortcuts, UiCommand::ShowHealth, UiCommand::LogOut, UiCommand::Quit]
+                    {
                         let button = egui::Button::new(command.text()).shortcut_text(command.keys_text());
                         if ui.add(button).on_hover_text(command.tooltip()).clicked() {
                             chosen = Some(command);
@@ -307,8 +315,13 @@ impl Session {
                 let waiting = self.inbox.pending(state).len();
                 let inbox_shown = self.screen == Screen::Wall && self.tab == Tab::Inbox && self.card.is_none();
                 if waiting > 0 && !inbox_shown {
-                    let words = if waiting == 1 { "1 possible match".to_owned() } else { format!("{waiting} possible matches") };
-                    let button = egui::Button::new(RichText::new(words).color(tokens::WARN)).stroke(Stroke::new(1.0, tokens::WARN));
+                    let words = if waiting == 1 {
+                        "1 possible match".to_owned()
+                    } else {
+                        format!("{waiting} possible matches")
+                    };
+                    let button = egui::Button::new(RichText::new(words).color(tokens::WARN))
+                        .stroke(Stroke::new(1.0, tokens::WARN));
                     if ui.add(button).on_hover_text(UiCommand::ShowInbox.tooltip()).clicked() {
                         chosen = Some(UiCommand::ShowInbox);
                     }
@@ -341,7 +354,9 @@ impl Session {
                 [(Tab::Inbox, UiCommand::ShowInbox, waiting), (Tab::Suspects, UiCommand::ShowSuspects, followed)]
             {
                 let words = if count > 0 { format!("{} {count}", command.text()) } else { command.text().to_owned() };
-                let button = egui::Button::selectable(self.tab == tab, words).frame_when_inactive(true).min_size(vec2(width, 32.0));
+                let button = egui::Button::selectable(self.tab == tab, words)
+                    .frame_when_inactive(true)
+                    .min_size(vec2(width, 32.0));
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
                     self.tab = tab;
                 }
@@ -378,7 +393,6 @@ fn sheet(context: &egui::Context) -> bool {
     });
     response.backdrop_response.clicked()
 }
-
 
 #[cfg(test)]
 mod tests {

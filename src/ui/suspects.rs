@@ -48,22 +48,34 @@ impl Suspects {
         command
     }
 
-    fn suspect(&mut self, ui: &mut Ui, state: &SiteState, view: &SuspectView, pictures: &mut Pictures) -> Option<Command> {
+    fn suspect(
+        &mut self,
+        ui: &mut Ui,
+        state: &SiteState,
+        view: &SuspectView,
+        pictures: &mut Pictures,
+    ) -> Option<Command> {
         let suspect = &view.suspect;
         let mut command = None;
         let card = widgets::card(self.ending == Some(suspect.id)).show(ui, |ui| {
             ui.set_width(ui.available_width());
+            ui.spacing_mut().interact_size.y = 22.0;
             ui.horizontal_top(|ui| {
                 pictures.show(ui, view.crop.as_ref(), vec2(72.0, 104.0), "The suspect when marked");
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 4.0;
                     ui.horizontal(|ui| {
-                        ui.spacing_mut().interact_size.y = 20.0;
                         widgets::swatch(ui, suspect);
                         ui.label(tokens::strong(&suspect.label).size(15.0));
                         if suspect.is_followed(state.now) {
                             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                                if ui.add(egui::Button::new("End follow…").small()).clicked() {
+                                if ui
+                                    .add(
+                                        egui::Button::new(RichText::new("End follow…").size(12.5))
+                                            .min_size(vec2(0.0, 24.0)),
+                                    )
+                                    .clicked()
+                                {
                                     self.ending = Some(suspect.id);
                                 }
                             });
@@ -79,12 +91,19 @@ impl Suspects {
                         (format!("Expired {}", suspect.expires_at.local_date_time()), tokens::TEXT_WEAK)
                     };
                     ui.label(RichText::new(words).size(12.5).color(tint));
-                    ui.label(tokens::small(format!("Marked {} by {}", suspect.marked_at.local_date_time(), suspect.marked_by)));
+                    ui.label(tokens::small(format!(
+                        "Marked {} by {}",
+                        suspect.marked_at.local_date_time(),
+                        suspect.marked_by
+                    )));
                 });
             });
             if self.ending == Some(suspect.id) {
                 ui.separator();
-                ui.label(format!("End the follow of {}? Cameras stop looking for this person; the record stays.", suspect.label));
+                ui.label(format!(
+                    "End the follow of {}? Cameras stop looking for this person; the record stays.",
+                    suspect.label
+                ));
                 ui.horizontal(|ui| {
                     if ui.add(widgets::danger("End follow")).clicked() {
                         command = Some(Command::EndSuspect(suspect.id));
@@ -118,7 +137,7 @@ fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {
     }
     let mut command = None;
     ui.spacing_mut().item_spacing.y = 3.0;
-    ui.spacing_mut().interact_size.y = 22.0;
+    ui.spacing_mut().button_padding = vec2(8.0, 2.0);
     for camera in cameras {
         ui.label(tokens::strong(widgets::camera_name(state, camera)).size(13.0));
         for view in own.iter().filter(|view| view.sighting.camera == camera) {

@@ -1,5 +1,7 @@
 //! Every colour, size and space of the console, its fonts and its style, in one place.
-use egui::{Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, RichText, Stroke, TextStyle, vec2};
+use egui::{
+    Color32, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, RichText, Stroke, TextStyle, vec2,
+};
 use std::sync::Arc;
 
 /// Behind everything.
@@ -26,6 +28,10 @@ pub const TEXT_WEAK: Color32 = Color32::from_rgb(158, 171, 187);
 pub const ACCENT: Color32 = Color32::from_rgb(92, 169, 245);
 /// Fill of the main button.
 pub const ACCENT_FILL: Color32 = Color32::from_rgb(31, 99, 172);
+/// Fill of what is selected.
+pub const SELECTED: Color32 = Color32::from_rgb(30, 74, 122);
+/// Text on [`SELECTED`] and the line around what has the keyboard.
+pub const FOCUS: Color32 = Color32::from_rgb(198, 224, 255);
 /// Works.
 pub const GOOD: Color32 = Color32::from_rgb(82, 200, 142);
 /// Needs an eye on it.
@@ -116,7 +122,8 @@ pub fn install(context: &egui::Context) {
         fonts.font_data.insert(name.to_owned(), Arc::new(FontData::from_static(bytes)));
     }
     let fallbacks = fonts.families.get(&FontFamily::Proportional).cloned().unwrap_or_default();
-    let with_fallbacks = |first: &str| -> Vec<String> { std::iter::once(first.to_owned()).chain(fallbacks.iter().cloned()).collect() };
+    let with_fallbacks =
+        |first: &str| -> Vec<String> { std::iter::once(first.to_owned()).chain(fallbacks.iter().cloned()).collect() };
     fonts.families.insert(FontFamily::Proportional, with_fallbacks("inter"));
     fonts.families.insert(semibold(), with_fallbacks("inter-semibold"));
     context.set_fonts(fonts);
@@ -161,13 +168,13 @@ fn style(style: &mut egui::Style) {
     visuals.warn_fg_color = WARN;
     visuals.error_fg_color = BAD;
     visuals.weak_text_color = Some(TEXT_WEAK);
-    visuals.selection.bg_fill = ACCENT_FILL;
-    visuals.selection.stroke = Stroke::new(1.5, ACCENT);
+    visuals.selection.bg_fill = SELECTED;
+    visuals.selection.stroke = Stroke::new(1.5, FOCUS);
     visuals.text_cursor.stroke = Stroke::new(2.0, ACCENT);
     visuals.button_frame = true;
     let corner_radius = CornerRadius::same(RADIUS_SMALL);
     for (widget, fill, stroke, text) in [
-        (&mut visuals.widgets.noninteractive, RAISED, Stroke::new(1.0, LINE), TEXT),
+        (&mut visuals.widgets.noninteractive, CONTROL, Stroke::new(1.0, LINE), TEXT),
         (&mut visuals.widgets.inactive, CONTROL, Stroke::new(1.0, LINE_STRONG), TEXT),
         (&mut visuals.widgets.hovered, CONTROL_HOVER, Stroke::new(1.0, TEXT_WEAK), Color32::WHITE),
         (&mut visuals.widgets.active, CONTROL_HOVER, Stroke::new(1.5, ACCENT), Color32::WHITE),

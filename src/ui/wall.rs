@@ -1,13 +1,13 @@
 //! All cameras, or one alone: live pictures, boxes that belong to the frame under them, and the state of each camera.
+use super::tokens;
 use super::widgets;
 use super::yuv::{self, Look};
-use super::tokens;
 use crate::model::{CameraId, Rect, Timestamp, TrackId};
 use crate::site::{CameraStatus, CameraView, SiteState, SuspectView, TrackView};
 use crate::video::Frame;
 use egui::{
-    Align, Align2, Color32, CornerRadius, CursorIcon, FontId, Label, Layout, Painter, Pos2, RichText, Sense, Shape, Stroke, StrokeKind, Ui,
-    UiBuilder, Vec2, pos2, vec2,
+    Align, Align2, Color32, CornerRadius, CursorIcon, FontId, Label, Layout, Painter, Pos2, RichText, Sense, Shape,
+    Stroke, StrokeKind, Ui, UiBuilder, Vec2, pos2, vec2,
 };
 use std::collections::HashMap;
 
@@ -88,7 +88,9 @@ impl Wall {
         ui.advance_cursor_after_rect(area);
         let aspect = self.aspect(&shown);
         let mut clicked = None;
-        for ((number, view), rect) in shown.into_iter().zip(tiles(area, self.alone.map_or(state.cameras.len(), |_| 1), aspect)) {
+        for ((number, view), rect) in
+            shown.into_iter().zip(tiles(area, self.alone.map_or(state.cameras.len(), |_| 1), aspect))
+        {
             let open = open.filter(|(camera, _)| *camera == view.camera.id).map(|(_, track)| track);
             let tile = self.tile(ui, state, view, number, rect, largest, open);
             clicked = clicked.or(tile);
@@ -98,7 +100,8 @@ impl Wall {
 
     /// The usual aspect ratio of these cameras, so that tiles waste little.
     fn aspect(&self, shown: &[(usize, &CameraView)]) -> f32 {
-        let known: Vec<f32> = shown.iter().filter_map(|(_, view)| Some(self.seen.get(&view.camera.id)?.aspect)).collect();
+        let known: Vec<f32> =
+            shown.iter().filter_map(|(_, view)| Some(self.seen.get(&view.camera.id)?.aspect)).collect();
         if known.is_empty() { 16.0 / 9.0 } else { (known.iter().sum::<f32>() / known.len() as f32).clamp(1.0, 2.0) }
     }
 
@@ -158,14 +161,19 @@ impl Wall {
             return None;
         }
         if !drawable {
-            let words = if largest.is_none() { "No graphics device" } else { "This picture is larger than the graphics device can show" };
+            let words = if largest.is_none() {
+                "No graphics device"
+            } else {
+                "This picture is larger than the graphics device can show"
+            };
             ui.painter().text(body.center(), Align2::CENTER_CENTER, words, FontId::proportional(14.0), tokens::WARN);
         }
         let boxes: Vec<_> = view
             .tracks
             .iter()
             .filter_map(|track| {
-                let rect = track.track.rect_at(frame.captured_at())?.clamped(frame.width() as f32, frame.height() as f32)?;
+                let rect =
+                    track.track.rect_at(frame.captured_at())?.clamped(frame.width() as f32, frame.height() as f32)?;
                 Some((track, rect))
             })
             .collect();
@@ -206,7 +214,9 @@ impl Wall {
         match &view.status {
             CameraStatus::Connecting => Health::Connecting,
             CameraStatus::Inactive => Health::Off,
-            CameraStatus::Stale { since, reason, retry_at } => Health::Stale { since: *since, reason, retry_at: Some(*retry_at) },
+            CameraStatus::Stale { since, reason, retry_at } => {
+                Health::Stale { since: *since, reason, retry_at: Some(*retry_at) }
+            }
             CameraStatus::Live if view.frame.is_none() => Health::Connecting,
             CameraStatus::Live => {
                 let first_at = self.seen.get(&view.camera.id).map_or(state.now, |seen| seen.first_at);
@@ -289,7 +299,8 @@ fn tiles(area: egui::Rect, count: usize, aspect: f32) -> Vec<egui::Rect> {
         let by_height = ((area.height() - gap * (rows - 1) as f32) / rows as f32 - tokens::HEADER_HEIGHT) * aspect;
         by_width.min(by_height)
     };
-    let columns = (1..=count.max(1)).max_by(|a, b| width_with(*a).total_cmp(&width_with(*b)).then(b.cmp(a))).unwrap_or(1);
+    let columns =
+        (1..=count.max(1)).max_by(|a, b| width_with(*a).total_cmp(&width_with(*b)).then(b.cmp(a))).unwrap_or(1);
     let rows = count.div_ceil(columns);
     let width = width_with(columns).max(80.0).floor();
     let size = vec2(width, (width / aspect + tokens::HEADER_HEIGHT).floor());
@@ -339,7 +350,9 @@ fn hit(boxes: &[(TrackId, Rect)], at: Pos2, slack: f32) -> Option<(TrackId, Rect
     };
     boxes
         .iter()
-        .filter(|(_, rect)| Rect::new(rect.x - slack, rect.y - slack, rect.w + 2.0 * slack, rect.h + 2.0 * slack).contains(at.x, at.y))
+        .filter(|(_, rect)| {
+            Rect::new(rect.x - slack, rect.y - slack, rect.w + 2.0 * slack, rect.h + 2.0 * slack).contains(at.x, at.y)
+        })
         .min_by(|(_, a), (_, b)| {
             let (a, b) = (rank(a), rank(b));
             a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
@@ -358,17 +371,23 @@ fn draw_box(painter: &Painter, state: &SiteState, view: &TrackView, rect: egui::
         (_, _, true) => measured_line,
         _ => predicted_line,
     };
-    if measured {
+    if marked {
+        painter.rect_filled(rect, 1.0, tint.gamma_multiply(0.18));
+    }
+    if measured || marked {
         painter.rect_stroke(rect, 1.0, Stroke::new(width + 2.0, tokens::ON_PICTURE), StrokeKind::Middle);
         painter.rect_stroke(rect, 1.0, Stroke::new(width, tint), StrokeKind::Middle);
     } else {
         let outline = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
-        painter.extend(Shape::dashed_line(&outline, Stroke::new(width + 1.5, tokens::ON_PICTURE), 6.0, 5.0));
+        painter.rect_stroke(rect, 1.0, Stroke::new(width + 1.0, tokens::ON_PICTURE), StrokeKind::Middle);
         painter.extend(Shape::dashed_line(&outline, Stroke::new(width, tint), 6.0, 5.0));
     }
     if let Some((m, SuspectView { suspect, .. })) = found {
-        let words =
-            if m.certain { suspect.label.clone() } else { format!("{}? {}", suspect.label, widgets::percent(m.probability)) };
+        let words = if m.certain {
+            suspect.label.clone()
+        } else {
+            format!("{}? {}", suspect.label, widgets::percent(m.probability))
+        };
         tag(painter, rect, &words, tint);
     }
 }
@@ -402,10 +421,15 @@ fn veil(ui: &mut Ui, body: egui::Rect, health: &Health<'_>, now: Timestamp) {
         Health::Connecting => ("Connecting…".to_owned(), tokens::TEXT, "", None),
         Health::Off => ("Switched off".to_owned(), tokens::TEXT_WEAK, "", None),
         Health::Stale { since, reason, retry_at } => {
-            let title = since.map_or("No picture yet".to_owned(), |since| format!("Stale since {}", since.local_time()));
+            let title =
+                since.map_or("No picture yet".to_owned(), |since| format!("Stale since {}", since.local_time()));
             let next = retry_at.map(|at| {
                 let wait = at.seconds_since(now);
-                if wait > 0.0 { format!("Next attempt in {}", widgets::span(wait)) } else { "Trying again…".to_owned() }
+                if wait > 0.0 {
+                    format!("Next attempt in {}", widgets::span(wait))
+                } else {
+                    "Trying again…".to_owned()
+                }
             });
             (title, tokens::WARN, *reason, next)
         }

@@ -3,7 +3,8 @@ use super::tokens;
 use crate::model::{CameraId, Picture, Suspect, SuspectId};
 use crate::site::{CameraView, SiteState, SuspectView};
 use egui::{
-    Align2, Color32, CornerRadius, FontId, Frame, Margin, Response, RichText, Sense, Stroke, StrokeKind, TextureHandle, Ui, Vec2, vec2,
+    Align2, Color32, CornerRadius, FontId, Frame, Margin, Response, Sense, Stroke, StrokeKind, TextureHandle, Ui, Vec2,
+    vec2,
 };
 use std::collections::HashMap;
 
@@ -61,7 +62,9 @@ pub fn danger(text: impl Into<String>) -> egui::Button<'static> {
 }
 
 fn filled(text: impl Into<String>, fill: Color32) -> egui::Button<'static> {
-    egui::Button::new(tokens::strong(text).color(Color32::WHITE)).fill(fill).stroke(Stroke::new(1.0, fill.gamma_multiply(1.6)))
+    egui::Button::new(tokens::strong(text).color(Color32::WHITE))
+        .fill(fill)
+        .stroke(Stroke::new(1.0, fill.gamma_multiply(1.6)))
 }
 
 /// A card on a panel.
@@ -90,13 +93,14 @@ pub fn swatch(ui: &mut Ui, suspect: &Suspect) {
 
 /// A few words in a tinted capsule.
 pub fn chip(ui: &mut Ui, text: impl Into<String>, tint: Color32) -> Response {
-    Frame::new()
-        .fill(tint.gamma_multiply(0.16))
-        .stroke(Stroke::new(1.0, tint.gamma_multiply(0.5)))
-        .corner_radius(CornerRadius::same(9))
-        .inner_margin(Margin::symmetric(7, 1))
-        .show(ui, |ui| ui.add(egui::Label::new(RichText::new(text).size(11.5).color(tint)).extend()))
-        .response
+    let text = text.into();
+    let galley = ui.painter().layout_no_wrap(text.clone(), FontId::proportional(11.5), tint);
+    let (rect, response) = ui.allocate_exact_size(vec2(galley.size().x + 14.0, 19.0), Sense::hover());
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, text.as_str()));
+    let line = Stroke::new(1.0, tint.gamma_multiply(0.5));
+    ui.painter().rect(rect, 9.0, tint.gamma_multiply(0.16), line, StrokeKind::Inside);
+    ui.painter().galley(rect.center() - galley.size() / 2.0, galley, tint);
+    response
 }
 
 /// A key as it looks on the keyboard. Decoration: not a node of its own for screen readers.
@@ -153,7 +157,8 @@ impl Pictures {
         };
         let pass = ui.ctx().cumulative_pass_nr();
         let shown = self.0.entry(picture.key()).or_insert_with(|| {
-            let image = egui::ColorImage::from_rgb([picture.width() as usize, picture.height() as usize], picture.rgb());
+            let image =
+                egui::ColorImage::from_rgb([picture.width() as usize, picture.height() as usize], picture.rgb());
             let texture = ui.ctx().load_texture("picture", image, egui::TextureOptions::LINEAR);
             Shown { _picture: picture.clone(), texture, pass }
         });

@@ -18,7 +18,7 @@ impl Look {
     /// As it is.
     pub const LIVE: Self = Self { saturation: 1.0, brightness: 1.0 };
     /// The last picture of a camera that is not live: grey and dark, so that nobody takes it for a live one.
-    pub const STALE: Self = Self { saturation: 0.0, brightness: 0.22 };
+    pub const STALE: Self = Self { saturation: 0.0, brightness: 0.15 };
 }
 
 /// Puts the shader and its resources into the renderer; must be done once before anything is painted.
@@ -74,14 +74,22 @@ impl Resources {
             label: Some("yuv"),
             source: wgpu::ShaderSource::Wgsl(include_str!("../../shaders/yuv.wgsl").into()),
         });
-        let entry = |binding, ty| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::FRAGMENT, ty, count: None };
+        let entry = |binding, ty| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::FRAGMENT,
+            ty,
+            count: None,
+        };
         let plane = wgpu::BindingType::Texture {
             sample_type: wgpu::TextureSampleType::Float { filterable: true },
             view_dimension: wgpu::TextureViewDimension::D2,
             multisampled: false,
         };
-        let uniform =
-            wgpu::BindingType::Buffer { ty: wgpu::BufferBindingType::Uniform, has_dynamic_offset: false, min_binding_size: None };
+        let uniform = wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Uniform,
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        };
         let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("yuv"),
             entries: &[
@@ -237,7 +245,12 @@ impl CallbackTrait for Draw {
         Vec::new()
     }
 
-    fn paint(&self, _info: egui::PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
+    fn paint(
+        &self,
+        _info: egui::PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &CallbackResources,
+    ) {
         let Some(resources) = resources.get::<Resources>() else { return };
         let Some(tile) = resources.tiles.get(&self.camera) else { return };
         pass.set_pipeline(&resources.pipeline);
