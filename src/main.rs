@@ -7,8 +7,10 @@ fn main() -> ExitCode {
     // busy machine, sleeping ones 25–65 ms. So the program starts itself once more with the policy set.
     if std::env::var_os("OMP_WAIT_POLICY").is_none() {
         if let Ok(program) = std::env::current_exe() {
-            let error =
-                std::process::Command::new(program).args(std::env::args_os().skip(1)).env("OMP_WAIT_POLICY", "passive").exec();
+            let error = std::process::Command::new(program)
+                .args(std::env::args_os().skip(1))
+                .env("OMP_WAIT_POLICY", "passive")
+                .exec();
             eprintln!("vigia: goes on without OMP_WAIT_POLICY=passive ({error}); the analysis may be slow");
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 use vigia::{
     cli::prerequisites,
-    model::{Action, ActionRecord, ManualClock, Outcome, Rect, SystemClock, Clock as _, Timestamp, TrackId},
+    model::{Action, ActionRecord, Clock as _, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
     store::{DataFolder, NewUser, Stores, key_of_url},
     video::{Color, Frame},
@@ -134,7 +134,10 @@ fn every_login_is_recorded_once_and_under_its_own_user() {
     let log = running.log();
     let logins: Vec<_> = log.iter().filter(|e| e.action == Action::Login).map(|e| e.user_name.as_str()).collect();
     assert_eq!(logins, ["Ana Sousa", "Rui Costa", "Ana Sousa"]);
-    assert_eq!(log.iter().filter(|e| e.action == Action::Logout).map(|e| e.user_cc.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert_eq!(
+        log.iter().filter(|e| e.action == Action::Logout).map(|e| e.user_cc.as_str()).collect::<Vec<_>>(),
+        ["2"]
+    );
     assert!(!log.iter().any(|e| e.action == Action::UploadVideo));
     assert!(log.windows(2).all(|w| w[0].log_id < w[1].log_id && w[0].timestamp <= w[1].timestamp));
     assert!(log[0].timestamp.to_string().ends_with('Z'));
@@ -174,7 +177,11 @@ fn operators_do_not_read_the_log_and_the_attempt_is_an_entry() {
     running.logout();
     running.login("1", PASSWORD);
     let first = running.log();
-    assert!(first.iter().any(|e| e.action == Action::AccessLogs && e.user_cc == "2" && matches!(e.outcome, Outcome::Refused(_))));
+    assert!(
+        first
+            .iter()
+            .any(|e| e.action == Action::AccessLogs && e.user_cc == "2" && matches!(e.outcome, Outcome::Refused(_)))
+    );
     let newest_read = first.last().unwrap().log_id;
     let second = running.log();
     let reading = second.iter().find(|e| e.action == Action::AccessLogs && e.user_cc == "1").unwrap();
@@ -210,7 +217,8 @@ fn a_selection_names_suspect_camera_and_instant_and_keeps_its_picture() {
     // the stored crop shows what is under the box: the picture gets brighter to the right, as the frame does
     let key = key_of_url(&suspect.suspect.crop_url).unwrap();
     let stored = image::open(data.path().join("objects").join(key)).unwrap().to_luma8();
-    let column = |x: u32| (0..stored.height()).map(|y| u32::from(stored.get_pixel(x, y).0[0])).sum::<u32>() / stored.height();
+    let column =
+        |x: u32| (0..stored.height()).map(|y| u32::from(stored.get_pixel(x, y).0[0])).sum::<u32>() / stored.height();
     assert!(column(stored.width() - 2) > column(1) + 15, "{} → {}", column(1), column(stored.width() - 2));
 }
 
@@ -237,5 +245,5 @@ fn a_data_folder_in_use_is_refused_with_words() {
     let _running = open(data.path());
     let error = Site::open(SiteConfig::default(), data.path(), &prerequisites::models_dir(None), Arc::new(SystemClock));
     let text = error.err().map(|e| e.to_string()).unwrap_or_default();
-    assert!(text.contains("use"), "{text}");
+    assert!(text.contains("another Vigia"), "{text}");
 }

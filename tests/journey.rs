@@ -86,7 +86,9 @@ impl Console {
             .spawn()
             .unwrap();
         let console = Self { child };
-        wait_for("the window", Duration::from_secs(90), || !display.xdotool(&["search", "--name", "^Vigia"]).is_empty());
+        wait_for("the window", Duration::from_secs(90), || {
+            !display.xdotool(&["search", "--name", "^Vigia"]).is_empty()
+        });
         std::thread::sleep(Duration::from_secs(2));
         // without a window manager nobody else gives the window the keyboard
         let window = display.xdotool(&["search", "--name", "^Vigia"]);
@@ -167,10 +169,13 @@ impl Disk {
     }
 
     fn actions(&self) -> Vec<(String, String, Option<i64>)> {
-        self.rows("databases/action_logs.sqlite", "SELECT action, outcome, log_accessed FROM action_logs ORDER BY log_id")
-            .iter()
-            .map(|r| (r.get(0), r.get(1), r.get(2)))
-            .collect()
+        self.rows(
+            "databases/action_logs.sqlite",
+            "SELECT action, outcome, log_accessed FROM action_logs ORDER BY log_id",
+        )
+        .iter()
+        .map(|r| (r.get(0), r.get(1), r.get(2)))
+        .collect()
     }
 
     fn count(&self, sql: &str) -> i64 {
@@ -196,7 +201,9 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     }
     display.type_text(PASSWORD);
     display.key("Return");
-    wait_for("the first administrator", Duration::from_secs(60), || disk.did("CREATE_USER") == 1 && disk.did("LOGIN") == 1);
+    wait_for("the first administrator", Duration::from_secs(60), || {
+        disk.did("CREATE_USER") == 1 && disk.did("LOGIN") == 1
+    });
     let stored = disk.rows("databases/users.sqlite", "SELECT password FROM users");
     assert!(stored[0].get::<String, _>(0).starts_with("$argon2id$"));
 
@@ -230,7 +237,13 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     wait_for("the stored crop", Duration::from_secs(20), || crop_file.is_file());
     let crop = image::open(&crop_file).unwrap().to_rgb8();
     let values: std::collections::BTreeSet<[u8; 3]> = crop.pixels().map(|p| p.0).collect();
-    assert!(crop.height() > crop.width() && values.len() > 100, "{}×{}, {} colours", crop.width(), crop.height(), values.len());
+    assert!(
+        crop.height() > crop.width() && values.len() > 100,
+        "{}×{}, {} colours",
+        crop.width(),
+        crop.height(),
+        values.len()
+    );
 
     let elsewhere = "SELECT COUNT(*) FROM sightings s JOIN suspects u ON u.id = s.suspect WHERE s.camera <> u.camera";
     wait_for("a possible match in another camera", Duration::from_secs(200), || disk.count(elsewhere) > 0);
@@ -239,7 +252,8 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     display.key("c");
     wait_for("the decision", Duration::from_secs(20), || disk.did("DECIDE_MATCH") == 1);
     assert!(disk.count("SELECT COUNT(*) FROM sightings WHERE decision = 'confirmed'") == 1);
-    let (suspects, sightings) = (disk.count("SELECT COUNT(*) FROM suspects"), disk.count("SELECT COUNT(*) FROM sightings"));
+    let (suspects, sightings) =
+        (disk.count("SELECT COUNT(*) FROM suspects"), disk.count("SELECT COUNT(*) FROM sightings"));
     assert!(disk.count("SELECT COUNT(*) FROM detections") >= 2);
     let took = console.interrupt();
     assert!(took < Duration::from_secs(6), "stopping took {took:?}");

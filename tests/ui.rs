@@ -17,7 +17,7 @@ use vigia::site::{
     Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SightingView, SiteState,
     StoreHealth, SuspectView, TrackView,
 };
-use vigia::ui::Console;
+use vigia::ui::{Console, tokens};
 use vigia::video::{Color, Frame};
 
 /// 2026-11-22T14:03:22Z.
@@ -54,7 +54,15 @@ pub(crate) fn open(state: SiteState) -> Harness<'static, App> {
 
 /// Renders, and keeps the picture where a person wants to look at it.
 pub(crate) fn look(harness: &mut Harness<'_, App>, name: &str) -> RgbaImage {
-    let image = harness.render().expect("the console can be rendered");
+    let mut image = harness.render().expect("the console can be rendered");
+    // The window clears to this colour; the test's renderer to nothing.
+    let ground = tokens::BACKGROUND.to_array();
+    for pixel in image.pixels_mut() {
+        let uncovered = u16::from(255 - pixel.0[3]);
+        for (c, g) in pixel.0.iter_mut().zip(ground) {
+            *c += (u16::from(g) * uncovered / 255) as u8;
+        }
+    }
     if let Some(folder) = std::env::var_os("VIGIA_SCREENS") {
         image.save(std::path::Path::new(&folder).join(format!("{name}.png"))).expect("the folder can be written");
     }

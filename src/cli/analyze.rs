@@ -78,7 +78,8 @@ fn analyze(
     let report = read_file(file, |frame| {
         number += 1;
         let size = (frame.width() as f32, frame.height() as f32);
-        let tracker = tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
+        let tracker =
+            tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
         match look(detector, appearance, tracker, &frame, number) {
             Ok(found) => {
                 rows.extend(found);

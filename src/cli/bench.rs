@@ -110,9 +110,15 @@ fn cpu_seconds(who: libc::c_int) -> f64 {
 
 fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
     let (_server, served) = simulate::start_process(&[])?;
-    let h264: Vec<String> = served.cameras.into_iter().filter(|c| c.name.ends_with("west") || c.name.ends_with("east")).map(|c| c.url).collect();
+    let h264: Vec<String> = served
+        .cameras
+        .into_iter()
+        .filter(|c| c.name.ends_with("west") || c.name.ends_with("east"))
+        .map(|c| c.url)
+        .collect();
     let Some(first) = h264.first().cloned() else { bail!("no stream is served") };
-    let urls: Vec<String> = (0..streams).map(|i| h264.get(i % h264.len()).cloned().unwrap_or_else(|| first.clone())).collect();
+    let urls: Vec<String> =
+        (0..streams).map(|i| h264.get(i % h264.len()).cloned().unwrap_or_else(|| first.clone())).collect();
     let run = Duration::try_from_secs_f64(seconds)?;
 
     let frames = Arc::new(AtomicU64::new(0));
@@ -135,8 +141,18 @@ fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
     let mut pipeline: Vec<String> = Vec::new();
     for url in &urls {
         pipeline.extend(
-            ["rtspsrc", "protocols=tcp", "latency=100", &format!("location={url}"), "!", "decodebin", "!", "fakesink", "sync=false"]
-                .map(str::to_owned),
+            [
+                "rtspsrc",
+                "protocols=tcp",
+                "latency=100",
+                &format!("location={url}"),
+                "!",
+                "decodebin",
+                "!",
+                "fakesink",
+                "sync=false",
+            ]
+            .map(str::to_owned),
         );
     }
     let before = cpu_seconds(libc::RUSAGE_CHILDREN);
@@ -156,7 +172,12 @@ fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
     }))
 }
 
-fn detector(video: &std::path::Path, count: usize, threads: u32, models: &std::path::Path) -> anyhow::Result<serde_json::Value> {
+fn detector(
+    video: &std::path::Path,
+    count: usize,
+    threads: u32,
+    models: &std::path::Path,
+) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, threads)?;
     let detector = Detector::load(models, compute, DetectorConfig::default())?;
     let appearance = Appearance::load(models, compute)?;
@@ -237,7 +258,8 @@ fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<
         let people = truth.get(&number).map(Vec::as_slice).unwrap_or_default();
         let alone = |r: &Rect| people.iter().filter(|(_, o)| o.iou(r) > 0.2).count() == 1;
         for (view, window) in simulate::demo_windows().into_iter().enumerate() {
-            let inside: Vec<_> = people.iter().filter(|(_, r)| alone(r) && r.intersection(&window).area() > 0.9 * r.area()).collect();
+            let inside: Vec<_> =
+                people.iter().filter(|(_, r)| alone(r) && r.intersection(&window).area() > 0.9 * r.area()).collect();
             match appearance.describe(&frame, &inside.iter().map(|(_, r)| *r).collect::<Vec<_>>()) {
                 Ok(described) => {
                     for ((id, _), descriptor) in inside.iter().zip(described) {

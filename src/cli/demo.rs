@@ -3,17 +3,10 @@ use super::{console, prerequisites, simulate};
 use crate::site::{CameraConfig, SiteConfig};
 use std::process::ExitCode;
 
-/// Flags of `vigia demo`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    run: console::Args,
-}
-
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     // Prepared here, so that progress and trouble are seen before a window opens.
     simulate::demo_cameras()?;
-    let mut config = match &args.run.config {
+    let mut config = match &args.config {
         Some(file) => SiteConfig::load(file)?,
         None => SiteConfig { name: "Demo site".to_owned(), ..SiteConfig::default() },
     };
@@ -23,8 +16,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .into_iter()
         .map(|c| CameraConfig { name: c.name, url: c.url, location: None, is_virtual: true, active: true })
         .collect();
-    let data = args.run.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));
-    let result = console::run_site(config, &data, &args.run);
+    let data = args.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));
+    let result = console::run_site(config, &data, args);
     drop(simulator);
     result
 }

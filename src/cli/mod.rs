@@ -26,7 +26,7 @@ enum Command {
     /// Open the console on a configured site (also without a subcommand)
     Run(console::Args),
     /// Open the console on four virtual cameras made of demo footage, over real RTSP
-    Demo(demo::Args),
+    Demo(console::Args),
     /// Serve virtual cameras over RTSP on this machine
     Simulate(simulate::Args),
     /// Detect and track people in whole files, every frame, and write MOTChallenge results
@@ -46,7 +46,8 @@ impl Cli {
     /// # Errors
     /// A chain of sentences for people: what was attempted and why it failed.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let default = if matches!(self.command, Some(Command::Run(_) | Command::Demo(_)) | None) { "info" } else { "warn" };
+        let default =
+            if matches!(self.command, Some(Command::Run(_) | Command::Demo(_)) | None) { "info" } else { "warn" };
         let filter = tracing_subscriber::EnvFilter::try_from_env("VIGIA_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,vigia={default}")));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
@@ -61,5 +62,16 @@ impl Cli {
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -100,6 +100,7 @@ fn home() -> PathBuf {
     variable("HOME").unwrap_or_else(|| PathBuf::from("/"))
 }
 
+/// Where this user's downloads and everything derived from them are kept: `$VIGIA_CACHE`, `$XDG_CACHE_HOME/vigia` or `~/.cache/vigia`.
 pub fn cache_dir() -> PathBuf {
     variable("VIGIA_CACHE")
         .unwrap_or_else(|| variable("XDG_CACHE_HOME").unwrap_or_else(|| home().join(".cache")).join("vigia"))

@@ -117,7 +117,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     .context("cannot listen for Ctrl-C")?;
     let server = serve(&cameras, args.port, None)?;
     let urls = server.urls().to_vec();
-    let served = Served { cameras: names.into_iter().zip(urls).map(|(name, url)| ServedCamera { name, url }).collect() };
+    let served =
+        Served { cameras: names.into_iter().zip(urls).map(|(name, url)| ServedCamera { name, url }).collect() };
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::to_string(&served)?)?;
     out.flush()?;

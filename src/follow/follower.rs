@@ -1,7 +1,8 @@
 //! Compares the tracks of every camera with every suspect and keeps the sightings.
 use super::{Calibration, Gallery};
 use crate::model::{
-    CameraId, Decision, Descriptor, MatchView, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId,
+    CameraId, Decision, Descriptor, MatchView, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
+    TrackId,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -137,7 +138,8 @@ impl Follower {
     /// Stops following; open sightings are closed.
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
         self.suspects.remove(&suspect);
-        let open: Vec<_> = self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
+        let open: Vec<_> =
+            self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
         open.into_iter().filter_map(|s| self.close(s.id, s.last_seen_at)).collect()
     }
 
@@ -349,13 +351,17 @@ impl Follower {
     }
 }
 
-/// How probable it is that a track is a suspect. An appearance nearer to a stranger's than to the suspect's loses by the difference.
+/// How probable it is that a track is a suspect. Where a stranger was told apart before, the two compete: the odds between them are
+/// those of the calibrated curve at their similarities.
 fn probability(f: &Followed, seen: &Seen) -> f32 {
-    let (Some(near), Some(kind)) = (f.gallery.similarity(&seen.gallery), seen.gallery.vectors().first().map(|d| d.kind)) else {
+    let (Some(near), Some(kind)) =
+        (f.gallery.similarity(&seen.gallery), seen.gallery.vectors().first().map(|d| d.kind))
+    else {
         return 0.0;
     };
-    let stranger = f.strangers.similarity(&seen.gallery).unwrap_or(-1.0);
-    Calibration::shipped(kind).probability(near - (stranger - near).max(0.0))
+    let curve = Calibration::shipped(kind);
+    let stranger = f.strangers.similarity(&seen.gallery).map_or(0.0, |s| (curve.slope * (s - near)).exp());
+    curve.probability(near) / (1.0 + stranger)
 }
 
 /// The same stay has the same identity however often it is computed: a replay yields the same records.
@@ -445,7 +451,8 @@ mod tests {
     fn the_same_look_in_another_camera_opens_one_possible_match_and_ends_with_the_track() {
         let (mut f, _) = marked();
         let events = see(&mut f, B, 3, &descriptor(0, 0.08), 4..12);
-        let opened: Vec<_> = events.iter().filter_map(|e| if let Event::Opened(s) = e { Some(s) } else { None }).collect();
+        let opened: Vec<_> =
+            events.iter().filter_map(|e| if let Event::Opened(s) = e { Some(s) } else { None }).collect();
         assert_eq!(opened.len(), 1);
         assert!(opened[0].probability > 0.6 && opened[0].decision == Decision::Pending && opened[0].camera == B);
         assert!(!f.matches(B)[&TrackId(3)].certain);
@@ -477,7 +484,7 @@ mod tests {
     #[test]
     fn a_confirmed_match_is_certain_and_teaches() {
         let (mut f, _) = marked();
-        let events = see(&mut f, B, 3, &descriptor(0, 0.3), 4..10);
+        let events = see(&mut f, B, 3, &descriptor(0, 0.32), 4..10);
         let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
         let events = f.decide(s, Decision::Confirmed { by: "9".into(), at: Timestamp(9) });
         assert!(events.iter().any(|e| matches!(e, Event::Gallery(s) if s.gallery.len() == 2)), "{events:?}");
@@ -500,7 +507,7 @@ mod tests {
     #[test]
     fn of_two_alike_in_one_camera_only_the_better_is_offered() {
         let (mut f, _) = marked();
-        let (near, far) = (descriptor(0, 0.06), descriptor(0, 0.35));
+        let (near, far) = (descriptor(0, 0.06), descriptor(0, 0.3));
         let mut opened = Vec::new();
         for t in 4..12 {
             let (a, b) = (track(1, t), track(2, t));

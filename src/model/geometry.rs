@@ -81,12 +81,7 @@ impl Rect {
 
     /// The four corners, clockwise from the top left: the `Polygon` of the detections table.
     pub fn polygon(&self) -> [[f32; 2]; 4] {
-        [
-            [self.x, self.y],
-            [self.right(), self.y],
-            [self.right(), self.bottom()],
-            [self.x, self.bottom()],
-        ]
+        [[self.x, self.y], [self.right(), self.y], [self.right(), self.bottom()], [self.x, self.bottom()]]
     }
 }
 

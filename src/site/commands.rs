@@ -1,75 +1,88 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
-use super::{
-    Access, Command, NoticeLevel, Shared, analysis,
-};
+use super::{Access, Command, NoticeLevel, Shared, analysis};
 use crate::{
     follow::Event,
-    model::{
-        Action, ActionRecord, CameraId, Decision, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId, User,
-    },
+    model::{Action, ActionRecord, CameraId, Decision, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId, User},
     store::{LoginOutcome, NewUser, url_of_key},
     sync::Record,
     video::Frame,
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
 /// Newest entries of the action log that are shown.
 const LOG_PAGE: u32 = 500;
 
 /// Colours of suspects, easy to tell apart on video and for colour-blind eyes (Okabe & Ito 2008, without black, brightened).
-const COLOURS: [[u8; 3]; 7] = [
-    [255, 176, 0],
-    [86, 180, 233],
-    [240, 96, 60],
-    [0, 200, 140],
-    [230, 120, 190],
-    [240, 228, 66],
-    [110, 140, 255],
-];
+const COLOURS: [[u8; 3]; 7] =
+    [[255, 176, 0], [86, 180, 233], [240, 96, 60], [0, 200, 140], [230, 120, 190], [240, 228, 66], [110, 140, 255]];
 
-/// Works on a command in the background, after those before it.
-pub(super) fn start(shared: &Arc<Shared>, command: Command) {
-    // The screen must show at once that it was understood.
-    if matches!(command, Command::Login { .. } | Command::CreateAdministrator { .. }) {
-        let mut board = shared.board.lock();
-        if board.access == Access::Working || matches!(board.access, Access::LoggedIn(_)) {
-            return;
-        }
-        board.access = Access::Working;
+/// Commands that may wait; an operator does not get ahead of the site by more.
+const WAITING: usize = 64;
+
+/// The way in: commands are worked on one after another, each with the rights of whoever was logged in when it was given.
+pub(super) struct Queue {
+    sender: mpsc::Sender<(Command, Option<User>)>,
+    executor: JoinHandle<()>,
+}
+
+impl Queue {
+    /// Starts the task that works on commands.
+    pub fn start(shared: &Arc<Shared>) -> Self {
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let inner = Arc::clone(shared);
+        let executor = shared.runtime.spawn(async move {
+            while let Some((command, user)) = receiver.recv().await {
+                inner.execute(command, user).await;
+            }
+        });
+        Self { sender, executor }
     }
-    let shared = Arc::clone(shared);
-    shared.runtime.clone().spawn(async move {
-        let _turn = shared.command_turn.lock().await;
-        shared.execute(command).await;
-    });
+
+    /// Takes a command; never blocks.
+    pub fn send(&self, shared: &Shared, command: Command) {
+        let mut board = shared.board.lock();
+        let user = if let Access::LoggedIn(user) = &board.access { Some(user.clone()) } else { None };
+        let opening = matches!(command, Command::Login { .. } | Command::CreateAdministrator { .. });
+        if opening == user.is_some() || (opening && board.access == Access::Working) {
+            return; // nobody is logged in, or somebody is already: a screen that asks all the same gets nothing
+        }
+        match self.sender.try_send((command, user)) {
+            // The screen must show at once that it was understood.
+            Ok(()) if opening => board.access = Access::Working,
+            Ok(()) => {}
+            Err(_) => {
+                let text = "The console is busy; that was not done. Try again in a moment".to_owned();
+                board.notice(shared.clock.now(), NoticeLevel::Error, text, None);
+            }
+        }
+    }
+
+    /// Takes no more and waits until the last command is done.
+    pub async fn finish(self) {
+        drop(self.sender);
+        let _ = self.executor.await;
+    }
 }
 
 impl Shared {
-    async fn execute(&self, command: Command) {
-        match command {
-            Command::CreateAdministrator { cc, name, email, password } => {
+    async fn execute(&self, command: Command, user: Option<User>) {
+        match (command, user) {
+            (Command::CreateAdministrator { cc, name, email, password }, _) => {
                 self.create_administrator(NewUser { cc, email, name, password, is_admin: true }).await;
             }
-            Command::Login { cc, password } => self.login(&cc, &password).await,
-            other => {
-                let user = match &self.board.lock().access {
-                    Access::LoggedIn(user) => user.clone(),
-                    _ => return, // nobody is logged in: a screen that asks all the same gets nothing
-                };
-                match other {
-                    Command::Logout => self.logout(&user).await,
-                    Command::SelectSuspect { camera, track, frame, rect, reason, expires_in } => {
-                        let clicked = Clicked { camera, track, frame, rect };
-                        self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
-                    }
-                    Command::Decide { sighting, confirm } => self.decide(&user, sighting, confirm).await,
-                    Command::EndSuspect(id) => self.end_suspect(&user, id).await,
-                    Command::ReadLog => self.read_log(&user).await,
-                    Command::CreateAdministrator { .. } | Command::Login { .. } => {}
-                }
+            (Command::Login { cc, password }, _) => self.login(&cc, &password).await,
+            (Command::Logout, Some(user)) => self.logout(&user).await,
+            (Command::SelectSuspect { camera, track, frame, rect, reason, expires_in }, Some(user)) => {
+                let clicked = Clicked { camera, track, frame, rect };
+                self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
             }
+            (Command::Decide { sighting, confirm }, Some(user)) => self.decide(&user, sighting, confirm).await,
+            (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
+            (Command::ReadLog, Some(user)) => self.read_log(&user).await,
+            (_, None) => {} // never sent
         }
     }
 
@@ -285,7 +298,12 @@ impl Shared {
     async fn read_log(&self, user: &User) {
         if !user.is_admin {
             let why = "only administrators read the log";
-            self.commit(&[Record::Action(self.user_action(user, Action::AccessLogs, Outcome::Refused(why.to_owned())))]).await;
+            self.commit(&[Record::Action(self.user_action(
+                user,
+                Action::AccessLogs,
+                Outcome::Refused(why.to_owned()),
+            ))])
+            .await;
             self.error("Only administrators read the action log".to_owned());
             return;
         }

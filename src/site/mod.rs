@@ -69,7 +69,6 @@ struct Shared {
     paths: Vec<CameraPath>,
     model: String,
     analysis: String,
-    command_turn: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -114,6 +113,7 @@ pub struct Summary {
 pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
+    commands: Option<commands::Queue>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
 }
@@ -125,16 +125,12 @@ impl Site {
     /// When the data folder, a store, the weights or the device cannot be used; nothing runs then.
     pub fn open(config: SiteConfig, data: &Path, models: &Path, clock: Arc<dyn Clock>) -> Result<Self, SiteError> {
         let folder = DataFolder::open(data)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("stores")
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("stores").enable_all().build()?;
         let compute = Compute::choose(config.analysis.device, config.analysis.threads)?;
         let detector = Detector::load(models, compute, config.analysis.detector)?;
         let appearance = Appearance::load(models, compute)?;
-        let analysis =
-            format!("{} on {} · appearance: {}", detector.name(), compute.describe(), appearance.name());
+        let analysis = format!("{} on {} · appearance: {}", detector.name(), compute.describe(), appearance.name());
         let model = format!("{} {}", detector.name(), detector.sha256());
 
         let mut shared =
@@ -162,10 +158,9 @@ impl Site {
             .collect();
         let shared = Arc::new(shared);
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
-        worker.watch(
-            shared.paths.iter().map(|p| Input { camera: p.camera.id, frames: p.waiting.clone() }).collect(),
-        );
-        let site = Self { shared, worker: Some(worker), runtime: Some(runtime), _folder: folder };
+        worker.watch(shared.paths.iter().map(|p| Input { camera: p.camera.id, frames: p.waiting.clone() }).collect());
+        let commands = Some(commands::Queue::start(&shared));
+        let site = Self { shared, worker: Some(worker), commands, runtime: Some(runtime), _folder: folder };
         site.record_start()?;
         site.load_pictures();
         Ok(site)
@@ -230,7 +225,6 @@ impl Site {
             paths: Vec::new(),
             model,
             analysis,
-            command_turn: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -238,7 +232,8 @@ impl Site {
     fn record_start(&self) -> Result<(), SiteError> {
         let user = std::env::var("USER").unwrap_or_else(|_| "system".to_owned());
         let names: Vec<&str> = self.shared.paths.iter().map(|p| p.camera.name.as_str()).collect();
-        let mut entry = self.shared.action((&format!("console:{user}"), ""), Action::StartDetection, Outcome::Succeeded);
+        let mut entry =
+            self.shared.action((&format!("console:{user}"), ""), Action::StartDetection, Outcome::Succeeded);
         entry.details = serde_json::json!({ "cameras": names, "model": self.shared.model });
         let runtime = &self.shared.runtime;
         Ok(runtime.block_on(self.shared.journal.append(&[Record::Action(entry)]))?)
@@ -276,7 +271,8 @@ impl Site {
     pub fn state(&self) -> SiteState {
         let now = self.shared.clock.now();
         let health = self.shared.delivery.health().into_iter();
-        let stores = health.map(|h| StoreHealth { store: h.store.to_owned(), backlog: h.backlog, error: h.error }).collect();
+        let stores =
+            health.map(|h| StoreHealth { store: h.store.to_owned(), backlog: h.backlog, error: h.error }).collect();
         let cameras = self.shared.paths.iter().map(|p| p.view(now)).collect();
         let board = self.shared.board.lock();
         SiteState {
@@ -296,7 +292,9 @@ impl Site {
 
     /// Asks for something; the answer is a later [`state`](Self::state). Commands are worked on one after another.
     pub fn send(&self, command: Command) {
-        commands::start(&self.shared, command);
+        if let Some(commands) = &self.commands {
+            commands.send(&self.shared, command);
+        }
     }
 
     /// Totals so far.
@@ -317,10 +315,12 @@ impl Site {
         }
         drop(self.worker.take());
         if let Some(runtime) = self.runtime.take() {
-            let shared = Arc::clone(&self.shared);
+            let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
             runtime.block_on(async {
                 let _ = tokio::time::timeout(STOP_WITHIN, async {
-                    drop(shared.command_turn.lock().await); // the command under way ends first
+                    if let Some(commands) = commands {
+                        commands.finish().await;
+                    }
                     shared.delivery.flush().await;
                 })
                 .await;

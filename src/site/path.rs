@@ -119,11 +119,18 @@ pub(super) struct CameraPath {
 
 impl CameraPath {
     /// Connects the camera. `wake` is called after every frame handed to the analysis, at most `max_fps` times a second.
-    pub fn start(camera: Camera, config: SourceConfig, max_fps: f32, clock: &Arc<dyn Clock>, wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn start(
+        camera: Camera,
+        config: SourceConfig,
+        max_fps: f32,
+        clock: &Arc<dyn Clock>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let (shown, waiting) = (Slot::new(), Slot::new());
         let meters = Arc::new(Meters::default());
         let source = camera.active.then(|| {
-            let (shown, waiting, meters, now) = (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
+            let (shown, waiting, meters, now) =
+                (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
             let between = 0.9e6 / f64::from(max_fps.max(0.1));
             let last = AtomicU64::new(0);
             Source::open(config, Arc::clone(clock), move |frame: Frame, epoch: u64| {

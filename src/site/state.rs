@@ -1,7 +1,10 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
 pub use crate::model::MatchView;
 use crate::{
-    model::{ActionRecord, Camera, CameraId, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId, User},
+    model::{
+        ActionRecord, Camera, CameraId, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
+        TrackId, User,
+    },
     video::Frame,
 };
 use std::{sync::Arc, time::Duration};

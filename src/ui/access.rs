@@ -38,7 +38,7 @@ impl Form {
         self.screen = Some(screen);
         let working = state.access == Access::Working;
         egui::CentralPanel::default()
-            .frame(Frame::new().fill(tokens::BACKGROUND))
+            .frame(Frame::NONE)
             .show(ui, |ui| {
                 let height = if screen == Screen::FirstStart { 640.0 } else { 400.0 };
                 egui::ScrollArea::vertical()

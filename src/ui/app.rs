@@ -5,6 +5,11 @@ use std::time::Duration;
 
 /// The console repaints at most this often by itself (input repaints at once).
 const LIVE_REPAINT: Duration = Duration::from_millis(33);
+/// Under a slow, that is a software, renderer: from one repaint to the next, this many times what the last one cost, so
+/// that drawing leaves the processor to decoding and analysis.
+const REST: f32 = 2.0;
+/// However slow, a live wall moves at least this often.
+const SLOWEST_REPAINT: Duration = Duration::from_millis(250);
 /// Repaint of a screen without live pictures: clocks and countdowns move, answers of the site appear.
 const IDLE_REPAINT: Duration = Duration::from_millis(200);
 
@@ -49,6 +54,8 @@ pub fn run<'app>(
 ) -> Result<(), WindowError> {
     let mut options = eframe::NativeOptions {
         renderer: eframe::Renderer::Wgpu,
+        // Nothing here has gradients, and under a software renderer dithering costs as much as the rest.
+        dithering: false,
         viewport: egui::ViewportBuilder::default()
             .with_title("Vigia")
             .with_app_id("vigia")
@@ -60,7 +67,12 @@ pub fn run<'app>(
     options.wgpu_options.surface.present_mode = wgpu::PresentMode::AutoNoVsync;
     let create = move |context: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App + 'app>, _> {
         opened(Window(context.egui_ctx.clone()));
-        Ok(Box::new(App { console: Console::new(&context.egui_ctx, context.wgpu_render_state.as_ref()), site, send }))
+        Ok(Box::new(App {
+            console: Console::new(&context.egui_ctx, context.wgpu_render_state.as_ref()),
+            site,
+            send,
+            later: Vec::new(),
+        }))
     };
     Ok(eframe::run_native("vigia", options, Box::new(create))?)
 }
@@ -69,20 +81,68 @@ struct App<S, C> {
     console: Console,
     site: S,
     send: C,
+    /// Input that came after a key that moves the focus, for the next repaint.
+    later: Vec<egui::Event>,
+}
+
+/// Cuts `events` after the first press of a key that moves the focus and returns the rest. The focus moves between two repaints:
+/// on a slow display, what was typed right after Tab would otherwise land in the field before it.
+fn after_focus_key(events: &mut Vec<egui::Event>) -> Vec<egui::Event> {
+    let moves_focus = |event: &egui::Event| {
+        matches!(
+            event,
+            egui::Event::Key { key: egui::Key::Tab | egui::Key::Enter | egui::Key::Escape, pressed: true, .. }
+        )
+    };
+    match events.iter().position(moves_focus) {
+        Some(at) => events.split_off(at + 1),
+        None => Vec::new(),
+    }
 }
 
 impl<S: FnMut() -> SiteState, C: FnMut(Command)> eframe::App for App<S, C> {
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+    fn raw_input_hook(&mut self, context: &egui::Context, input: &mut egui::RawInput) {
+        let mut events = std::mem::take(&mut self.later);
+        events.append(&mut input.events);
+        self.later = after_focus_key(&mut events);
+        input.events = events;
+        if !self.later.is_empty() {
+            context.request_repaint();
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let state = (self.site)();
         for command in self.console.ui(ui, &state) {
             (self.send)(command);
         }
         let live = matches!(state.access, Access::LoggedIn(_))
             && state.cameras.iter().any(|camera| camera.status == CameraStatus::Live);
-        ui.ctx().request_repaint_after(if live { LIVE_REPAINT } else { IDLE_REPAINT });
+        let cost = Duration::from_secs_f32(frame.info().cpu_usage.unwrap_or(0.0).max(0.0));
+        let pace = cost.mul_f32(REST).clamp(LIVE_REPAINT, SLOWEST_REPAINT);
+        ui.ctx().request_repaint_after(if live { pace } else { IDLE_REPAINT });
     }
 
     fn clear_color(&self, _visuals: &egui::Visuals) -> [f32; 4] {
         tokens::BACKGROUND.to_normalized_gamma_f32()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egui::{Event, Key, Modifiers};
+
+    #[test]
+    fn what_is_typed_after_tab_waits_for_the_next_field() {
+        let tab =
+            Event::Key { key: Key::Tab, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
+        let text = |t: &str| Event::Text(t.to_owned());
+        let mut events = vec![text("a"), tab.clone(), text("b"), tab.clone(), text("c")];
+        let mut rest = after_focus_key(&mut events);
+        assert_eq!(events, [text("a"), tab.clone()]);
+        assert_eq!(rest, [text("b"), tab, text("c")]);
+        let last = after_focus_key(&mut rest);
+        assert_eq!(last, [text("c")]);
     }
 }

@@ -48,7 +48,8 @@ pub fn measure(tiles: usize, frames: usize) -> Result<UiCost, BenchError> {
     let setup = egui_wgpu::WgpuSetup::without_display_handle();
     let instance = block_on(setup.new_instance());
     let configuration = egui_wgpu::WgpuConfiguration { wgpu_setup: setup, ..Default::default() };
-    let device = egui_wgpu::RenderState::create(&configuration, &instance, None, egui_wgpu::RendererOptions::default());
+    let options = egui_wgpu::RendererOptions { dithering: false, ..Default::default() };
+    let device = egui_wgpu::RenderState::create(&configuration, &instance, None, options);
     let render_state = block_on(device).map_err(|error| BenchError::Adapter(error.to_string()))?;
     let stock = (0..4).map(moving_bars).collect::<Result<Vec<_>, _>>()?;
     let context = egui::Context::default();

@@ -260,7 +260,8 @@ impl Session {
                 .frame(side)
                 .show(ui, |ui| self.side(ui, state, pictures, asked));
         }
-        egui::CentralPanel::default().frame(Frame::new().fill(tokens::BACKGROUND)).show(ui, |ui| match self.screen {
+        // The window is cleared to the background colour: no fill here.
+        egui::CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match self.screen {
             Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Wall => {
                 let open = self.card.as_ref().map(card::Card::subject);

@@ -118,11 +118,12 @@ impl Wall {
     ) -> Option<Click> {
         let id = view.camera.id;
         let health = self.health(state, view);
-        let radius = CornerRadius::same(tokens::RADIUS);
-        ui.painter().rect(rect, radius, tokens::PANEL, Stroke::new(1.0, tokens::LINE), StrokeKind::Outside);
+        // Nothing is filled twice: under a software renderer every layer of the whole window costs more than the pictures.
+        ui.painter().rect_stroke(rect, tokens::RADIUS, Stroke::new(1.0, tokens::LINE), StrokeKind::Outside);
         let (header, body) = rect.split_top_bottom_at_y(rect.top() + tokens::HEADER_HEIGHT);
+        let top = CornerRadius { nw: tokens::RADIUS, ne: tokens::RADIUS, ..CornerRadius::ZERO };
+        ui.painter().rect_filled(header, top, tokens::PANEL);
         self.header(ui, view, number, header, &health);
-        ui.painter().rect_filled(body, CornerRadius { nw: 0, ne: 0, ..radius }, tokens::WELL);
 
         let response = ui.interact(body, ui.scope_id().with(("picture", id)), Sense::CLICK);
         response.widget_info(|| {
@@ -143,6 +144,7 @@ impl Wall {
             if let Some(seen) = self.seen.get_mut(&id) {
                 seen.boxes.clear();
             }
+            ui.painter().rect_filled(body, 0.0, tokens::WELL);
             veil(ui, body, &health, state.now);
             return None;
         };
@@ -152,6 +154,9 @@ impl Wall {
         }
         let picture = fitted(body, frame);
         let drawable = largest.is_some_and(|side| frame.width().max(frame.height()) <= side);
+        for bar in around(body, if drawable { picture } else { egui::Rect::NOTHING }) {
+            ui.painter().rect_filled(bar, 0.0, tokens::WELL);
+        }
         if drawable {
             let look = if live { Look::LIVE } else { Look::STALE };
             ui.painter().add(yuv::shape(picture, id, frame.clone(), look, ui.ctx().cumulative_pass_nr()));
@@ -320,6 +325,22 @@ fn fitted(body: egui::Rect, frame: &Frame) -> egui::Rect {
     let scale = (body.width() / w).min(body.height() / h);
     let size = (vec2(w, h) * scale).round();
     egui::Rect::from_min_size((body.center() - size / 2.0).round(), size).intersect(body)
+}
+
+/// What `picture` leaves free of `body`: bars beside or above and below it, or the whole.
+fn around(body: egui::Rect, picture: egui::Rect) -> Vec<egui::Rect> {
+    if !picture.is_positive() {
+        return vec![body];
+    }
+    [
+        egui::Rect::from_min_max(body.min, pos2(picture.left(), body.bottom())),
+        egui::Rect::from_min_max(pos2(picture.right(), body.top()), body.max),
+        egui::Rect::from_min_max(pos2(picture.left(), body.top()), pos2(picture.right(), picture.top())),
+        egui::Rect::from_min_max(pos2(picture.left(), picture.bottom()), pos2(picture.right(), body.bottom())),
+    ]
+    .into_iter()
+    .filter(|bar| bar.is_positive())
+    .collect()
 }
 
 fn to_screen(rect: Rect, picture: egui::Rect, frame: &Frame) -> egui::Rect {

@@ -138,8 +138,13 @@ impl Frame {
         if w == 0 || h == 0 || bytes.len() < w * h + 2 * cw * ch {
             return Err(FrameError::Map);
         }
-        let matrix = if color.kr < 0.25 { gst_video::VideoColorMatrix::Bt709 } else { gst_video::VideoColorMatrix::Bt601 };
-        let range = if color.full_range { gst_video::VideoColorRange::Range0_255 } else { gst_video::VideoColorRange::Range16_235 };
+        let matrix =
+            if color.kr < 0.25 { gst_video::VideoColorMatrix::Bt709 } else { gst_video::VideoColorMatrix::Bt601 };
+        let range = if color.full_range {
+            gst_video::VideoColorRange::Range0_255
+        } else {
+            gst_video::VideoColorRange::Range16_235
+        };
         let colorimetry = gst_video::VideoColorimetry::new(
             range,
             matrix,
@@ -242,8 +247,12 @@ impl Frame {
                 let sx = (r.x + (ox as f32 + 0.5) * r.w / ow as f32) as usize;
                 let y = sample(luma, sx, sy, 0)?;
                 let (u, v) = match self.0.layout {
-                    Layout::I420 => (sample(planes.get(1)?, sx / 2, sy / 2, 0)?, sample(planes.get(2)?, sx / 2, sy / 2, 0)?),
-                    Layout::Nv12 => (sample(planes.get(1)?, sx / 2, sy / 2, 0)?, sample(planes.get(1)?, sx / 2, sy / 2, 1)?),
+                    Layout::I420 => {
+                        (sample(planes.get(1)?, sx / 2, sy / 2, 0)?, sample(planes.get(2)?, sx / 2, sy / 2, 0)?)
+                    }
+                    Layout::Nv12 => {
+                        (sample(planes.get(1)?, sx / 2, sy / 2, 0)?, sample(planes.get(1)?, sx / 2, sy / 2, 1)?)
+                    }
                 };
                 for [a, b, c, d] in &m {
                     rgb.push(((a * y + b * u + c * v + d) * 255.0).round().clamp(0.0, 255.0) as u8);
@@ -256,7 +265,15 @@ impl Frame {
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Frame(#{} {}×{} {:?} at {})", self.seq(), self.width(), self.height(), self.0.layout, self.0.captured_at)
+        write!(
+            f,
+            "Frame(#{} {}×{} {:?} at {})",
+            self.seq(),
+            self.width(),
+            self.height(),
+            self.0.layout,
+            self.0.captured_at
+        )
     }
 }
 
@@ -276,7 +293,9 @@ mod tests {
     fn limited_and_full_range_are_told_apart() {
         let white = grey(4, 4, Color::BT709, 235).picture(Rect::new(0.0, 0.0, 4.0, 4.0), 4).unwrap();
         assert!(white.rgb().iter().all(|&c| c == 255));
-        let full = grey(4, 4, Color { full_range: true, ..Color::BT601 }, 235).picture(Rect::new(0.0, 0.0, 4.0, 4.0), 4).unwrap();
+        let full = grey(4, 4, Color { full_range: true, ..Color::BT601 }, 235)
+            .picture(Rect::new(0.0, 0.0, 4.0, 4.0), 4)
+            .unwrap();
         assert!(full.rgb().iter().all(|&c| c == 235));
     }
 
@@ -284,7 +303,10 @@ mod tests {
     fn odd_sizes_have_all_their_samples() {
         let frame = grey(321, 241, Color::BT601, 100);
         let planes: Vec<_> = frame.planes().collect();
-        assert_eq!(planes.iter().map(|p| (p.width, p.height)).collect::<Vec<_>>(), [(321, 241), (161, 121), (161, 121)]);
+        assert_eq!(
+            planes.iter().map(|p| (p.width, p.height)).collect::<Vec<_>>(),
+            [(321, 241), (161, 121), (161, 121)]
+        );
         assert!(frame.picture(Rect::new(310.0, 230.0, 50.0, 50.0), 64).is_some());
         assert!(frame.picture(Rect::new(400.0, 0.0, 10.0, 10.0), 64).is_none());
     }

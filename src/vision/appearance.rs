@@ -69,8 +69,7 @@ impl Appearance {
     /// When libtorch refuses.
     pub fn describe(&self, frame: &Frame, rects: &[Rect]) -> Result<Vec<Option<Descriptor>>, VisionError> {
         let size = (frame.width() as f32, frame.height() as f32);
-        let usable =
-            |r: &Rect| r.clamped(size.0, size.1).filter(|r| r.h >= LEAST_HEIGHT && r.w >= LEAST_WIDTH);
+        let usable = |r: &Rect| r.clamped(size.0, size.1).filter(|r| r.h >= LEAST_HEIGHT && r.w >= LEAST_WIDTH);
         match self {
             Self::ColourStripes => Ok(rects
                 .iter()
@@ -190,7 +189,8 @@ mod tests {
     use super::*;
 
     fn person(shirt: [u8; 3], trousers: [u8; 3], width: u32) -> Picture {
-        let rgb = (0..96u32).flat_map(|y| (0..width).flat_map(move |_| if y < 48 { shirt } else { trousers })).collect();
+        let rgb =
+            (0..96u32).flat_map(|y| (0..width).flat_map(move |_| if y < 48 { shirt } else { trousers })).collect();
         Picture::new(width, 96, rgb).unwrap()
     }
 
@@ -212,17 +212,14 @@ mod tests {
     #[test]
     fn a_crop_that_is_too_small_has_no_descriptor() {
         gstreamer::init().unwrap();
-        let frame = Frame::from_i420(
-            64,
-            64,
-            &[90; 64 * 64 * 3 / 2],
-            crate::video::Color::BT601,
-            0,
-            crate::model::Timestamp(0),
-        )
-        .unwrap();
+        let frame =
+            Frame::from_i420(64, 64, &[90; 64 * 64 * 3 / 2], crate::video::Color::BT601, 0, crate::model::Timestamp(0))
+                .unwrap();
         let all = Appearance::ColourStripes
-            .describe(&frame, &[Rect::new(0.0, 0.0, 8.0, 60.0), Rect::new(0.0, 0.0, 30.0, 60.0), Rect::new(60.0, 60.0, 90.0, 90.0)])
+            .describe(
+                &frame,
+                &[Rect::new(0.0, 0.0, 8.0, 60.0), Rect::new(0.0, 0.0, 30.0, 60.0), Rect::new(60.0, 60.0, 90.0, 90.0)],
+            )
             .unwrap();
         assert_eq!(all.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
     }

@@ -80,12 +80,8 @@ impl Detector {
         sizes.sort_unstable();
         sizes.dedup();
         for size in sizes {
-            let group: Vec<usize> = frames
-                .iter()
-                .enumerate()
-                .filter(|(_, f)| (f.width(), f.height()) == size)
-                .map(|(i, _)| i)
-                .collect();
+            let group: Vec<usize> =
+                frames.iter().enumerate().filter(|(_, f)| (f.width(), f.height()) == size).map(|(i, _)| i).collect();
             let batch = group.iter().filter_map(|&i| frames.get(i)).collect::<Vec<_>>();
             for (index, detections) in group.iter().zip(self.detect_equal(&batch, size)?) {
                 if let Some(slot) = found.get_mut(*index) {
@@ -142,7 +138,8 @@ impl Detector {
             let rows: Vec<i64> = picked.iter().map(|(image, cell, ..)| (image * cells + cell) as i64).collect();
             let rows = Tensor::from_slice(&rows).f_to_device(self.compute.device)?;
             // [N, 44, cells] → [N * cells, 44] → the picked rows → expectation of each side's distribution.
-            let distances = level.distances.f_permute([0, 2, 1])?.f_reshape([-1, 4 * BINS])?.f_index_select(0, &rows)?;
+            let distances =
+                level.distances.f_permute([0, 2, 1])?.f_reshape([-1, 4 * BINS])?.f_index_select(0, &rows)?;
             let bins = Tensor::f_arange(BINS, (tch::Kind::Float, self.compute.device))?;
             let sides = distances.f_view([-1, 4, BINS])?.f_softmax(2, tch::Kind::Float)?.f_matmul(&bins)?;
             let sides: Vec<f32> = Vec::try_from(&sides.f_contiguous()?.f_view(-1)?.f_to_device(tch::Device::Cpu)?)?;
@@ -186,7 +183,12 @@ mod tests {
     fn suppression_keeps_the_better_of_two_and_both_of_different_classes() {
         let d = |x: f32, score: f32, class| Detection { rect: Rect::new(x, 0.0, 10.0, 10.0), score, class };
         let kept = non_maximum_suppression(
-            vec![d(0.0, 0.5, Class::Person), d(1.0, 0.9, Class::Person), d(1.0, 0.3, Class::Knife), d(40.0, 0.2, Class::Person)],
+            vec![
+                d(0.0, 0.5, Class::Person),
+                d(1.0, 0.9, Class::Person),
+                d(1.0, 0.3, Class::Knife),
+                d(40.0, 0.2, Class::Person),
+            ],
             0.6,
         );
         assert_eq!(kept.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.3, 0.2]);
