@@ -126,32 +126,44 @@ fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The middle of a drawn person box: two vertical lines of the box colour, side by side, of the same height.
+/// The middles of drawn person boxes, solid or dashed, the tallest first: pairs of vertical lines of the box colour, as high as each
+/// other and as far apart as a person is wide.
 fn find_boxes(picture: &RgbImage) -> Vec<(u32, u32)> {
+    const LONGEST_GAP: u32 = 8;
     let is_box = |x: u32, y: u32| picture.get_pixel(x, y).0.iter().zip(BOX).all(|(a, b)| a.abs_diff(b) < 26);
-    let mut runs: Vec<(u32, u32, u32)> = Vec::new();
+    let mut lines: Vec<(u32, u32, u32)> = Vec::new();
     for x in 0..picture.width() {
-        let mut y = 0;
-        while y < picture.height() {
-            let top = y;
-            while y < picture.height() && is_box(x, y) {
-                y += 1;
+        let (mut top, mut last, mut filled) = (0, 0, 0);
+        for y in (0..picture.height()).filter(|y| is_box(x, *y)).chain([u32::MAX]) {
+            if filled > 0 && y - last > LONGEST_GAP {
+                let height = last - top + 1;
+                if height >= 36 && filled * 5 >= height * 2 {
+                    lines.push((x, top, last));
+                }
+                filled = 0;
             }
-            if y - top >= 30 {
-                runs.push((x, top, y));
+            if filled == 0 {
+                top = y;
             }
-            y += 1;
+            filled += 1;
+            last = y;
         }
     }
     let mut found = Vec::new();
-    for (i, &(x0, top0, bottom0)) in runs.iter().enumerate() {
-        if let Some(&(x1, top1, _)) = runs[i + 1..].iter().find(|(x1, top1, bottom1)| {
-            (12..160).contains(&(x1 - x0)) && top1.abs_diff(top0) < 12 && bottom1.abs_diff(bottom0) < 12
+    for (i, &(x0, top0, bottom0)) in lines.iter().enumerate() {
+        let height = bottom0 - top0;
+        if let Some(&(x1, ..)) = lines[i + 1..].iter().find(|(x1, top1, bottom1)| {
+            let width = x1 - x0;
+            (14..120).contains(&width)
+                && top1.abs_diff(top0) < 14
+                && bottom1.abs_diff(bottom0) < 14
+                && (width * 13 / 10..width * 5).contains(&height)
         }) {
-            found.push(((x0 + x1) / 2, (top0.max(top1) + bottom0) / 2));
+            found.push((height, (x0 + x1) / 2, top0 + height / 2));
         }
     }
-    found
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, x, y)| (x, y)).collect()
 }
 
 struct Disk {
@@ -212,7 +224,7 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     while disk.count("SELECT COUNT(*) FROM suspects") == 0 {
         assert!(start.elapsed() < Duration::from_secs(180), "nobody could be marked; see {}", shots.display());
         let boxes = find_boxes(&display.screenshot(&shots.join("wall.png")));
-        let Some(&(x, y)) = boxes.get(boxes.len() / 2) else { continue };
+        let Some(&(x, y)) = boxes.first() else { continue };
         display.click(x, y);
         std::thread::sleep(Duration::from_millis(700));
         display.key("m");

@@ -39,6 +39,7 @@ struct Conv {
     bias: Tensor,
     stride: i64,
     padding: i64,
+    slope: Tensor,
 }
 
 impl Conv {
@@ -49,10 +50,8 @@ impl Conv {
 
     /// Convolution and leaky ReLU of slope 0.1.
     fn forward(&self, x: &Tensor) -> Result<Tensor, VisionError> {
-        // leaky_relu(x, .1) = max(x, .1 x); libtorch's own operator takes no slope through this binding.
-        let y = self.linear(x)?;
-        let scaled = y.f_mul_scalar(0.1)?;
-        Ok(y.f_maximum(&scaled)?)
+        // As PReLU with one weight, which is one pass: the binding's leaky_relu takes no slope.
+        Ok(self.linear(x)?.f_prelu(&self.slope)?)
     }
 }
 
@@ -81,6 +80,7 @@ impl NanoDet {
             let part = bytes.get(offset..offset.saturating_add(count_bytes)).ok_or(VisionError::Planes)?;
             Ok(Tensor::f_from_data_size(part, &[count], Kind::Half)?.f_to_kind(Kind::Float)?)
         };
+        let slope = Tensor::from_slice(&[0.1f32]).f_to_device(device)?;
         let mut convs = Vec::with_capacity(LAYERS.len());
         for (index, (input, output, kernel, stride, weights, biases)) in LAYERS.into_iter().enumerate() {
             let hwio = floats(weights, kernel * kernel * input * output)?.f_view([kernel, kernel, input, output])?;
@@ -99,6 +99,7 @@ impl NanoDet {
                 bias: bias.f_to_device(device)?,
                 stride,
                 padding: kernel / 2,
+                slope: slope.shallow_clone(),
             });
         }
         Ok(Self { convs })
