@@ -261,6 +261,9 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     wait_for("a possible match in another camera", Duration::from_secs(200), || disk.count(elsewhere) > 0);
     std::thread::sleep(Duration::from_millis(800));
     display.screenshot(&shots.join("match.png"));
+    display.key("i"); // the inbox: marking had opened the suspects
+    std::thread::sleep(Duration::from_millis(1000));
+    display.screenshot(&shots.join("inbox.png"));
     display.key("c");
     wait_for("the decision", Duration::from_secs(20), || disk.did("DECIDE_MATCH") == 1);
     assert!(disk.count("SELECT COUNT(*) FROM sightings WHERE decision = 'confirmed'") == 1);

@@ -264,11 +264,13 @@ impl Follower {
         }
         let certain = matches!(sighting.decision, Decision::Origin | Decision::Confirmed { .. });
         let (suspect, descriptor) = (sighting.suspect, o.descriptor);
-        if let (true, Some(descriptor), Some(f)) = (certain, descriptor, self.suspects.get_mut(&suspect)) {
-            if o.track.score >= TEACHING_SCORE && f.gallery.add(descriptor, self.config.gallery) {
-                f.suspect.gallery = f.gallery.vectors().to_vec();
-                events.push(Event::Gallery(f.suspect.clone()));
-            }
+        if certain
+            && o.track.score >= TEACHING_SCORE
+            && let (Some(descriptor), Some(f)) = (descriptor, self.suspects.get_mut(&suspect))
+            && f.gallery.add(descriptor, self.config.gallery)
+        {
+            f.suspect.gallery = f.gallery.vectors().to_vec();
+            events.push(Event::Gallery(f.suspect.clone()));
         }
     }
 
@@ -280,10 +282,10 @@ impl Follower {
 
     fn close(&mut self, id: SightingId, at: Timestamp) -> Option<Event> {
         let (mut sighting, _) = self.sightings.remove(&id)?;
-        if let Some(seen) = self.tracks.get_mut(&(sighting.camera, sighting.track)) {
-            if seen.sighting == Some(id) {
-                seen.sighting = None;
-            }
+        if let Some(seen) = self.tracks.get_mut(&(sighting.camera, sighting.track))
+            && seen.sighting == Some(id)
+        {
+            seen.sighting = None;
         }
         sighting.last_seen_at = sighting.last_seen_at.max(at);
         sighting.left_at = Some(sighting.last_seen_at);

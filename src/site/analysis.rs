@@ -110,7 +110,7 @@ impl Analysis {
                 self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
             }
         }
-        self.shared.commit_and_show(records, events, Some(frame));
+        self.shared.commit_and_show(&records, events, Some(frame));
 
         let views = step
             .tracks
@@ -132,10 +132,11 @@ impl Shared {
                 Event::Gallery(suspect) => records.push(Record::Suspect(suspect.clone())),
                 Event::Changed(sighting) => {
                     records.push(Record::Sighting(sighting.clone()));
-                    if let (Some((camera, frame)), None) = (seen, sighting.left_at) {
-                        if camera == sighting.camera && frame.captured_at() == sighting.last_seen_at {
-                            records.extend(self.detection_of(sighting, frame));
-                        }
+                    if let (Some((camera, frame)), None) = (seen, sighting.left_at)
+                        && camera == sighting.camera
+                        && frame.captured_at() == sighting.last_seen_at
+                    {
+                        records.extend(self.detection_of(sighting, frame));
                     }
                 }
                 Event::Opened(sighting) => {
@@ -161,13 +162,13 @@ impl Shared {
 
     /// Commits records to the journal, then puts the events on the board. Where the journal refuses, the operator is told and
     /// the board stays as it was.
-    pub fn commit_and_show(&self, records: Vec<Record>, events: Vec<Event>, frame: Option<&Frame>) {
+    pub fn commit_and_show(&self, records: &[Record], events: Vec<Event>, frame: Option<&Frame>) {
         let now = self.clock.now();
-        if !records.is_empty() {
-            if let Err(error) = self.runtime.block_on(self.journal.append(&records)) {
-                self.board.lock().notice(now, NoticeLevel::Error, format!("Nothing more is recorded: {error}"), None);
-                return;
-            }
+        if !records.is_empty()
+            && let Err(error) = self.runtime.block_on(self.journal.append(records))
+        {
+            self.board.lock().notice(now, NoticeLevel::Error, format!("Nothing more is recorded: {error}"), None);
+            return;
         }
         for event in events {
             match event {

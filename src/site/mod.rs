@@ -188,10 +188,11 @@ impl Site {
         let mut follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
         let (suspects, sightings) =
             (stores.cameras.suspects().await?, stores.cameras.sightings(None, SIGHTINGS_SHOWN).await?);
+        let reasons = stores.cameras.recent_reasons(8).await?;
         let mut left_open = Vec::new();
         {
             let mut contents = board.lock();
-            contents.reasons = stores.cameras.recent_reasons(8).await?;
+            contents.reasons = reasons;
             for suspect in suspects {
                 if suspect.is_followed(clock.now()) {
                     follower.follow(suspect.clone());

@@ -29,7 +29,7 @@ mod tests {
     fn a_stored_picture_opens_and_damage_is_no_picture() {
         let grey = Picture::new(40, 30, vec![120; 40 * 30 * 3]).unwrap();
         let jpeg = to_jpeg(&grey).unwrap();
-        let back = from_jpeg(jpeg.clone()).unwrap();
+        let back = from_jpeg(jpeg).unwrap();
         assert_eq!((back.width(), back.height()), (40, 30));
         assert!(back.rgb().iter().all(|&c| c.abs_diff(120) <= 2));
         assert!(from_jpeg(b"not a picture".to_vec()).is_none());

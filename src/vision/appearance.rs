@@ -1,8 +1,5 @@
 //! What a person looks like, as a vector: for following through occlusion and from camera to camera.
-use super::{
-    Compute, VisionError,
-    pixels::{Channels, sample},
-};
+use super::{Compute, VisionError, pixels::sample};
 use crate::{
     model::{Descriptor, DescriptorKind, Picture, Rect},
     video::Frame,
@@ -86,7 +83,7 @@ impl Learned {
         let crops = rects
             .iter()
             .flatten()
-            .map(|r| sample(frame, *r, 256, 128, Channels::Bgr, [1.0; 3], [0.0; 3], self.compute.device))
+            .map(|r| sample(frame, *r, 256, 128, [1.0; 3], [0.0; 3], self.compute.device))
             .collect::<Result<Vec<_>, _>>()?;
         if crops.is_empty() {
             return Ok(vec![None; rects.len()]);

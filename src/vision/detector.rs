@@ -2,7 +2,7 @@
 use super::{
     Compute, DETECTOR_FILE, DETECTOR_SHA256, VisionError,
     nanodet::{BINS, CLASSES, NanoDet},
-    pixels::{Channels, sample},
+    pixels::sample,
 };
 use crate::{
     model::{Class, Detection, Rect},
@@ -106,7 +106,7 @@ impl Detector {
         }
         let mut inputs = Vec::with_capacity(frames.len());
         for frame in frames {
-            let x = sample(frame, whole, inner_h, inner_w, Channels::Bgr, gain, shift, self.compute.device)?;
+            let x = sample(frame, whole, inner_h, inner_w, gain, shift, self.compute.device)?;
             inputs.push(x.f_constant_pad_nd([0, padded_w - inner_w, 0, padded_h - inner_h])?);
         }
         let x = Tensor::f_cat(&inputs, 0)?;

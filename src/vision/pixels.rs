@@ -6,21 +6,14 @@ use crate::{
 };
 use tch::{Device, Kind, Tensor};
 
-/// Order of the three channels a network was trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Channels {
-    Bgr,
-}
-
 /// The part of a frame under `rect`, resized to `height` × `width` (bilinear, half-pixel centres), as `[1, 3, height, width]`
-/// floats. Each plane is resized first and converted after, so that the matrix touches few pixels. The conversion gives
+/// floats in the order B, G, R, which all our networks were trained on. Each plane is resized first and converted after, so that the matrix touches few pixels. The conversion gives
 /// `scale * value - shift` per channel with `value` in 0–255: the network's own normalisation costs nothing extra.
 pub(super) fn sample(
     frame: &Frame,
     rect: Rect,
     height: i64,
     width: i64,
-    channels: Channels,
     scale: [f32; 3],
     shift: [f32; 3],
     device: Device,
@@ -45,7 +38,6 @@ pub(super) fn sample(
     if yuv.size().get(1) != Some(&3) {
         return Err(VisionError::Planes);
     }
-    let Channels::Bgr = channels;
     let mut rows = frame.color().yuv_to_rgb();
     rows.reverse(); // B, G, R
     let (mut weight, mut bias) = (Vec::with_capacity(9), Vec::with_capacity(3));
@@ -104,7 +96,7 @@ mod tests {
         let frame = Frame::from_i420(w, h, &bytes, Color::BT709, 0, Timestamp(0)).unwrap();
         let whole = Rect::new(0.0, 0.0, w as f32, h as f32);
         let picture = frame.picture(whole, 8).unwrap();
-        let tensor = sample(&frame, whole, 9, 16, Channels::Bgr, [1.0; 3], [0.0; 3], Device::Cpu).unwrap();
+        let tensor = sample(&frame, whole, 9, 16, [1.0; 3], [0.0; 3], Device::Cpu).unwrap();
         assert_eq!(tensor.size(), [1, 3, 9, 16]);
         for channel in 0..3 {
             let torch = tensor.double_value(&[0, 2 - channel as i64, 4, 4]).clamp(0.0, 255.0);
