@@ -2,6 +2,7 @@
 //!
 //! First start → administrator → people on the wall → click on one → suspect → possible match in another camera → confirm → restart →
 //! login → everything still there, in the log too. What is checked is what lies on the disk, not what the program says of itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
 use image::RgbImage;
 use sqlx::{Connection as _, Row as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::{
@@ -199,6 +200,29 @@ impl Disk {
     }
 }
 
+/// Clicks on people until one more is a suspect: they walk, and a click may come too late.
+fn mark_somebody(display: &Display, disk: &Disk, shots: &Path) {
+    let suspects = || disk.count("SELECT COUNT(*) FROM suspects");
+    let (before, start) = (suspects(), Instant::now());
+    while suspects() == before {
+        assert!(start.elapsed() < Duration::from_secs(180), "nobody could be marked; see {}", shots.display());
+        let boxes = find_boxes(&display.screenshot(&shots.join("wall.png")));
+        let Some(&(x, y)) = boxes.first() else { continue };
+        display.click(x, y);
+        std::thread::sleep(Duration::from_millis(700));
+        display.key("m");
+        std::thread::sleep(Duration::from_millis(300));
+        display.type_text("left a bag at the station");
+        display.screenshot(&shots.join("card.png"));
+        display.key("Return");
+        std::thread::sleep(Duration::from_millis(1200));
+        if suspects() == before {
+            display.key("Escape");
+            display.key("Escape");
+        }
+    }
+}
+
 #[test]
 fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     let data = tempfile::tempdir().unwrap();
@@ -219,26 +243,8 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     let stored = disk.rows("databases/users.sqlite", "SELECT password FROM users");
     assert!(stored[0].get::<String, _>(0).starts_with("$argon2id$"));
 
-    // Click on people until one is a suspect: they walk, and a click may come too late.
-    let start = Instant::now();
-    while disk.count("SELECT COUNT(*) FROM suspects") == 0 {
-        assert!(start.elapsed() < Duration::from_secs(180), "nobody could be marked; see {}", shots.display());
-        let boxes = find_boxes(&display.screenshot(&shots.join("wall.png")));
-        let Some(&(x, y)) = boxes.first() else { continue };
-        display.click(x, y);
-        std::thread::sleep(Duration::from_millis(700));
-        display.key("m");
-        std::thread::sleep(Duration::from_millis(300));
-        display.type_text("left a bag at the station");
-        display.screenshot(&shots.join("card.png"));
-        display.key("Return");
-        std::thread::sleep(Duration::from_millis(1200));
-        if disk.count("SELECT COUNT(*) FROM suspects") == 0 {
-            display.key("Escape");
-            display.key("Escape");
-        }
-    }
-    wait_for("the entry of the selection", Duration::from_secs(20), || disk.did("SELECT_SUSPECT") == 1);
+    mark_somebody(&display, &disk, &shots);
+    wait_for("the entry of the selection", Duration::from_secs(20), || disk.did("SELECT_SUSPECT") >= 1);
     let reason: String = disk.rows("databases/cameras.sqlite", "SELECT reason FROM suspects")[0].get(0);
     assert_eq!(reason, "left a bag at the station");
 
@@ -258,7 +264,17 @@ fn an_operator_marks_a_suspect_who_is_seen_again_and_survives_a_restart() {
     );
 
     let elsewhere = "SELECT COUNT(*) FROM sightings s JOIN suspects u ON u.id = s.suspect WHERE s.camera <> u.camera";
-    wait_for("a possible match in another camera", Duration::from_secs(200), || disk.count(elsewhere) > 0);
+    // Not everybody walks into another camera: two more are marked where the first does not.
+    let start = Instant::now();
+    for patience in [70, 140, 240] {
+        while disk.count(elsewhere) == 0 && start.elapsed() < Duration::from_secs(patience) {
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        if disk.count(elsewhere) == 0 && patience < 240 {
+            mark_somebody(&display, &disk, &shots);
+        }
+    }
+    assert!(disk.count(elsewhere) > 0, "no possible match in another camera came");
     std::thread::sleep(Duration::from_millis(800));
     display.screenshot(&shots.join("match.png"));
     display.key("i"); // the inbox: marking had opened the suspects

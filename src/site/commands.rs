@@ -2,7 +2,10 @@
 use super::{Access, Command, NoticeLevel, Shared, analysis};
 use crate::{
     follow::Event,
-    model::{Action, ActionRecord, CameraId, Decision, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId, User},
+    model::{
+        Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId,
+        User,
+    },
     store::{LoginOutcome, NewUser, url_of_key},
     sync::Record,
     video::Frame,
@@ -200,6 +203,9 @@ impl Shared {
             self.error("There is nobody in that box".to_owned());
             return;
         };
+        // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
+        let mut gallery = self.describe(&frame, rect).await;
+        gallery.extend(self.follower().appearance_of(camera, track));
         let id = Uuid::now_v7();
         let number = self.board.lock().suspects.len() + 1;
         let crop_url = url_of_key(&format!("crops/{id}.jpg"));
@@ -214,7 +220,7 @@ impl Shared {
             expires_at: self.clock.now().plus(expires_in),
             ended_at: None,
             crop_url: crop_url.clone(),
-            gallery: self.follower().appearance_of(camera, track),
+            gallery,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
@@ -243,6 +249,20 @@ impl Shared {
         }
         let text = format!("{label} is followed from now on, in every camera");
         board.notice(self.clock.now(), NoticeLevel::Info, text, None);
+    }
+
+    /// The appearance of one box, computed off the asynchronous threads; empty where the crop is too small to say anything.
+    async fn describe(&self, frame: &Frame, rect: Rect) -> Vec<Descriptor> {
+        let (appearance, frame) = (Arc::clone(&self.appearance), frame.clone());
+        let described = tokio::task::spawn_blocking(move || appearance.describe(&frame, &[rect])).await;
+        match described {
+            Ok(Ok(found)) => found.into_iter().flatten().collect(),
+            Ok(Err(error)) => {
+                self.error(error.to_string());
+                Vec::new()
+            }
+            Err(_) => Vec::new(), // the console is closing
+        }
     }
 
     async fn decide(&self, user: &User, id: SightingId, confirm: bool) {

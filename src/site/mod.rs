@@ -69,6 +69,7 @@ struct Shared {
     paths: Vec<CameraPath>,
     model: String,
     analysis: String,
+    appearance: Arc<Appearance>,
 }
 
 impl Shared {
@@ -129,12 +130,19 @@ impl Site {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("stores").enable_all().build()?;
         let compute = Compute::choose(config.analysis.device, config.analysis.threads)?;
         let detector = Detector::load(models, compute, config.analysis.detector)?;
-        let appearance = Appearance::load(models, compute)?;
+        let appearance = Arc::new(Appearance::load(models, compute)?);
         let analysis = format!("{} on {} · appearance: {}", detector.name(), compute.describe(), appearance.name());
         let model = format!("{} {}", detector.name(), detector.sha256());
 
-        let mut shared =
-            runtime.block_on(Self::open_stores(&folder, config, clock, runtime.handle(), model, analysis))?;
+        let mut shared = runtime.block_on(Self::open_stores(
+            &folder,
+            config,
+            clock,
+            runtime.handle(),
+            model,
+            analysis,
+            Arc::clone(&appearance),
+        ))?;
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
         let (taker, board, now) = (Arc::clone(&slot), shared.board.clone(), Arc::clone(&shared.clock));
@@ -173,6 +181,7 @@ impl Site {
         runtime: &tokio::runtime::Handle,
         model: String,
         analysis: String,
+        appearance: Arc<Appearance>,
     ) -> Result<Shared, SiteError> {
         let stores = Stores::open(folder).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
@@ -226,6 +235,7 @@ impl Site {
             paths: Vec::new(),
             model,
             analysis,
+            appearance,
         })
     }
 

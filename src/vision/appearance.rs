@@ -4,7 +4,10 @@ use crate::{
     model::{Descriptor, DescriptorKind, Picture, Rect},
     video::Frame,
 };
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 use tch::{CModule, IValue, Tensor};
 
 /// File name of the learned model in the models folder: Open Model Zoo's person-reidentification-retail-0288 (Apache-2.0) as
@@ -19,8 +22,8 @@ const LEAST_WIDTH: f32 = 12.0;
 pub enum Appearance {
     /// Colour histograms of horizontal stripes; needs no file.
     ColourStripes,
-    /// A learned network.
-    Learned(Box<Learned>),
+    /// A learned network; one crop or batch at a time.
+    Learned(Mutex<Learned>),
 }
 
 /// A TorchScript network and where it computes.
@@ -41,7 +44,7 @@ impl Appearance {
         }
         let mut module = CModule::load_on_device(&path, compute.device)?;
         module.set_eval();
-        Ok(Self::Learned(Box::new(Learned { module, compute })))
+        Ok(Self::Learned(Mutex::new(Learned { module, compute })))
     }
 
     /// Which kind of vectors it makes.
@@ -72,7 +75,10 @@ impl Appearance {
                 .iter()
                 .map(|r| usable(r).and_then(|r| frame.picture(r, 96)).and_then(|p| colour_stripes(&p)))
                 .collect()),
-            Self::Learned(learned) => learned.describe(frame, &rects.iter().map(usable).collect::<Vec<_>>()),
+            Self::Learned(learned) => learned
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .describe(frame, &rects.iter().map(usable).collect::<Vec<_>>()),
         }
     }
 }

@@ -65,7 +65,7 @@ impl Worker {
     /// When the system gives no thread.
     pub fn spawn(
         detector: Detector,
-        appearance: Appearance,
+        appearance: Arc<Appearance>,
         mut on_result: impl FnMut(Analysed) + Send + 'static,
         mut on_error: impl FnMut(VisionError) + Send + 'static,
     ) -> std::io::Result<Self> {
