@@ -50,7 +50,9 @@ impl Display {
     }
 
     fn click(&self, x: u32, y: u32) {
-        self.xdotool(&["mousemove", &x.to_string(), &y.to_string(), "click", "1"]);
+        self.xdotool(&["mousemove", &x.to_string(), &y.to_string()]);
+        std::thread::sleep(Duration::from_millis(150));
+        self.xdotool(&["click", "1"]);
     }
 
     fn screenshot(&self, to: &Path) -> RgbImage {
@@ -203,11 +205,13 @@ impl Disk {
 /// Clicks on people until one more is a suspect: they walk, and a click may come too late.
 fn mark_somebody(display: &Display, disk: &Disk, shots: &Path) {
     let suspects = || disk.count("SELECT COUNT(*) FROM suspects");
-    let (before, start) = (suspects(), Instant::now());
+    let (before, start, mut attempt) = (suspects(), Instant::now(), 0);
     while suspects() == before {
         assert!(start.elapsed() < Duration::from_secs(180), "nobody could be marked; see {}", shots.display());
         let boxes = find_boxes(&display.screenshot(&shots.join("wall.png")));
-        let Some(&(x, y)) = boxes.first() else { continue };
+        attempt += 1;
+        // something in the picture may look like a box: not always the same one is tried
+        let Some(&(x, y)) = boxes.get(attempt % boxes.len().clamp(1, 4)) else { continue };
         display.click(x, y);
         std::thread::sleep(Duration::from_millis(700));
         display.key("m");

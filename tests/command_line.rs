@@ -1,0 +1,149 @@
+//! The program from outside: what it prints, what it writes, how it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
+use gstreamer::prelude::*;
+use serde_json::Value;
+use std::{
+    fmt::Write as _,
+    path::Path,
+    process::{Command, Output},
+};
+use vigia::cli::prerequisites;
+
+fn vigia(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vigia")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The first `frames` frames of the demo footage, as H.264 in Matroska.
+fn clip(frames: u32, to: &Path) {
+    gstreamer::init().unwrap();
+    let pipeline = gstreamer::parse::launch(&format!(
+        "filesrc location=\"{}\" ! decodebin ! identity eos-after={frames} ! videoconvert ! \
+         x264enc speed-preset=veryfast bitrate=3000 threads=1 ! h264parse ! matroskamux ! filesink location=\"{}\"",
+        prerequisites::footage("vtest.avi").display(),
+        to.display()
+    ))
+    .unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let bus = pipeline.bus().unwrap();
+    let end = bus.timed_pop_filtered(
+        gstreamer::ClockTime::from_seconds(60),
+        &[gstreamer::MessageType::Eos, gstreamer::MessageType::Error],
+    );
+    assert!(matches!(end.unwrap().view(), gstreamer::MessageView::Eos(_)));
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+}
+
+#[test]
+fn analysis_of_a_file_finds_people_and_is_the_same_every_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = dir.path().join("corner.mkv");
+    clip(40, &video);
+    let mut results = Vec::new();
+    for out in ["a", "b"] {
+        let out = dir.path().join(out);
+        let run = vigia(&["analyze", path(&video), "--out", path(&out)]);
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        results.push(std::fs::read_to_string(out.join("corner.txt")).unwrap());
+        let summary: Value = serde_json::from_str(&std::fs::read_to_string(out.join("corner.json")).unwrap()).unwrap();
+        assert!((38..=40).contains(&summary["analysed"].as_u64().unwrap()), "{summary}");
+        assert_eq!(summary["model"]["sha256"], vigia::vision::DETECTOR_SHA256);
+    }
+    assert_eq!(results[0], results[1]);
+    let rows: Vec<Vec<f32>> = results[0].lines().map(|l| l.split(',').map(|v| v.parse().unwrap()).collect()).collect();
+    assert!(rows.len() > 40, "people walk through all of this clip; {} rows", rows.len());
+    for row in &rows {
+        assert_eq!((row.len(), &row[7..]), (10, &[-1.0f32, -1.0, -1.0][..]));
+        assert!((1.0..=40.0).contains(&row[0]) && row[5] > row[4] * 0.8, "a standing person: {row:?}");
+    }
+}
+
+#[test]
+fn files_that_are_no_videos_are_told_and_cost_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, bad, empty) = (dir.path().join("good.mkv"), dir.path().join("notes.avi"), dir.path().join("empty.mp4"));
+    clip(12, &good);
+    std::fs::write(&bad, "minutes of the meeting").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    let out = dir.path().join("out");
+    let run = vigia(&["analyze", path(&bad), path(&empty), path(&good), "--out", path(&out)]);
+    assert!(!run.status.success());
+    let told = text(&run.stderr);
+    assert!(told.contains("notes.avi") && told.contains("empty.mp4") && !told.contains("panicked"), "{told}");
+    assert!(out.join("good.txt").is_file() && !out.join("notes.txt").exists() && !out.join("empty.txt").exists());
+}
+
+#[test]
+fn missing_and_damaged_weights_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = ["demo", "--headless", "--seconds", "1", "--data-dir", path(dir.path()), "--models", path(dir.path())];
+    let run = vigia(&args);
+    assert!(!run.status.success() && text(&run.stderr).contains("nanodet.bin"), "{}", text(&run.stderr));
+    std::fs::write(dir.path().join("nanodet.bin"), "cut off").unwrap();
+    let run = vigia(&args);
+    assert!(!run.status.success() && text(&run.stderr).contains("sha256"), "{}", text(&run.stderr));
+}
+
+#[test]
+fn the_tracker_alone_is_deterministic_and_tells_bad_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let det = dir.path().join("det.txt");
+    let mut lines = String::new();
+    for frame in 1..=60 {
+        writeln!(lines, "{frame},-1,{},100,40,100,0.99", 100 + frame * 3).unwrap();
+        writeln!(lines, "{frame},-1,{},300,40,100,0.98", 900 - frame * 4).unwrap();
+    }
+    std::fs::write(&det, &lines).unwrap();
+    let track = |out: &Path| {
+        vigia(&["track", "--det", path(&det), "--fps", "30", "--width", "1920", "--height", "1080", "--out", path(out)])
+    };
+    let (a, b) = (dir.path().join("a.txt"), dir.path().join("b.txt"));
+    assert!(track(&a).status.success() && track(&b).status.success());
+    let result = std::fs::read_to_string(&a).unwrap();
+    assert_eq!(result, std::fs::read_to_string(&b).unwrap());
+    let ids: std::collections::BTreeSet<&str> = result.lines().map(|l| l.split(',').nth(1).unwrap()).collect();
+    assert_eq!(ids.len(), 2, "two people, two tracks");
+
+    std::fs::write(&det, "1,-1,10,10,20,40,0.9\n2,-1,ten,10,20,40,0.9\n").unwrap();
+    let run = track(&a);
+    assert!(!run.status.success() && text(&run.stderr).contains("line 2"), "{}", text(&run.stderr));
+}
+
+#[test]
+fn a_site_without_a_window_tells_every_second_how_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("site.toml");
+    std::fs::write(
+        &config,
+        "[[camera]]\nname = \"Test\"\nurl = \"test:\"\n\
+         [[camera]]\nname = \"Gone\"\nurl = \"rtsp://guest:s3cret@127.0.0.1:9/none\"\n",
+    )
+    .unwrap();
+    let data = dir.path().join("data");
+    let run = vigia(&["run", "--headless", "--seconds", "6", "--config", path(&config), "--data-dir", path(&data)]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let out = text(&run.stdout);
+    assert!(!out.contains("s3cret") && !text(&run.stderr).contains("s3cret"), "credentials are never printed");
+    let lines: Vec<Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(lines.len() >= 5);
+    let second = &lines[lines.len() - 2]["cameras"];
+    assert_eq!((&second[0]["status"], &second[1]["status"]), (&"live".into(), &"stale".into()));
+    assert!(second[1]["reason"].as_str().is_some_and(|r| !r.is_empty()));
+    let summary = lines.last().unwrap();
+    let test = &summary["cameras"][0];
+    assert!(test["received"].as_u64().unwrap() > 20 && test["analysed"].as_u64().unwrap() > 5, "{summary}");
+    assert!(test["latency_ms"]["p95"].as_f64().unwrap() > 0.0);
+    assert_eq!((&summary["suspects"], &summary["backlog"]), (&0.into(), &0.into()));
+
+    std::fs::write(&config, "[[camera]]\nname = \"Test\"\nadress = \"test:\"\n").unwrap();
+    let run = vigia(&["run", "--headless", "--config", path(&config), "--data-dir", path(&data)]);
+    let told = text(&run.stderr);
+    assert!(!run.status.success() && told.contains("line 3") && told.contains("adress"), "{told}");
+}
