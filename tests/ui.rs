@@ -11,11 +11,12 @@ use image::RgbaImage;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 use vigia::model::{
-    Action, ActionRecord, Camera, Decision, Outcome, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
+    Action, ActionRecord, Camera, Class, Decision, Detection, Outcome, Picture, Rect, Sighting, Suspect, Timestamp,
+    Track, TrackId, User,
 };
 use vigia::site::{
     Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SightingView, SiteState,
-    StoreHealth, SuspectView, TrackView,
+    StoreHealth, SuspectView, TrackView, WeaponView,
 };
 use vigia::ui::{Console, tokens};
 use vigia::video::{Color, Frame};
@@ -174,6 +175,7 @@ pub(crate) fn camera(number: u128, name: &str, frame: Option<Frame>) -> CameraVi
         status: CameraStatus::Live,
         frame,
         tracks: Arc::default(),
+        weapons: Arc::default(),
         counters: CameraCounters {
             received: 900,
             analysed: 300,
@@ -483,6 +485,26 @@ fn the_wall_draws_planes_in_their_right_colours() {
         assert_pixel(&image, at(x, 237.0), [0, 0, 255]);
     }
     assert_pixel(&image, picture_of(&harness, "Market street").center(), [0, 255, 0]);
+}
+
+#[test]
+fn a_weapon_is_boxed_on_its_frame_and_not_long_after() {
+    let grey = || plain(320, 240, [100, 128, 128], Color::BT601);
+    let mut harness = open(busy([0; 4].map(|_| Some(grey()))));
+    let at = harness.state_mut().state.cameras[0].frame.as_ref().unwrap().captured_at();
+    let detection = Detection { rect: Rect::new(100.0, 100.0, 60.0, 40.0), score: 0.61, class: Class::Knife };
+    let edge = |harness: &Harness<'_, App>| on_screen(harness, "North gate", (130.0, 140.0), (320.0, 240.0));
+    for (age, boxed) in [(0, true), (2_000_000, false)] {
+        for view in &mut harness.state_mut().state.cameras {
+            view.status = CameraStatus::Live;
+            view.tracks = Arc::default();
+            view.weapons = Arc::new(vec![WeaponView { detection, at: Timestamp(at.0 - age) }]);
+        }
+        harness.run_steps(2);
+        let image = look(&mut harness, "weapon");
+        let [r, g, b, _] = image.get_pixel(edge(&harness).x as u32, edge(&harness).y as u32).0;
+        assert_eq!(r > g.saturating_add(60) && r > b.saturating_add(60), boxed, "age {age}: {:?}", [r, g, b]);
+    }
 }
 
 #[test]

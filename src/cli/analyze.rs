@@ -6,7 +6,7 @@ use crate::{
     video::{Frame, read_file},
     vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 use std::{
     ops::ControlFlow,
@@ -51,6 +51,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let detector = Detector::load(&models, compute, config)?;
     let appearance = Appearance::load(&models, compute)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    for (i, file) in args.files.iter().enumerate() {
+        if let Some(other) = args.files.iter().take(i).find(|f| f.file_stem() == file.file_stem()) {
+            bail!("{} and {} would write the same result files", other.display(), file.display());
+        }
+    }
     let mut all_well = true;
     for file in &args.files {
         if let Err(error) = analyze(file, args, &detector, &appearance, config) {

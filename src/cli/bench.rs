@@ -49,6 +49,9 @@ pub enum Command {
         /// Folder of the trained weights
         #[arg(long)]
         models: Option<PathBuf>,
+        /// The same network as a TorchScript module, to compare with
+        #[arg(long)]
+        reference: Option<PathBuf>,
     },
     /// Frames a second of the tracker alone, on MOTChallenge detections
     Tracker {
@@ -82,9 +85,9 @@ pub enum Command {
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     let result = match command {
         Command::Decode { streams, seconds } => decode(*streams, *seconds)?,
-        Command::Detector { video, frames, threads, models } => {
+        Command::Detector { video, frames, threads, models, reference } => {
             let video = video.clone().unwrap_or_else(|| prerequisites::footage("vtest.avi"));
-            detector(&video, *frames, *threads, &prerequisites::models_dir(models.as_deref()))?
+            detector(&video, *frames, *threads, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
         }
         Command::Tracker { det, fps } => tracker(det, *fps)?,
         Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
@@ -177,6 +180,7 @@ fn detector(
     count: usize,
     threads: u32,
     models: &std::path::Path,
+    reference: Option<&std::path::Path>,
 ) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, threads)?;
     let detector = Detector::load(models, compute, DetectorConfig::default())?;
@@ -208,6 +212,7 @@ fn detector(
         "bench": "detector", "frames": frames.len(), "device": compute.describe(), "threads": threads,
         "detector_fps": n / detection, "detector_ms": detection * 1e3 / n,
         "appearance": appearance.name(), "appearance_ms": description * 1e3 / n,
+        "reference": reference.map(|r| detector.compare(r, 30)).transpose()?,
         "detections": found.iter().map(Vec::len).sum::<usize>(),
     }))
 }

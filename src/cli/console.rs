@@ -82,10 +82,10 @@ pub(super) fn run_site(config: SiteConfig, data: &std::path::Path, args: &Args) 
         || site.state(),
         |command| site.send(command),
         |opened| {
+            *window.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.clone());
             if interrupted.load(Ordering::Acquire) {
                 opened.close();
             }
-            *window.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
         },
     )?;
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use crate::model::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// When a match is shown, and how much of an appearance is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,14 +54,18 @@ pub enum Event {
 const RECORD_EVERY_SECONDS: f64 = 5.0;
 /// A better candidate takes over an undecided match only when it is clearly better.
 const TAKE_OVER: f32 = 0.1;
+/// Looks of ended sightings that are kept for a late decision.
+const LOOKS: usize = 256;
+/// Rejected looks kept for each suspect.
+const STRANGERS: usize = 16;
 /// Only boxes the detector is sure of teach a gallery.
 const TEACHING_SCORE: f32 = 0.5;
 
 struct Followed {
     suspect: Suspect,
     gallery: Gallery,
-    /// Appearances an operator said are somebody else.
-    strangers: Gallery,
+    /// The looks of matches that an operator said are somebody else.
+    strangers: Vec<(SightingId, Gallery)>,
 }
 
 struct Seen {
@@ -81,18 +85,27 @@ pub struct Follower {
     suspects: BTreeMap<SuspectId, Followed>,
     tracks: BTreeMap<(CameraId, TrackId), Seen>,
     sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
+    /// What the tracks of sightings that have ended looked like: people often decide after the exit.
+    looks: VecDeque<(SightingId, Gallery)>,
 }
 
 impl Follower {
     /// A follower of nobody. `crop_url` says where the crop of a sighting will be stored.
     pub fn new(config: FollowConfig, crop_url: fn(SightingId) -> String) -> Self {
-        Self { config, crop_url, suspects: BTreeMap::new(), tracks: BTreeMap::new(), sightings: BTreeMap::new() }
+        Self {
+            config,
+            crop_url,
+            suspects: BTreeMap::new(),
+            tracks: BTreeMap::new(),
+            sightings: BTreeMap::new(),
+            looks: VecDeque::new(),
+        }
     }
 
     /// Follows a suspect from an earlier run, or one marked on another console.
     pub fn follow(&mut self, suspect: Suspect) {
         let gallery = Gallery::new(suspect.gallery.clone());
-        self.suspects.insert(suspect.id, Followed { suspect, gallery, strangers: Gallery::default() });
+        self.suspects.insert(suspect.id, Followed { suspect, gallery, strangers: Vec::new() });
     }
 
     /// The appearance seen so far of a track: the first gallery of a suspect marked on it.
@@ -113,7 +126,7 @@ impl Follower {
         if let Some(old) = self.tracks.get_mut(&key).and_then(|seen| seen.sighting.take()) {
             events.extend(self.close(old, last_seen_at));
         }
-        let id = sighting_id(suspect.id, suspect.camera, track, entered_at);
+        let id = sighting_id(suspect.id, suspect.camera, track, suspect.marked_at);
         let sighting = Sighting {
             id,
             suspect: suspect.id,
@@ -143,14 +156,24 @@ impl Follower {
         open.into_iter().filter_map(|s| self.close(s.id, s.last_seen_at)).collect()
     }
 
+    /// Stops following whoever has expired at `now`; open sightings are closed.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Event> {
+        let expired: Vec<_> =
+            self.suspects.values().filter(|f| !f.suspect.is_followed(now)).map(|f| f.suspect.id).collect();
+        expired.into_iter().flat_map(|suspect| self.end(suspect)).collect()
+    }
+
+    /// A camera is gone: all its tracks end, and with them their sightings.
+    pub fn camera_lost(&mut self, camera: CameraId) -> Vec<Event> {
+        let range = (camera, TrackId(0))..=(camera, TrackId(u64::MAX));
+        let tracks: Vec<_> = self.tracks.range(range).map(|((_, track), _)| *track).collect();
+        tracks.into_iter().flat_map(|track| self.track_ended(camera, track)).collect()
+    }
+
     /// What camera `camera` sees at `at`: all its live tracks.
     pub fn observe(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) -> Vec<Event> {
         let mut events = Vec::new();
-        let expired: Vec<_> =
-            self.suspects.values().filter(|f| !f.suspect.is_followed(at)).map(|f| f.suspect.id).collect();
-        for suspect in expired {
-            events.extend(self.end(suspect));
-        }
+        events.extend(self.expire(at));
         for o in observed {
             let measured = o.track.measured_at == o.track.at;
             let seen = self.tracks.entry((camera, o.track.id)).or_insert_with(|| Seen {
@@ -209,22 +232,24 @@ impl Follower {
             }
         }
         for (p, track, suspect) in pairs {
+            // Taken for somebody else already, with a greater probability.
+            let busy = self.tracks.get(&(camera, track)).is_none_or(|t| t.sighting.is_some());
             if let Some(&(holder, held, sure)) = taken.get(&suspect) {
                 if holder == track {
                     self.improve(camera, track, p);
                     continue;
                 }
-                if sure || p < held + TAKE_OVER {
+                if busy || sure || p < held + TAKE_OVER {
                     continue;
                 }
                 let old = self.tracks.get_mut(&(camera, holder)).and_then(|t| t.sighting.take());
                 events.extend(old.and_then(|id| self.close(id, at)));
             }
             let Some(seen) = self.tracks.get_mut(&(camera, track)) else { continue };
-            if seen.sighting.is_some() {
-                continue; // taken for somebody else already, with a greater probability
+            if busy {
+                continue;
             }
-            let id = sighting_id(suspect, camera, track, seen.first_seen);
+            let id = sighting_id(suspect, camera, track, at);
             let sighting = Sighting {
                 id,
                 suspect,
@@ -276,8 +301,11 @@ impl Follower {
 
     /// A track ended for good: its sighting gets its exit.
     pub fn track_ended(&mut self, camera: CameraId, track: TrackId) -> Vec<Event> {
-        let Some(seen) = self.tracks.remove(&(camera, track)) else { return Vec::new() };
-        seen.sighting.and_then(|id| self.close(id, seen.last_seen)).into_iter().collect()
+        let Some(seen) = self.tracks.get(&(camera, track)) else { return Vec::new() };
+        let (sighting, at) = (seen.sighting, seen.last_seen);
+        let closed = sighting.and_then(|id| self.close(id, at));
+        self.tracks.remove(&(camera, track));
+        closed.into_iter().collect()
     }
 
     fn close(&mut self, id: SightingId, at: Timestamp) -> Option<Event> {
@@ -286,30 +314,44 @@ impl Follower {
             && seen.sighting == Some(id)
         {
             seen.sighting = None;
+            self.looks.push_back((id, seen.gallery.clone()));
+            if self.looks.len() > LOOKS {
+                self.looks.pop_front();
+            }
         }
         sighting.last_seen_at = sighting.last_seen_at.max(at);
         sighting.left_at = Some(sighting.last_seen_at);
         Some(Event::Changed(sighting))
     }
 
-    /// An operator decided on a match, open or long closed: `sighting` is the record as it stands. Confirming an open one makes
-    /// it certain and lets it teach the gallery; rejecting frees the track, cleans the gallery of it, and remembers the stranger.
+    /// An operator decided on a match, open or closed: `sighting` is the record as it stands. Confirming an open one makes it
+    /// certain and teaches the gallery what the track looks like; rejecting frees the track, cleans the gallery of it and remembers
+    /// the stranger. The last decision counts: it takes back what the one before had done. Sightings of earlier runs only get the
+    /// decision, since what they looked like is known from their picture alone.
     pub fn decide(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {
         let mut events = Vec::new();
         let mut decided = self.sightings.get(&sighting.id).map_or_else(|| sighting.clone(), |(open, _)| open.clone());
         decided.decision = decision;
-        let key = (decided.camera, decided.track);
-        let appearance = self.tracks.get(&key).map(|t| t.gallery.clone()).unwrap_or_default();
         let rejected = matches!(decided.decision, Decision::Rejected { .. });
+        let key = (decided.camera, decided.track);
+        // Track numbers begin anew with every run: only a track that entered when this sighting did is the one.
+        let alive = self.tracks.get(&key).is_some_and(|t| t.first_seen == decided.entered_at);
+        let kept = self.looks.iter().find(|(id, _)| *id == decided.id).map(|(_, look)| look.clone());
+        let look = match self.tracks.get(&key) {
+            Some(seen) if alive => seen.gallery.clone(),
+            _ => kept.unwrap_or_default(),
+        };
         if let Some(f) = self.suspects.get_mut(&decided.suspect) {
             let mut changed = false;
+            f.strangers.retain(|(id, _)| *id != decided.id);
             if rejected {
-                for d in appearance.vectors() {
-                    f.strangers.add(d, self.config.gallery);
+                changed = f.gallery.remove(&look);
+                f.strangers.push((decided.id, look));
+                if f.strangers.len() > STRANGERS {
+                    f.strangers.remove(0);
                 }
-                changed = f.gallery.remove(&appearance);
             } else {
-                for d in appearance.vectors() {
+                for d in look.vectors() {
                     changed |= f.gallery.add(d, self.config.gallery);
                 }
             }
@@ -321,17 +363,40 @@ impl Follower {
         if let Some((open, _)) = self.sightings.get_mut(&decided.id) {
             open.decision = decided.decision.clone();
         }
-        if rejected {
-            if let Some(seen) = self.tracks.get_mut(&key) {
+        if let Some(seen) = self.tracks.get_mut(&key).filter(|_| alive) {
+            if rejected {
                 seen.rejected_for.insert(decided.suspect);
-            }
-            if self.sightings.contains_key(&decided.id) {
-                events.extend(self.close(decided.id, decided.last_seen_at));
-                return events;
+                if self.sightings.contains_key(&decided.id) {
+                    events.extend(self.close(decided.id, decided.last_seen_at));
+                    return events;
+                }
+            } else {
+                seen.rejected_for.remove(&decided.suspect);
+                if seen.sighting.is_none() && self.suspects.contains_key(&decided.suspect) {
+                    // Rejected before, and still in view: the stay goes on.
+                    seen.sighting = Some(decided.id);
+                    decided.left_at = None;
+                    self.sightings.insert(decided.id, (decided.clone(), decided.last_seen_at));
+                }
             }
         }
         events.push(Event::Changed(decided));
         events
+    }
+
+    /// Takes back a decision that could not be recorded.
+    pub fn undecide(&mut self, sighting: &Sighting) {
+        if let Some((open, _)) = self.sightings.get_mut(&sighting.id) {
+            open.decision = sighting.decision.clone();
+        }
+    }
+
+    /// Forgets an opened sighting that could not be recorded: it will be opened again.
+    pub fn unopen(&mut self, sighting: &Sighting) {
+        self.sightings.remove(&sighting.id);
+        if let Some(seen) = self.tracks.get_mut(&(sighting.camera, sighting.track)) {
+            seen.sighting = None;
+        }
     }
 
     /// Who the tracks of one camera are taken for.
@@ -362,7 +427,8 @@ fn probability(f: &Followed, seen: &Seen) -> f32 {
         return 0.0;
     };
     let curve = Calibration::shipped(kind);
-    let stranger = f.strangers.similarity(&seen.gallery).map_or(0.0, |s| (curve.slope * (s - near)).exp());
+    let nearest = f.strangers.iter().filter_map(|(_, look)| look.similarity(&seen.gallery)).max_by(f32::total_cmp);
+    let stranger = nearest.map_or(0.0, |s| (curve.slope * (s - near)).exp());
     curve.probability(near) / (1.0 + stranger)
 }
 
@@ -536,5 +602,41 @@ mod tests {
         see(&mut f, A, 7, &red, 0..4);
         f.mark(&suspect(1, vec![red.clone()]), TrackId(7), Rect::default());
         assert_eq!(see(&mut f, B, 3, &red, 4..12), []);
+    }
+
+    #[test]
+    fn the_last_decision_counts() {
+        let (mut f, _) = marked();
+        let look = descriptor(0, 0.3);
+        let events = see(&mut f, B, 3, &look, 4..10);
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        f.decide(s, Decision::Rejected { by: "9".into(), at: Timestamp(9) });
+        let events = f.decide(s, Decision::Confirmed { by: "9".into(), at: Timestamp(10) });
+        assert!(matches!(events.last(), Some(Event::Changed(s)) if s.left_at.is_none()), "{events:?}");
+        assert!(f.matches(B)[&TrackId(3)].certain);
+    }
+
+    #[test]
+    fn a_decision_after_the_exit_still_teaches_and_one_on_an_older_run_does_not() {
+        let (mut f, _) = marked();
+        let look = descriptor(0, 0.32);
+        let events = see(&mut f, B, 3, &look, 4..10);
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        f.track_ended(B, TrackId(3));
+        let older = Sighting { id: Uuid::from_u128(77), entered_at: Timestamp(-5), ..s.clone() };
+        let confirmed = || Decision::Confirmed { by: "9".into(), at: Timestamp(9) };
+        see(&mut f, B, 3, &descriptor(4, 0.0), 10..14); // the number again, another person
+        assert!(matches!(&f.decide(&older, confirmed())[..], [Event::Changed(_)]));
+        let events = f.decide(s, confirmed());
+        assert!(events.iter().any(|e| matches!(e, Event::Gallery(s) if s.gallery.len() == 2)), "{events:?}");
+    }
+
+    #[test]
+    fn a_lost_camera_closes_its_sightings() {
+        let (mut f, _) = marked();
+        see(&mut f, B, 3, &descriptor(0, 0.08), 4..12);
+        let events = f.camera_lost(B);
+        assert!(matches!(&events[..], [Event::Changed(s)] if s.camera == B && s.left_at.is_some()), "{events:?}");
+        assert!(f.matches(B).is_empty() && !f.matches(A).is_empty());
     }
 }

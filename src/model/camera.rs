@@ -28,10 +28,10 @@ pub struct Camera {
 /// The address without user name, password and query: what may be shown and logged.
 pub fn redact_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // Everything up to the last @ goes first: a password may hold any character, / and ? among them.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
-    let (authority, path) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
+    format!("{scheme}://{rest}")
 }
 
 #[cfg(test)]
@@ -41,6 +41,7 @@ mod tests {
     #[test]
     fn credentials_never_survive_redaction() {
         assert_eq!(redact_url("rtsp://admin:p@ss:w@10.0.0.9:554/ch1?token=abc"), "rtsp://10.0.0.9:554/ch1");
+        assert_eq!(redact_url("rtsp://admin:pa/s?s@host/x"), "rtsp://host/x");
         assert_eq!(redact_url("file:///a/b.mp4"), "file:///a/b.mp4");
         assert_eq!(redact_url("test:"), "test:");
     }

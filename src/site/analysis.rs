@@ -1,12 +1,16 @@
 //! From an analysed frame to tracks on the screen and records in the journal. Runs on the vision worker's thread.
 use super::{
     Shared,
-    state::{NoticeLevel, TrackView},
+    path::Seen,
+    state::{CameraStatus, NoticeLevel, TrackView, WeaponView},
     stills,
 };
 use crate::{
     follow::{Event, Observed},
-    model::{CameraId, Class, Descriptor, DetectionKind, DetectionRecord, Picture, Rect, Sighting, Timestamp, TrackId},
+    model::{
+        CameraId, Class, Descriptor, DetectionKind, DetectionRecord, Picture, Rect, Sighting, SightingId, Timestamp,
+        TrackId,
+    },
     store::url_of_key,
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
@@ -32,6 +36,8 @@ const FRAME_SIDE: u32 = u32::MAX; // as received: the box is in its pixels
 pub(super) struct Analysis {
     shared: Arc<Shared>,
     cameras: BTreeMap<CameraId, PerCamera>,
+    /// Ends of sightings that the journal refused; they go with the next commit.
+    owed: BTreeMap<SightingId, Sighting>,
 }
 
 struct PerCamera {
@@ -43,7 +49,7 @@ struct PerCamera {
 
 impl Analysis {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, cameras: BTreeMap::new() }
+        Self { shared, cameras: BTreeMap::new(), owed: BTreeMap::new() }
     }
 
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
@@ -57,7 +63,10 @@ impl Analysis {
             known: BTreeSet::new(),
             last_knife: None,
         });
-        let mut events = Vec::new();
+        // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
+        let shared = Arc::clone(&self.shared);
+        let _order = shared.order.blocking_lock();
+        let mut events: Vec<Event> = std::mem::take(&mut self.owed).into_values().map(Event::Changed).collect();
         let mut follower = self.shared.follower();
         if per.epoch != analysed.epoch {
             // Another connection: whoever is in view now need not be who was. Tracks end here.
@@ -65,6 +74,8 @@ impl Analysis {
             for id in per.tracker.reset() {
                 events.extend(follower.track_ended(analysed.camera, id));
             }
+            per.known.clear();
+            per.tracker.set_frame(size);
         }
         let persons: Vec<(&_, Option<&Descriptor>)> = analysed
             .detections
@@ -99,25 +110,41 @@ impl Analysis {
 
         let new_tracks = step.tracks.iter().filter(|t| per.known.insert(t.id)).count() as u64;
         let mut records = self.shared.records_of(&events, Some((analysed.camera, frame)));
+        let at = frame.captured_at();
         let knife = analysed.detections.iter().find(|d| d.class == Class::Knife);
+        let knife = knife.filter(|_| per.last_knife.is_none_or(|t| at.seconds_since(t) >= KNIFE_EVERY_SECONDS));
         if let Some(knife) = knife {
-            let at = frame.captured_at();
-            if per.last_knife.is_none_or(|t| at.seconds_since(t) >= KNIFE_EVERY_SECONDS) {
-                per.last_knife = Some(at);
-                let metadata = json!({ "score": knife.score, "model": self.shared.model });
-                records.extend(detection(analysed.camera, frame, knife.rect, None, DetectionKind::Knife, metadata));
-                let text = format!("Possible knife in {}", path.camera.name);
-                self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
+            per.last_knife = Some(at);
+            let metadata = json!({ "score": knife.score, "model": self.shared.model });
+            records.extend(detection(analysed.camera, frame, knife.rect, None, DetectionKind::Knife, metadata));
+        }
+        let committed = self.shared.runtime.block_on(self.shared.commit_and_show(&records, &events, Some(frame)));
+        if committed && knife.is_some() {
+            let text = format!("Possible knife in {}", path.camera.name);
+            self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
+        }
+        if !committed {
+            let mut follower = self.shared.follower();
+            for event in events {
+                match event {
+                    Event::Opened(sighting) => follower.unopen(&sighting),
+                    Event::Changed(sighting) if sighting.left_at.is_some() => {
+                        self.owed.insert(sighting.id, sighting);
+                    }
+                    Event::Changed(_) | Event::Gallery(_) => {} // comes again by itself
+                }
             }
         }
-        self.shared.commit_and_show(&records, events, Some(frame));
 
-        let views = step
+        let suspect_of = |id: &TrackId| matches.get(id).copied().filter(|_| committed);
+        let tracks = step
             .tracks
             .into_iter()
-            .map(|track| TrackView { suspect: matches.get(&track.id).copied(), track })
+            .map(|track| TrackView { suspect: suspect_of(&track.id), track })
             .collect::<Vec<_>>();
-        path.tracks.put(Arc::new(views));
+        let armed = analysed.detections.iter().filter(|d| d.class != Class::Person);
+        let weapons = armed.map(|d| WeaponView { detection: *d, at }).collect::<Vec<_>>();
+        path.seen.put(Seen { epoch: analysed.epoch, tracks: Arc::new(tracks), weapons: Arc::new(weapons) });
         let now = self.shared.clock.now();
         path.meters.analysed(now, (now.seconds_since(frame.captured_at()) * 1e3) as f32, new_tracks);
     }
@@ -160,17 +187,18 @@ impl Shared {
         detection(sighting.camera, frame, sighting.rect, Some(sighting.suspect), DetectionKind::Suspect, metadata)
     }
 
-    /// Commits records to the journal, then puts the events on the board. Where the journal refuses, the operator is told and
-    /// the board stays as it was.
-    pub fn commit_and_show(&self, records: &[Record], events: Vec<Event>, frame: Option<&Frame>) {
+    /// Commits records to the journal, then puts the events on the board. Where the journal refuses, the operator is told, the
+    /// board stays as it was, and the answer is `false`.
+    pub async fn commit_and_show(&self, records: &[Record], events: &[Event], frame: Option<&Frame>) -> bool {
         let now = self.clock.now();
         if !records.is_empty()
-            && let Err(error) = self.runtime.block_on(self.journal.append(records))
+            && let Err(error) = self.journal.append(records).await
         {
             self.board.lock().notice(now, NoticeLevel::Error, format!("Nothing more is recorded: {error}"), None);
-            return;
+            return false;
         }
         for event in events {
+            let event = event.clone();
             match event {
                 Event::Gallery(suspect) => self.board.lock().put_suspect(suspect, None),
                 Event::Changed(sighting) => self.board.lock().put_sighting(sighting, None),
@@ -185,6 +213,27 @@ impl Shared {
                     board.put_sighting(sighting, picture);
                 }
             }
+        }
+        true
+    }
+
+    /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.
+    pub async fn tick(&self) {
+        let _order = self.order.lock().await;
+        let now = self.clock.now();
+        let mut events = Vec::new();
+        {
+            let mut follower = self.follower();
+            for path in &self.paths {
+                if matches!(path.status(), CameraStatus::Stale { .. }) {
+                    events.extend(follower.camera_lost(path.camera.id));
+                }
+            }
+            events.extend(follower.expire(now));
+        }
+        if !events.is_empty() {
+            let records = self.records_of(&events, None);
+            self.commit_and_show(&records, &events, None).await;
         }
     }
 }

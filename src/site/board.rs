@@ -1,6 +1,6 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
-use crate::model::{ActionRecord, Picture, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use crate::model::{ActionRecord, Decision, Picture, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,6 +8,8 @@ use std::{
 
 /// Notices kept for a screen that was busy; older ones have been in the inbox all along.
 const NOTICES: usize = 32;
+/// Sightings kept for the screen.
+const SIGHTINGS: usize = 500;
 /// Reasons offered again.
 const REASONS: usize = 8;
 
@@ -78,10 +80,19 @@ impl Contents {
         }
     }
 
-    /// Adds or replaces; a picture already known is kept when none is given.
+    /// Adds or replaces; a picture already known is kept when none is given. Only what waits for a decision keeps its picture, and
+    /// of what is over and decided only the newest stay: the stores have the rest.
     pub fn put_sighting(&mut self, sighting: Sighting, crop: Option<Picture>) {
         let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop);
-        self.sightings.insert(sighting.id, SightingView { sighting, crop: crop.or(known) });
+        let crop = crop.or(known).filter(|_| sighting.decision == Decision::Pending);
+        self.sightings.insert(sighting.id, SightingView { sighting, crop });
+        if self.sightings.len() > SIGHTINGS {
+            let over = |s: &Sighting| s.left_at.is_some() && s.decision != Decision::Pending;
+            let oldest = self.sightings.values().map(|v| &v.sighting).filter(|s| over(s)).min_by_key(|s| s.entered_at);
+            if let Some(id) = oldest.map(|s| s.id) {
+                self.sightings.remove(&id);
+            }
+        }
     }
 
     pub fn suspect(&self, id: SuspectId) -> Option<&SuspectView> {

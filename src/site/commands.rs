@@ -6,7 +6,7 @@ use crate::{
         Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId,
         User,
     },
-    store::{LoginOutcome, NewUser, url_of_key},
+    store::{LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
     video::Frame,
 };
@@ -113,7 +113,8 @@ impl Shared {
         let result = self.stores.users.create_first_administrator(new, self.clock.now()).await;
         let outcome = match &result {
             Ok(_) => Outcome::Succeeded,
-            Err(error) => Outcome::Refused(error.to_string()),
+            Err(UserError::Store(_) | UserError::Hashing(_)) => Outcome::Failed(words(&result)),
+            Err(_) => Outcome::Refused(words(&result)),
         };
         let name = result.as_ref().map(|u| u.name.clone()).unwrap_or_default();
         let mut entries = vec![Record::Action(self.action((&cc, &name), Action::CreateUser, outcome))];
@@ -181,7 +182,10 @@ impl Shared {
             board.access = Access::LoggedOut { error: None, locked_until: None };
             board.log = None;
         }
-        self.commit(&[Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded))]).await;
+        let entry = Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded));
+        if let Err(error) = self.journal.append(&[entry]).await {
+            self.error(format!("You are logged out, but the log does not say so: {error}"));
+        }
     }
 
     async fn select_suspect(&self, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
@@ -206,7 +210,9 @@ impl Shared {
         // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
         let mut gallery = self.describe(&frame, rect).await;
         gallery.extend(self.follower().appearance_of(camera, track));
+        let blind = gallery.is_empty();
         let id = Uuid::now_v7();
+        let _order = self.order.lock().await;
         let number = self.board.lock().suspects.len() + 1;
         let crop_url = url_of_key(&format!("crops/{id}.jpg"));
         let suspect = Suspect {
@@ -247,7 +253,13 @@ impl Shared {
                 board.put_sighting(sighting, picture);
             }
         }
-        let text = format!("{label} is followed from now on, in every camera");
+        let text = if !self.config.follow.live_follow {
+            format!("{label} is marked; this site does not look for suspects in other cameras")
+        } else if blind {
+            format!("{label} is marked, but the picture is too small to compare: nobody can be matched with it")
+        } else {
+            format!("{label} is followed from now on, in every camera")
+        };
         board.notice(self.clock.now(), NoticeLevel::Info, text, None);
     }
 
@@ -266,6 +278,7 @@ impl Shared {
     }
 
     async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
+        let _order = self.order.lock().await;
         let Some(sighting) = self.board.lock().sighting(id).map(|v| v.sighting.clone()) else { return };
         if sighting.decision == Decision::Origin {
             return; // the operator clicked this very person: there is nothing to decide
@@ -289,14 +302,18 @@ impl Shared {
                     Event::Changed(sighting) | Event::Opened(sighting) => board.put_sighting(sighting, None),
                 }
             }
+        } else {
+            self.follower().undecide(&sighting);
         }
     }
 
     async fn end_suspect(&self, user: &User, id: SuspectId) {
+        let _order = self.order.lock().await;
         let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
         if suspect.ended_at.is_some() {
             return;
         }
+        let before = suspect.clone();
         suspect.ended_at = Some(self.clock.now());
         let events = self.follower().end(id);
         let mut records = self.records_of(&events, None);
@@ -312,6 +329,8 @@ impl Shared {
                     board.put_sighting(sighting, None);
                 }
             }
+        } else {
+            self.follower().follow(before);
         }
     }
 
@@ -342,6 +361,11 @@ impl Shared {
             Err(error) => self.error(format!("The action log cannot be read: {error}")),
         }
     }
+}
+
+/// The sentence of a failure; empty for a success.
+fn words<T>(result: &Result<T, UserError>) -> String {
+    result.as_ref().err().map(ToString::to_string).unwrap_or_default()
 }
 
 /// What was clicked.

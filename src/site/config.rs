@@ -135,7 +135,9 @@ impl SiteConfig {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        // The message quotes the line, which may hold an address with a password.
+        let config: Self = toml::from_str(text).map_err(|e| without_credentials(&e.to_string()))?;
+        config.check_numbers()?;
         for (i, camera) in config.cameras.iter().enumerate() {
             if camera.name.trim().is_empty() {
                 return Err(format!("camera {} has an empty `name`", i + 1));
@@ -154,6 +156,25 @@ impl SiteConfig {
         Ok(config)
     }
 
+    fn check_numbers(&self) -> Result<(), String> {
+        let (v, a, f) = (&self.video, &self.analysis, &self.follow);
+        let seconds = |s: f64| s > 0.0 && s <= 3600.0;
+        let checks = [
+            (seconds(v.stall_after_s), "`video.stall_after_s` must be above 0 and at most 3600 seconds"),
+            (seconds(v.connect_timeout_s), "`video.connect_timeout_s` must be above 0 and at most 3600 seconds"),
+            (v.latency_ms <= 60_000, "`video.latency_ms` must be at most 60000 milliseconds"),
+            (a.max_fps > 0.0 && a.max_fps <= 1000.0, "`analysis.max_fps` must be above 0 and at most 1000"),
+            ((1..=256).contains(&a.threads), "`analysis.threads` must be between 1 and 256"),
+            (
+                (32..=2048).contains(&a.detector.input) && a.detector.input % 32 == 0,
+                "`analysis.detector.input` must be a multiple of 32 between 32 and 2048",
+            ),
+            (f.alert > 0.0 && f.alert <= 1.0, "`follow.alert` must be above 0 and at most 1"),
+            (f.gallery > 0 && f.track_gallery > 0, "`follow.gallery` and `follow.track_gallery` must be at least 1"),
+        ];
+        checks.iter().find(|(fine, _)| !fine).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
+    }
+
     /// How the stream at `url` is received.
     pub(super) fn source(&self, url: &str) -> SourceConfig {
         let v = &self.video;
@@ -166,6 +187,17 @@ impl SiteConfig {
             connect_timeout: seconds(v.connect_timeout_s),
         }
     }
+}
+
+/// `text` with everything between `://` and the last `@` of each line replaced.
+fn without_credentials(text: &str) -> String {
+    let clean = |line: &str| match (line.find("://"), line.rfind('@')) {
+        (Some(start), Some(end)) if start + 3 <= end => {
+            format!("{}…{}", line.get(..start + 3).unwrap_or_default(), line.get(end..).unwrap_or_default())
+        }
+        _ => line.to_owned(),
+    };
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -181,6 +213,17 @@ mod tests {
         let twice = "[[camera]]\nname=\"A\"\nurl=\"test:\"\n[[camera]]\nname=\"A\"\nurl=\"test:\"\n";
         assert!(SiteConfig::parse(twice).unwrap_err().contains("\"A\""));
         assert!(SiteConfig::parse("[[camera]]\nname=\"A\"\nurl=\"http://x\"\n").unwrap_err().contains("rtsp://"));
+        let secret = SiteConfig::parse("[[camera]]\nname=\"A\"\nulr=\"rtsp://u:pass@w@10.0.0.1/x\"\n").unwrap_err();
+        assert!(secret.contains("line 3") && !secret.contains("pass"), "{secret}");
+        for (text, key) in [
+            ("[video]\nconnect_timeout_s = 1e19\n", "connect_timeout_s"),
+            ("[video]\nstall_after_s = 0\n", "stall_after_s"),
+            ("[analysis.detector]\ninput = 100\n", "input"),
+            ("[follow]\nalert = nan\n", "alert"),
+        ] {
+            let told = SiteConfig::parse(text).unwrap_err();
+            assert!(told.contains(key), "{told}");
+        }
     }
 
     #[test]

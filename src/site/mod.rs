@@ -14,7 +14,7 @@ pub use state::*;
 
 use crate::{
     follow::Follower,
-    model::{Action, ActionRecord, Camera, CameraId, Clock, Outcome},
+    model::{Action, ActionRecord, Camera, CameraId, Clock, Decision, Outcome, redact_url},
     store::{DataFolder, FolderError, LogIds, StoreError, Stores, key_of_url, url_of_key},
     sync::{Delivery, Journal, JournalError, Record},
     vision::{Appearance, Compute, Detector, Input, VisionError, Worker},
@@ -66,6 +66,8 @@ struct Shared {
     log_ids: LogIds,
     board: Board,
     follower: Mutex<Follower>,
+    /// Held by whoever changes the follower until what follows from it is committed and on the board.
+    order: tokio::sync::Mutex<()>,
     paths: Vec<CameraPath>,
     model: String,
     analysis: String,
@@ -115,6 +117,7 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
+    ticker: Option<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
 }
@@ -159,8 +162,9 @@ impl Site {
         let cameras = runtime.block_on(known_cameras(&shared))?;
         shared.paths = cameras
             .into_iter()
-            .map(|camera| {
-                let source = shared.config.source(&camera.url);
+            .zip(&shared.config.cameras)
+            .map(|(camera, configured)| {
+                let source = shared.config.source(&configured.url);
                 CameraPath::start(camera, source, shared.config.analysis.max_fps, &shared.clock, worker.waker())
             })
             .collect();
@@ -168,7 +172,22 @@ impl Site {
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         worker.watch(shared.paths.iter().map(|p| Input { camera: p.camera.id, frames: p.waiting.clone() }).collect());
         let commands = Some(commands::Queue::start(&shared));
-        let site = Self { shared, worker: Some(worker), commands, runtime: Some(runtime), _folder: folder };
+        let ticking = Arc::clone(&shared);
+        let ticker = runtime.spawn(async move {
+            let mut second = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                second.tick().await;
+                ticking.tick().await;
+            }
+        });
+        let site = Self {
+            shared,
+            worker: Some(worker),
+            commands,
+            ticker: Some(ticker),
+            runtime: Some(runtime),
+            _folder: folder,
+        };
         site.record_start()?;
         site.load_pictures();
         Ok(site)
@@ -195,8 +214,9 @@ impl Site {
         };
         let board = Board::new(access);
         let mut follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
-        let (suspects, sightings) =
-            (stores.cameras.suspects().await?, stores.cameras.sightings(None, SIGHTINGS_SHOWN).await?);
+        let suspects = stores.cameras.suspects().await?;
+        let mut sightings = stores.cameras.unfinished_sightings().await?;
+        sightings.extend(stores.cameras.sightings(None, SIGHTINGS_SHOWN).await?);
         let reasons = stores.cameras.recent_reasons(8).await?;
         let mut left_open = Vec::new();
         {
@@ -209,6 +229,9 @@ impl Site {
                 contents.put_suspect(suspect, None);
             }
             for mut sighting in sightings {
+                if contents.sighting(sighting.id).is_some() {
+                    continue; // in both lists
+                }
                 if sighting.left_at.is_none() {
                     // The run that saw the entry ended before the exit: the last time seen is all that is known.
                     sighting.left_at = Some(sighting.last_seen_at);
@@ -232,6 +255,7 @@ impl Site {
             delivery,
             board,
             follower: Mutex::new(follower),
+            order: tokio::sync::Mutex::new(()),
             paths: Vec::new(),
             model,
             analysis,
@@ -241,10 +265,12 @@ impl Site {
 
     /// The entry that says that somebody began to look: detection runs from here on, on these cameras, with this model.
     fn record_start(&self) -> Result<(), SiteError> {
-        let user = std::env::var("USER").unwrap_or_else(|_| "system".to_owned());
-        let names: Vec<&str> = self.shared.paths.iter().map(|p| p.camera.name.as_str()).collect();
-        let mut entry =
-            self.shared.action((&format!("console:{user}"), ""), Action::StartDetection, Outcome::Succeeded);
+        let active = self.shared.paths.iter().filter(|p| p.camera.active);
+        let names: Vec<&str> = active.map(|p| p.camera.name.as_str()).collect();
+        if names.is_empty() {
+            return Ok(()); // nothing is looked at
+        }
+        let mut entry = self.shared.action((&console_user(), ""), Action::StartDetection, Outcome::Succeeded);
         entry.details = serde_json::json!({ "cameras": names, "model": self.shared.model });
         let runtime = &self.shared.runtime;
         Ok(runtime.block_on(self.shared.journal.append(&[Record::Action(entry)]))?)
@@ -267,7 +293,7 @@ impl Site {
                     }
                 }
             }
-            for view in sightings {
+            for view in sightings.into_iter().filter(|v| v.sighting.decision == Decision::Pending) {
                 if let Some(picture) = shared.picture(&view.sighting.crop_url).await {
                     let mut board = shared.board.lock();
                     if let Some(sighting) = board.sighting(view.sighting.id).map(|s| s.sighting.clone()) {
@@ -284,8 +310,9 @@ impl Site {
         let health = self.shared.delivery.health().into_iter();
         let stores =
             health.map(|h| StoreHealth { store: h.store.to_owned(), backlog: h.backlog, error: h.error }).collect();
-        let cameras = self.shared.paths.iter().map(|p| p.view(now)).collect();
         let board = self.shared.board.lock();
+        let on_screen = matches!(board.access, Access::LoggedIn(_));
+        let cameras = self.shared.paths.iter().map(|p| p.view(now, on_screen)).collect();
         SiteState {
             now,
             name: self.shared.config.name.clone(),
@@ -321,9 +348,17 @@ impl Site {
     }
 
     fn shut_down(&mut self) {
-        for path in &self.shared.paths {
-            path.stop();
+        if let Some(commands) = &self.commands {
+            commands.send(&self.shared, Command::Logout); // whoever is logged in leaves with the console
         }
+        if let Some(ticker) = self.ticker.take() {
+            ticker.abort();
+        }
+        std::thread::scope(|scope| {
+            for path in &self.shared.paths {
+                scope.spawn(|| path.stop());
+            }
+        });
         drop(self.worker.take());
         if let Some(runtime) = self.runtime.take() {
             let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
@@ -347,17 +382,22 @@ impl Drop for Site {
     }
 }
 
+/// Who acts where nobody is logged in: the user of the operating system.
+fn console_user() -> String {
+    format!("console:{}", std::env::var("USER").unwrap_or_else(|_| "system".to_owned()))
+}
+
 /// The configured cameras, each with the identity it had before; new ones are recorded.
 async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
     let known = shared.stores.cameras.cameras().await?;
     let mut cameras = Vec::with_capacity(shared.config.cameras.len());
-    let mut records = Vec::new();
+    let (mut records, mut changed) = (Vec::new(), Vec::new());
     for wanted in &shared.config.cameras {
         let old = known.iter().find(|c| c.name == wanted.name);
         let camera = Camera {
             id: old.map_or_else(Uuid::now_v7, |c| c.id),
             name: wanted.name.clone(),
-            url: wanted.url.clone(),
+            url: redact_url(&wanted.url), // credentials stay in the configuration
             location: wanted.location,
             added_at: old.map_or_else(|| shared.clock.now(), |c| c.added_at),
             active: wanted.active,
@@ -365,8 +405,18 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
         };
         if old != Some(&camera) {
             records.push(Record::Camera(camera.clone()));
+            changed.push(camera.name.clone());
         }
         cameras.push(camera);
+    }
+    for gone in known.into_iter().filter(|k| k.active && shared.config.cameras.iter().all(|c| c.name != k.name)) {
+        changed.push(gone.name.clone());
+        records.push(Record::Camera(Camera { active: false, ..gone }));
+    }
+    if !changed.is_empty() {
+        let mut entry = shared.action((&console_user(), ""), Action::ChangeCamera, Outcome::Succeeded);
+        entry.details = serde_json::json!({ "cameras": changed, "by": "configuration" });
+        records.push(Record::Action(entry));
     }
     if !records.is_empty() {
         shared.journal.append(&records).await?;

@@ -1,5 +1,5 @@
 //! One camera's way from its source to the screen and to the analysis, and what is counted on it.
-use super::state::{CameraCounters, CameraStatus, CameraView, TrackView};
+use super::state::{CameraCounters, CameraStatus, CameraView, TrackView, WeaponView};
 use crate::{
     model::{Camera, Clock, Slot, Timestamp},
     video::{Frame, Source, SourceConfig, SourceState},
@@ -21,6 +21,7 @@ const LATENCIES: usize = 8192;
 #[derive(Default)]
 pub(super) struct Meters {
     received: AtomicU64,
+    offered: AtomicU64,
     shown: AtomicU64,
     analysed: AtomicU64,
     tracks: AtomicU64,
@@ -35,7 +36,8 @@ struct Recent {
 }
 
 fn rate(times: &mut VecDeque<Timestamp>, now: Timestamp) -> f32 {
-    while times.front().is_some_and(|t| now.seconds_since(*t) > RATE_SECONDS) {
+    // `abs`: the clock may have been set back
+    while times.front().is_some_and(|t| now.seconds_since(*t).abs() > RATE_SECONDS) {
         times.pop_front();
     }
     (times.len() as f64 / RATE_SECONDS) as f32
@@ -62,13 +64,14 @@ impl Meters {
         }
     }
 
-    fn counters(&self, now: Timestamp, waiting: u64) -> CameraCounters {
+    fn counters(&self, now: Timestamp) -> CameraCounters {
         let (received, analysed) = (self.received.load(Ordering::Relaxed), self.analysed.load(Ordering::Relaxed));
+        let offered = self.offered.load(Ordering::Relaxed);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         CameraCounters {
             received,
             analysed,
-            dropped: received.saturating_sub(analysed + waiting),
+            dropped: offered.saturating_sub(analysed),
             fps: rate(&mut recent.received, now),
             analysed_fps: rate(&mut recent.analysed, now),
             latency_ms: recent.latencies_ms.back().copied().unwrap_or(0.0),
@@ -104,15 +107,24 @@ pub struct Percentiles {
     pub p95: f32,
 }
 
+/// What the analysis last saw.
+#[derive(Clone)]
+pub(super) struct Seen {
+    /// The connection its frame came by.
+    pub epoch: u64,
+    pub tracks: Arc<Vec<TrackView>>,
+    pub weapons: Arc<Vec<WeaponView>>,
+}
+
 /// A camera that runs.
 pub(super) struct CameraPath {
     pub camera: Camera,
     /// For the analysis: newest frame and connection.
     pub waiting: Slot<(Frame, u64)>,
     /// For the screen.
-    pub tracks: Slot<Arc<Vec<TrackView>>>,
+    pub seen: Slot<Seen>,
     pub meters: Arc<Meters>,
-    shown: Slot<Frame>,
+    shown: Slot<(Frame, u64)>,
     last_shown: AtomicU64,
     source: Mutex<Option<Source>>,
 }
@@ -136,10 +148,12 @@ impl CameraPath {
             Source::open(config, Arc::clone(clock), move |frame: Frame, epoch: u64| {
                 let at = now.now();
                 meters.received(at);
-                shown.put(frame.clone());
+                shown.put((frame.clone(), epoch));
                 let at = u64::try_from(at.0).unwrap_or(0);
-                if at.saturating_sub(last.load(Ordering::Relaxed)) as f64 >= between {
+                // `abs_diff`: a clock that is set back must not stop the analysis
+                if at.abs_diff(last.load(Ordering::Relaxed)) as f64 >= between {
                     last.store(at, Ordering::Relaxed);
+                    meters.offered.fetch_add(1, Ordering::Relaxed);
                     waiting.put((frame, epoch));
                     wake();
                 }
@@ -148,7 +162,7 @@ impl CameraPath {
         Self {
             camera,
             waiting,
-            tracks: Slot::new(),
+            seen: Slot::new(),
             meters,
             shown,
             last_shown: AtomicU64::new(u64::MAX),
@@ -156,7 +170,8 @@ impl CameraPath {
         }
     }
 
-    fn status(&self) -> CameraStatus {
+    /// How the camera is doing.
+    pub fn status(&self) -> CameraStatus {
         match self.source.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Source::state) {
             None => CameraStatus::Inactive,
             Some(SourceState::Connecting) => CameraStatus::Connecting,
@@ -165,22 +180,25 @@ impl CameraPath {
         }
     }
 
-    /// For the screen; counts a frame as shown the first time it is handed out.
-    pub fn view(&self, now: Timestamp) -> CameraView {
-        let frame = self.shown.get();
-        if let Some(frame) = &frame {
+    /// For the screen. Boxes of an earlier connection are not handed out with the picture of a later one, nor with a stale one.
+    /// Where `on_screen`, a frame counts as shown the first time it is handed out.
+    pub fn view(&self, now: Timestamp, on_screen: bool) -> CameraView {
+        let (frame, epoch) = self.shown.get().unzip();
+        let status = self.status();
+        let seen = self.seen.get().filter(|s| Some(s.epoch) == epoch && status == CameraStatus::Live);
+        let (tracks, weapons) = seen.map(|s| (s.tracks, s.weapons)).unwrap_or_default();
+        if let (Some(frame), true) = (&frame, on_screen) {
             let stamp = u64::try_from(frame.captured_at().0).unwrap_or(0);
             if self.last_shown.swap(stamp, Ordering::Relaxed) != stamp {
                 self.meters.shown.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let tracks = self.tracks.get().unwrap_or_default();
-        CameraView { camera: self.camera.clone(), status: self.status(), frame, tracks, counters: self.counters(now) }
+        CameraView { camera: self.camera.clone(), status, frame, tracks, weapons, counters: self.counters(now) }
     }
 
     /// Numbers now.
     pub fn counters(&self, now: Timestamp) -> CameraCounters {
-        self.meters.counters(now, 0)
+        self.meters.counters(now)
     }
 
     /// Totals so far.

@@ -2,8 +2,8 @@
 pub use crate::model::MatchView;
 use crate::{
     model::{
-        ActionRecord, Camera, CameraId, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
-        TrackId, User,
+        ActionRecord, Camera, CameraId, Detection, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp,
+        Track, TrackId, User,
     },
     video::Frame,
 };
@@ -36,7 +36,8 @@ pub struct CameraCounters {
     pub received: u64,
     /// Frames analysed.
     pub analysed: u64,
-    /// Frames that a newer one overtook before the analysis got to them.
+    /// Frames offered to the analysis that a newer one overtook before their turn (or that wait for it now). Frames above the
+    /// configured rate of analysis are not offered.
     pub dropped: u64,
     /// Decoded frames per second, over the last two seconds.
     pub fps: f32,
@@ -55,6 +56,15 @@ pub struct TrackView {
     pub suspect: Option<MatchView>,
 }
 
+/// A weapon that the detector reports.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WeaponView {
+    /// What and where, in pixels of the frame it was found on.
+    pub detection: Detection,
+    /// That frame's time.
+    pub at: Timestamp,
+}
+
 /// One camera on the wall.
 #[derive(Clone, Debug)]
 pub struct CameraView {
@@ -66,6 +76,8 @@ pub struct CameraView {
     pub frame: Option<Frame>,
     /// The tracks of the newest analysed frame; predict each to the time of the frame on screen with [`Track::rect_at`].
     pub tracks: Arc<Vec<TrackView>>,
+    /// The weapons found on the newest analysed frame.
+    pub weapons: Arc<Vec<WeaponView>>,
     /// Numbers.
     pub counters: CameraCounters,
 }

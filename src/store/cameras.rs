@@ -291,6 +291,20 @@ impl CameraStore {
             .map_err(|e| self.db.error(e))
     }
 
+    /// Sightings without an exit, and those that wait for a decision, however old.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn unfinished_sightings(&self) -> Result<Vec<Sighting>, StoreError> {
+        sqlx::query(
+            "SELECT * FROM sightings WHERE left_at IS NULL OR decision = 'pending' ORDER BY entered_at DESC, id",
+        )
+        .try_map(|row: SqliteRow| sighting_from_row(&row))
+        .fetch_all(self.db.pool())
+        .await
+        .map_err(|e| self.db.error(e))
+    }
+
     /// The reasons for which suspects were marked last, newest first, without repeats, at most `limit`.
     ///
     /// # Errors

@@ -210,6 +210,11 @@ impl Tracker {
         Self { config, targets: Vec::new(), last_id: 0, now: None }
     }
 
+    /// Tells the size of the frames from now on, pixels; see [`TrackerConfig::frame`].
+    pub fn set_frame(&mut self, size: (f32, f32)) {
+        self.config.frame = Some(size);
+    }
+
     /// Ends all tracks and returns the confirmed ones, sorted; their ids are not used again. The next step may be at
     /// any instant.
     pub fn reset(&mut self) -> Vec<TrackId> {

@@ -164,6 +164,7 @@ fn site(tiles: usize) -> SiteState {
         status: CameraStatus::Live,
         frame: None,
         tracks: Arc::default(),
+        weapons: Arc::default(),
         counters: CameraCounters::default(),
     };
     let user =

@@ -2,7 +2,7 @@
 use super::tokens;
 use super::widgets;
 use super::yuv::{self, Look};
-use crate::model::{CameraId, Rect, Timestamp, TrackId};
+use crate::model::{CameraId, Class, Detection, Rect, Timestamp, TrackId};
 use crate::site::{CameraStatus, CameraView, SiteState, SuspectView, TrackView};
 use crate::video::Frame;
 use egui::{
@@ -14,6 +14,8 @@ use std::collections::HashMap;
 /// A box counts as measured while its last detection is at most this far from the frame on screen, seconds: a little more
 /// than one period of a slow analysis. Past that it is drawn as predicted.
 const MEASURED_WITHIN: f64 = 0.35;
+/// Weapons do not move by themselves: a box is drawn for this long after its frame, seconds.
+const WEAPON_WITHIN: f64 = 0.6;
 /// A camera that says it is live and shows the same frame for longer than this is not shown as live, seconds.
 const FROZEN_AFTER: f64 = 5.0;
 /// A click this far outside a box still means it, points.
@@ -194,6 +196,11 @@ impl Wall {
         for (track, rect) in &boxes {
             let marked = Some(track.track.id) == hovered || Some(track.track.id) == open;
             draw_box(&painter, state, track, to_screen(*rect, picture, frame), frame.captured_at(), marked);
+        }
+        for weapon in view.weapons.iter() {
+            if frame.captured_at().seconds_since(weapon.at).abs() <= WEAPON_WITHIN {
+                draw_weapon(&painter, &weapon.detection, to_screen(weapon.detection.rect, picture, frame));
+            }
         }
         if let Some(seen) = self.seen.get_mut(&id) {
             seen.boxes = plain;
@@ -411,6 +418,17 @@ fn draw_box(painter: &Painter, state: &SiteState, view: &TrackView, rect: egui::
         };
         tag(painter, rect, &words, tint);
     }
+}
+
+fn draw_weapon(painter: &Painter, weapon: &Detection, rect: egui::Rect) {
+    let [.., suspect_line, _] = tokens::BOX_LINES;
+    painter.rect_stroke(rect, 1.0, Stroke::new(suspect_line + 2.0, tokens::ON_PICTURE), StrokeKind::Middle);
+    painter.rect_stroke(rect, 1.0, Stroke::new(suspect_line, tokens::BAD), StrokeKind::Middle);
+    let name = match weapon.class {
+        Class::Gun => "Gun",
+        Class::Knife | Class::Person => "Knife",
+    };
+    tag(painter, rect, &format!("{name}? {}", widgets::percent(weapon.score)), tokens::BAD);
 }
 
 /// A label on a box: above it, or inside where there is no room above.

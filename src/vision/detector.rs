@@ -9,7 +9,7 @@ use crate::{
     video::Frame,
 };
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{path::Path, time::Instant};
 use tch::Tensor;
 
 /// Mean and standard deviation of BGR, 0–255, that the network was trained with.
@@ -34,6 +34,19 @@ impl Default for DetectorConfig {
     fn default() -> Self {
         Self { input: 416, person_score: 0.1, knife_score: 0.4, nms_iou: 0.6 }
     }
+}
+
+/// How the network stands beside a reference.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Comparison {
+    /// Fastest forward pass of ours, milliseconds.
+    pub ours_ms: f64,
+    /// Fastest forward pass of the reference, milliseconds.
+    pub reference_ms: f64,
+    /// How many times as fast ours is.
+    pub ratio: f64,
+    /// Largest difference between any two outputs.
+    pub difference: f64,
 }
 
 /// NanoDet-g on one device.
@@ -67,6 +80,46 @@ impl Detector {
     /// Where it computes.
     pub fn compute(&self) -> Compute {
         self.compute
+    }
+
+    /// Runs the bare network and the same one as a TorchScript module (traced in Python from the same weights; input
+    /// `[1, 3, 416, 416]`, output sigmoid scores `[1, cells, 80]` and distance logits `[1, cells, 44]`) on one input in turn.
+    ///
+    /// # Errors
+    /// When the module cannot be loaded or gives something else.
+    pub fn compare(&self, reference: &Path, rounds: u32) -> Result<Comparison, VisionError> {
+        let _no_grad = tch::no_grad_guard();
+        let device = self.compute.device;
+        let mut module = tch::CModule::load_on_device(reference, device)?;
+        module.set_eval();
+        tch::manual_seed(1);
+        let x = Tensor::f_randn([1, 3, 416, 416], (tch::Kind::Float, device))?;
+        let nhwc = x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
+        let (mut ours_s, mut theirs_s) = (f64::MAX, f64::MAX);
+        let mut difference = 0.0f64;
+        for _ in 0..rounds.max(1) {
+            let start = Instant::now();
+            let levels = self.net.forward(&nhwc)?;
+            ours_s = ours_s.min(start.elapsed().as_secs_f64());
+            let start = Instant::now();
+            let tch::IValue::Tuple(outputs) = module.forward_is(&[tch::IValue::Tensor(x.shallow_clone())])? else {
+                return Err(VisionError::Planes);
+            };
+            theirs_s = theirs_s.min(start.elapsed().as_secs_f64());
+            let [tch::IValue::Tensor(scores), tch::IValue::Tensor(distances)] = outputs.as_slice() else {
+                return Err(VisionError::Planes);
+            };
+            let classes = Tensor::from_slice(&CLASSES).f_to_device(device)?;
+            let ours = levels.iter().map(|l| l.scores.f_sigmoid()).collect::<Result<Vec<_>, _>>()?;
+            let ours = Tensor::f_cat(&ours, 2)?.f_transpose(1, 2)?;
+            let apart = |a: &Tensor, b: &Tensor| -> Result<f64, tch::TchError> {
+                Ok(a.f_sub(b)?.f_abs()?.f_max()?.double_value(&[]))
+            };
+            difference = difference.max(apart(&ours, &scores.f_index_select(2, &classes)?)?);
+            let ours = levels.iter().map(|l| &l.distances).collect::<Vec<_>>();
+            difference = difference.max(apart(&Tensor::f_cat(&ours, 2)?.f_transpose(1, 2)?, distances)?);
+        }
+        Ok(Comparison { ours_ms: ours_s * 1e3, reference_ms: theirs_s * 1e3, ratio: theirs_s / ours_s, difference })
     }
 
     /// Detections of each frame, best first, in pixels of that frame. Frames of equal size are computed as one batch.

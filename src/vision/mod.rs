@@ -10,7 +10,7 @@ mod weights;
 mod worker;
 
 pub use appearance::{Appearance, LEARNED_FILE};
-pub use detector::{Detector, DetectorConfig};
+pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
 pub use worker::{Analysed, Input, Worker, describe_persons};
