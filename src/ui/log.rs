@@ -37,7 +37,11 @@ pub fn ui(ui: &mut Ui, state: &SiteState) -> Option<Command> {
         let Some(log) = &state.log else {
             widgets::empty(ui, "The log has not been read yet", "Who reads it and when is recorded in the log itself");
             ui.vertical_centered(|ui| {
-                if ui.add(widgets::primary("Read the log").min_size(vec2(180.0, 36.0))).clicked() {
+                let read = ui.add(widgets::primary("Read the log").min_size(vec2(180.0, 36.0)));
+                if ui.memory(|memory| memory.focused().is_none()) {
+                    read.request_focus(); // Enter reads
+                }
+                if read.clicked() {
                     command = Some(Command::ReadLog);
                 }
             });
