@@ -133,7 +133,8 @@ fn line(site: &Site, elapsed: Duration) -> serde_json::Value {
         .collect();
     let trouble: Vec<_> =
         state.stores.iter().filter_map(|s| s.error.as_ref().map(|e| json!({ "store": s.store, "error": e }))).collect();
-    json!({ "t": (elapsed.as_secs_f64() * 10.0).round() / 10.0, "cameras": cameras, "rss_mib": resident_mib(), "trouble": trouble })
+    let backlog = state.stores.iter().find(|s| s.store == "journal").map_or(0, |s| s.backlog);
+    json!({ "t": (elapsed.as_secs_f64() * 10.0).round() / 10.0, "cameras": cameras, "rss_mib": resident_mib(), "backlog": backlog, "trouble": trouble })
 }
 
 /// Resident memory of this process, MiB; `None` where the system does not tell.

@@ -138,6 +138,8 @@ impl Queue {
             self.note(round.as_ref().err());
             let wait = match round {
                 Ok(true) => continue,
+                // accepted after this round had looked: nobody would wake us for it
+                Ok(false) if self.journal.waiting(self.destination).pending > 0 => continue,
                 Ok(false) => {
                     pause = FIRST_PAUSE;
                     LONGEST_PAUSE
@@ -335,6 +337,22 @@ mod tests {
         assert!(site.delivery.health().iter().all(|h| h.backlog == 0 && h.error.is_none()));
         let left: i64 = site.journal.recorded().await;
         assert_eq!(left, 0, "delivered records stay in the journal");
+    }
+
+    /// A record accepted just as a queue had found nothing waited for the end of the longest pause.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_record_that_comes_while_a_queue_falls_asleep_is_not_overslept() {
+        let site = Site::open().await;
+        let camera = examples::camera();
+        for _ in 0..150 {
+            site.journal.append(&[Record::Camera(camera.clone())]).await.unwrap();
+            let arrived = async {
+                while site.journal.backlog() > 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            assert!(tokio::time::timeout(LONGEST_PAUSE / 2, arrived).await.is_ok(), "{:?}", site.delivery);
+        }
     }
 
     #[tokio::test]
