@@ -106,7 +106,7 @@ fn add_operator(data: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = DataFolder::open(data).unwrap();
     runtime.block_on(async {
-        let stores = Stores::open(&folder).await.unwrap();
+        let stores = Stores::open(&folder, &Default::default()).await.unwrap();
         let operator = NewUser {
             cc: "2".into(),
             email: "rui@police.example".into(),

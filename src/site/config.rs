@@ -1,6 +1,7 @@
 //! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
 use crate::{
     follow::FollowConfig,
+    store::Addresses,
     video::{SourceConfig, Transport},
     vision::{DetectorConfig, DeviceChoice},
 };
@@ -43,6 +44,8 @@ pub struct SiteConfig {
     pub video: VideoConfig,
     /// When a possible match is shown.
     pub follow: FollowConfig,
+    /// Where the stores are; the embedded ones unless told otherwise.
+    pub stores: Addresses,
     /// The cameras, in the order of the wall.
     #[serde(rename = "camera")]
     pub cameras: Vec<CameraConfig>,
@@ -55,6 +58,7 @@ impl Default for SiteConfig {
             analysis: AnalysisConfig::default(),
             video: VideoConfig::default(),
             follow: FollowConfig::default(),
+            stores: Addresses::default(),
             cameras: Vec::new(),
         }
     }

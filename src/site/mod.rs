@@ -202,7 +202,7 @@ impl Site {
         analysis: String,
         appearance: Arc<Appearance>,
     ) -> Result<Shared, SiteError> {
-        let stores = Stores::open(folder).await?;
+        let stores = Stores::open(folder, &config.stores).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
         // What an earlier run left in the journal comes first, so that what is read next is whole.

@@ -1,6 +1,6 @@
 //! The action log: what operators did, append only.
 use super::{
-    StoreError,
+    Address, StoreError,
     sqlite::{Database, TextColumns as _, to_json},
 };
 use crate::model::{Action, ActionRecord, Clock, Outcome};
@@ -21,6 +21,17 @@ pub struct ActionLog {
 }
 
 impl ActionLog {
+    /// Opens the store at `address`, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
+    pub async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match address.path() {
+            Some(path) => Self::open(path).await,
+            None => Err(StoreError::unknown_backend(address)),
+        }
+    }
+
     /// Opens the log, creating it where missing.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Every `put` is an upsert by identity: the same record delivered twice is there once, a newer version replaces the older.
 use super::{
-    StoreError,
+    Address, StoreError,
     sqlite::{Database, TextColumns as _, to_json},
 };
 use crate::model::{
@@ -41,6 +41,17 @@ pub struct CameraStore {
 }
 
 impl CameraStore {
+    /// Opens the store at `address`, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
+    pub async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match address.path() {
+            Some(path) => Self::open(path).await,
+            None => Err(StoreError::unknown_backend(address)),
+        }
+    }
+
     /// Opens the database, creating it where missing.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Each store is one module and speaks only of `model` values, so that a server can take the place of the embedded
 //! backend without its callers noticing. What a method has returned `Ok` for is on disk.
 pub mod actions;
+pub mod address;
 pub mod cameras;
 pub mod folder;
 pub mod objects;
@@ -11,56 +12,60 @@ pub(crate) mod sqlite;
 pub mod users;
 
 pub use actions::{ActionLog, LogIds};
+pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
 pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
 pub use users::{LoginOutcome, NewUser, UserError, UserStore};
 
-use std::path::PathBuf;
-
-/// Why a store could not do what it was asked, in words for the operator.
+/// Why a store could not do what it was asked, in words for the operator. `place` is the file, folder or server, without
+/// credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file is not a whole database any more.
-    #[error(
-        "{} is damaged ({detail}). Put back a backup, or move the file away to start with an empty one",
-        path.display()
-    )]
+    /// What is kept is not whole any more.
+    #[error("{place} is damaged ({detail}). Put back a backup, or move it away to start with an empty one")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Where.
+        place: String,
         /// What was found.
         detail: String,
     },
-    /// A newer Vigia wrote the file.
+    /// A newer Vigia wrote it.
     #[error(
-        "{} was written by a newer version of Vigia (schema {version}). Start that version; this one changed nothing",
-        path.display()
+        "{place} was written by a newer version of Vigia (schema {version}). Start that version; this one changed nothing"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// Where.
+        place: String,
         /// The schema version that is not known here.
         version: i64,
     },
     /// No space left.
-    #[error("the disk that holds {} is full. Free some space; what was recorded before is safe", path.display())]
+    #[error("the disk that holds {place} is full. Free some space; what was recorded before is safe")]
     Full {
-        /// The file or folder.
-        path: PathBuf,
+        /// Where.
+        place: String,
     },
     /// No permission to write.
-    #[error("{} cannot be written: it, its folder or its disk is read-only for this user", path.display())]
+    #[error("{place} cannot be written: it, its folder or its disk is read-only for this user")]
     ReadOnly {
-        /// The file or folder.
-        path: PathBuf,
+        /// Where.
+        place: String,
+    },
+    /// The server knows neither user nor password, or the account may not do this.
+    #[error("{place} refuses this console: {detail}. Check the account in the configuration")]
+    Denied {
+        /// Where.
+        place: String,
+        /// What the server said, without credentials.
+        detail: String,
     },
     /// The store does not answer; later it may.
-    #[error("{} cannot be used now: {detail}", path.display())]
+    #[error("{place} cannot be used now: {detail}")]
     Unavailable {
-        /// The file or folder.
-        path: PathBuf,
+        /// Where.
+        place: String,
         /// What went wrong.
         detail: String,
     },
@@ -70,6 +75,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// There is no backend for such an address.
+    fn unknown_backend(address: &Address) -> Self {
+        Self::Unavailable {
+            place: address.to_string(),
+            detail: "this store has no backend for such an address".to_owned(),
+        }
+    }
+
     /// Whether the record is at fault rather than the store.
     pub fn is_bad_record(&self) -> bool {
         matches!(self, Self::BadRecord(_))
@@ -90,16 +103,18 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Opens the embedded stores of a data folder; a new folder gets empty ones.
+    /// Opens the stores of a site: each where `addresses` says, else the embedded one of the data folder, created where
+    /// missing.
     ///
     /// # Errors
     /// The first store that cannot be opened says why; none is changed by that.
-    pub async fn open(folder: &DataFolder) -> Result<Self, StoreError> {
+    pub async fn open(folder: &DataFolder, addresses: &Addresses) -> Result<Self, StoreError> {
+        let at = |address: &Option<Address>, embedded: Address| address.clone().unwrap_or(embedded);
         Ok(Self {
-            users: UserStore::open(folder.users()).await?,
-            cameras: CameraStore::open(folder.cameras()).await?,
-            actions: ActionLog::open(folder.actions()).await?,
-            objects: ObjectStore::open(folder.objects())?,
+            users: UserStore::connect(&at(&addresses.users, Address::sqlite(&folder.users()))).await?,
+            cameras: CameraStore::connect(&at(&addresses.cameras, Address::sqlite(&folder.cameras()))).await?,
+            actions: ActionLog::connect(&at(&addresses.action_logs, Address::sqlite(&folder.actions()))).await?,
+            objects: ObjectStore::connect(&at(&addresses.objects, Address::folder(&folder.objects()))).await?,
         })
     }
 }

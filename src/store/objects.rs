@@ -2,7 +2,7 @@
 //!
 //! A key is a relative path such as `crops/2026-11-22/0193….jpg`. A record names an object as `objects:` + key
 //! ([`url_of_key`]): the same address whatever backend holds it.
-use super::{StoreError, sqlite::io_error};
+use super::{Address, StoreError, sqlite::io_error};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
@@ -59,6 +59,17 @@ pub struct ObjectStore {
 }
 
 impl ObjectStore {
+    /// Opens the store at `address`, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
+    pub async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match address.path() {
+            Some(path) => Self::open(path),
+            None => Err(StoreError::unknown_backend(address)),
+        }
+    }
+
     /// Opens the folder, creating it where missing; what an interrupted [`put`](Self::put) left is removed.
     ///
     /// # Errors
@@ -158,7 +169,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|e| Err(StoreError::Unavailable { path: root.to_owned(), detail: e.to_string() }))
+        .unwrap_or_else(|e| Err(StoreError::Unavailable { place: root.display().to_string(), detail: e.to_string() }))
 }
 
 #[cfg(test)]

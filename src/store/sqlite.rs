@@ -30,7 +30,10 @@ impl Database {
         // SQLite takes an empty file for a new database. A table of users that turned up empty would let anybody in.
         let existed = path.exists();
         if existed && path.metadata().is_ok_and(|m| m.len() == 0) {
-            return Err(StoreError::Damaged { path: path.to_owned(), detail: "the file is empty".to_owned() });
+            return Err(StoreError::Damaged {
+                place: path.display().to_string(),
+                detail: "the file is empty".to_owned(),
+            });
         }
         let opened = Self::open_unchecked(path, schema, connections).await;
         if opened.is_err() && !existed && path.metadata().is_ok_and(|m| m.len() == 0) {
@@ -63,9 +66,9 @@ impl Database {
             .map_err(|e| store_error(path, &e))?;
         let db = Self { pool, path: path.to_owned() };
         schema.run(&db.pool).await.map_err(|e| match e {
-            MigrateError::VersionMissing(version) => StoreError::Newer { path: path.to_owned(), version },
+            MigrateError::VersionMissing(version) => StoreError::Newer { place: path.display().to_string(), version },
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => db.error(e),
-            e => StoreError::Damaged { path: path.to_owned(), detail: e.to_string() },
+            e => StoreError::Damaged { place: path.display().to_string(), detail: e.to_string() },
         })?;
         Ok(db)
     }
@@ -91,34 +94,34 @@ impl Database {
 }
 
 fn store_error(path: &Path, e: &sqlx::Error) -> StoreError {
-    let path = path.to_owned();
+    let place = path.display().to_string();
     match e {
         sqlx::Error::Database(e) => {
             let detail = e.message().to_owned();
             // primary result codes, https://www.sqlite.org/rescode.html
             match e.code().and_then(|c| c.parse::<i32>().ok()).unwrap_or(0) & 0xff {
-                11 | 26 => StoreError::Damaged { path, detail }, // CORRUPT, NOTADB
-                13 => StoreError::Full { path },
-                3 | 8 => StoreError::ReadOnly { path },   // PERM, READONLY
+                11 | 26 => StoreError::Damaged { place, detail }, // CORRUPT, NOTADB
+                13 => StoreError::Full { place },
+                3 | 8 => StoreError::ReadOnly { place },  // PERM, READONLY
                 18..=20 => StoreError::BadRecord(detail), // TOOBIG, CONSTRAINT, MISMATCH
-                _ => StoreError::Unavailable { path, detail },
+                _ => StoreError::Unavailable { place, detail },
             }
         }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            StoreError::Damaged { path, detail: format!("a row cannot be read: {e}") }
+            StoreError::Damaged { place, detail: format!("a row cannot be read: {e}") }
         }
-        sqlx::Error::Io(e) => io_error(&path, e),
-        _ => StoreError::Unavailable { path, detail: e.to_string() },
+        sqlx::Error::Io(e) => io_error(path, e),
+        _ => StoreError::Unavailable { place, detail: e.to_string() },
     }
 }
 
 /// What an I/O error on `path` means.
 pub(crate) fn io_error(path: &Path, e: &io::Error) -> StoreError {
-    let path = path.to_owned();
+    let place = path.display().to_string();
     match e.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path },
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path },
-        _ => StoreError::Unavailable { path, detail: e.to_string() },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { place },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { place },
+        _ => StoreError::Unavailable { place, detail: e.to_string() },
     }
 }
 

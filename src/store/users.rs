@@ -1,6 +1,6 @@
 //! Who may log in.
 use super::{
-    StoreError,
+    Address, StoreError,
     password::{self, PasswordProblem},
     sqlite::{Database, TextColumns as _},
 };
@@ -96,6 +96,17 @@ pub struct UserStore {
 }
 
 impl UserStore {
+    /// Opens the store at `address`, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
+    pub async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match address.path() {
+            Some(path) => Self::open(path).await,
+            None => Err(StoreError::unknown_backend(address)),
+        }
+    }
+
     /// Opens the database, creating it where missing.
     ///
     /// # Errors

@@ -280,7 +280,7 @@ mod tests {
             let folder = DataFolder::open(dir.path()).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await.unwrap();
-            let stores = Stores::open(&folder).await.unwrap();
+            let stores = Stores::open(&folder, &Default::default()).await.unwrap();
             let delivery = Delivery::spawn(journal.clone(), stores.clone(), clock);
             Self { _dir: dir, folder, journal, stores, delivery }
         }

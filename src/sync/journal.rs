@@ -474,7 +474,7 @@ mod tests {
         let Some(folder) = std::env::var_os(CHILD) else { return };
         let folder = DataFolder::open(folder).unwrap();
         let journal = open(&folder.journal()).await;
-        let stores = Stores::open(&folder).await.unwrap();
+        let stores = Stores::open(&folder, &Default::default()).await.unwrap();
         let _delivery = Delivery::spawn(journal.clone(), stores, Arc::new(SystemClock));
         let first = journal.newest_log_id().await.unwrap().unwrap_or(0);
         let camera = cameras::tests::camera();
@@ -513,7 +513,7 @@ mod tests {
 
         let folder = DataFolder::open(dir.path()).unwrap(); // the lock went with the process
         let journal = open(&folder.journal()).await;
-        let stores = Stores::open(&folder).await.unwrap();
+        let stores = Stores::open(&folder, &Default::default()).await.unwrap();
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock));
         assert!(delivery.flush().await, "{delivery:?}");
         delivery.stop().await;
