@@ -9,3 +9,7 @@ pub mod tracking;
 pub mod ui;
 pub mod video;
 pub mod vision;
+
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+pub mod servers;
