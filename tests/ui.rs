@@ -158,6 +158,7 @@ pub(crate) fn logged_in(is_admin: bool) -> Access {
         name: name.into(),
         is_admin,
         active: true,
+        version: 1,
     })
 }
 

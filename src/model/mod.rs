@@ -17,4 +17,4 @@ pub use slot::Slot;
 pub use suspect::{Decision, DetectionKind, DetectionRecord, MatchView, Sighting, SightingId, Suspect, SuspectId};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use track::{Class, Descriptor, DescriptorKind, Detection, Track, TrackId};
-pub use user::User;
+pub use user::{Rights, User};

@@ -1,5 +1,7 @@
 //! A user as everybody may see them: never with the password.
+use super::CameraId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One row of `users`, without the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,4 +16,25 @@ pub struct User {
     pub is_admin: bool,
     /// A deactivated user cannot log in.
     pub active: bool,
+    /// Grows with every change: an edit of an older version is refused.
+    pub version: i64,
+}
+
+/// Which cameras a user may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Every camera.
+    All,
+    /// These and no others; what is not among them does not exist for the user.
+    Only(BTreeSet<CameraId>),
+}
+
+impl Rights {
+    /// Whether the camera may be seen.
+    pub fn allow(&self, camera: CameraId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(cameras) => cameras.contains(&camera),
+        }
+    }
 }

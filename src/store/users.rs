@@ -4,9 +4,9 @@ use super::{
     password::{self, PasswordProblem},
     sqlite::{Database, TextColumns as _},
 };
-use crate::model::{Timestamp, User};
+use crate::model::{CameraId, Rights, Timestamp, User};
 use sqlx::{FromRow, Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 static SCHEMA: Migrator = sqlx::migrate!("migrations/users");
 
@@ -62,6 +62,18 @@ pub enum UserError {
     /// Users exist; administrators create the others.
     #[error("this site has an administrator already: log in")]
     NotTheFirst,
+    /// Nobody has the number.
+    #[error("there is no user with this badge number")]
+    Unknown,
+    /// Somebody else changed the user meanwhile.
+    #[error("somebody else changed this user meanwhile: look at what it is now, then change it again")]
+    Changed,
+    /// Nobody locks themselves out.
+    #[error("nobody can deactivate themselves: ask another administrator")]
+    Yourself,
+    /// Somebody must be able to manage users.
+    #[error("this is the last active administrator: make somebody else an administrator first")]
+    LastAdministrator,
     /// The password could not be worked on.
     #[error("the password could not be worked on: {0}")]
     Hashing(String),
@@ -173,6 +185,168 @@ impl UserStore {
         Ok(user)
     }
 
+    /// All users, deactivated ones too, by name.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn users(&self) -> Result<Vec<User>, StoreError> {
+        sqlx::query("SELECT cc, email, name, is_admin, active, version FROM users ORDER BY name, cc")
+            .try_map(|row: SqliteRow| user_from_row(&row))
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))
+    }
+
+    /// The user with this number.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn user(&self, cc: &str) -> Result<Option<User>, StoreError> {
+        find(self.db.pool(), cc).await.map_err(|e| self.db.error(e))
+    }
+
+    /// Changes name, e-mail address and whether the user is an administrator; returns the user as it is now.
+    ///
+    /// # Errors
+    /// [`UserError`]: unknown, changed by somebody else since `user.version`, a field that is not accepted, the last
+    /// administrator; or the store's trouble.
+    pub async fn edit(&self, user: &User) -> Result<User, UserError> {
+        let wanted = accept_fields(user.clone())?;
+        let mut tx = self.db.write().await?;
+        let there = self.at_version(&mut tx, &wanted.cc, wanted.version).await?;
+        let edited = User { active: there.active, version: there.version + 1, ..wanted };
+        self.keep_an_administrator(&mut tx, &there, &edited).await?;
+        self.update(&mut tx, &edited).await?;
+        tx.commit().await.map_err(|e| self.db.error(e))?;
+        Ok(edited)
+    }
+
+    /// Deactivates or reactivates the user, on behalf of `by` (a number, or who acts at the console).
+    ///
+    /// # Errors
+    /// [`UserError`]: unknown, changed by somebody else since `version`, oneself, the last administrator; or the store's
+    /// trouble.
+    pub async fn set_active(&self, cc: &str, active: bool, by: &str, version: i64) -> Result<User, UserError> {
+        if !active && cc == by {
+            return Err(UserError::Yourself);
+        }
+        let mut tx = self.db.write().await?;
+        let there = self.at_version(&mut tx, cc, version).await?;
+        let edited = User { active, version: there.version + 1, ..there.clone() };
+        self.keep_an_administrator(&mut tx, &there, &edited).await?;
+        self.update(&mut tx, &edited).await?;
+        tx.commit().await.map_err(|e| self.db.error(e))?;
+        Ok(edited)
+    }
+
+    /// Gives the user a new password and forgets failed attempts.
+    ///
+    /// # Errors
+    /// [`UserError`]: unknown, or a password that is not accepted; or the store's trouble.
+    pub async fn set_password(&self, cc: &str, password: String) -> Result<User, UserError> {
+        let user = self.user(cc).await?.ok_or(UserError::Unknown)?;
+        let kept = accept_password(&user, password).await?;
+        let e = |e| self.db.error(e);
+        sqlx::query("UPDATE users SET password = ?2, version = version + 1 WHERE cc = ?1")
+            .bind(cc)
+            .bind(kept)
+            .execute(self.db.pool())
+            .await
+            .map_err(e)?;
+        self.forget_failures(cc).await?;
+        self.user(cc).await?.ok_or(UserError::Unknown)
+    }
+
+    /// The cameras granted to the user, whether or not that matters now (see [`may_see`](Self::may_see)).
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn grants(&self, cc: &str) -> Result<BTreeSet<CameraId>, StoreError> {
+        let rows: Vec<String> = sqlx::query_scalar("SELECT camera FROM camera_grants WHERE cc = ?1")
+            .bind(cc)
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))?;
+        Ok(rows.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// Grants exactly these cameras to the user.
+    ///
+    /// # Errors
+    /// [`UserError::Unknown`], or the store's trouble.
+    pub async fn set_grants(&self, cc: &str, cameras: &BTreeSet<CameraId>) -> Result<(), UserError> {
+        let e = |e| self.db.error(e);
+        let mut tx = self.db.write().await?;
+        if find(&mut *tx, cc).await.map_err(e)?.is_none() {
+            return Err(UserError::Unknown);
+        }
+        sqlx::query("DELETE FROM camera_grants WHERE cc = ?1").bind(cc).execute(&mut *tx).await.map_err(e)?;
+        for camera in cameras {
+            sqlx::query("INSERT INTO camera_grants (cc, camera) VALUES (?1, ?2)")
+                .bind(cc)
+                .bind(camera.to_string())
+                .execute(&mut *tx)
+                .await
+                .map_err(e)?;
+        }
+        Ok(tx.commit().await.map_err(e)?)
+    }
+
+    /// What the user may see: administrators everything; operators everything while the site has no grant at all, and
+    /// their own cameras alone once it has one.
+    ///
+    /// # Errors
+    /// The store's trouble; then nothing may be shown.
+    pub async fn may_see(&self, user: &User) -> Result<Rights, StoreError> {
+        if user.is_admin {
+            return Ok(Rights::All);
+        }
+        let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM camera_grants)")
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))?;
+        Ok(if any { Rights::Only(self.grants(&user.cc).await?) } else { Rights::All })
+    }
+
+    async fn at_version(&self, tx: &mut SqliteConnection, cc: &str, version: i64) -> Result<User, UserError> {
+        let there = find(tx, cc).await.map_err(|e| self.db.error(e))?.ok_or(UserError::Unknown)?;
+        if there.version == version { Ok(there) } else { Err(UserError::Changed) }
+    }
+
+    /// Refuses a change after which no active administrator is left.
+    async fn keep_an_administrator(
+        &self,
+        tx: &mut SqliteConnection,
+        before: &User,
+        after: &User,
+    ) -> Result<(), UserError> {
+        let counts = |u: &User| u.is_admin && u.active;
+        if !counts(before) || counts(after) {
+            return Ok(());
+        }
+        let others: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE is_admin AND active AND cc <> ?1)")
+                .bind(&before.cc)
+                .fetch_one(tx)
+                .await
+                .map_err(|e| self.db.error(e))?;
+        if others { Ok(()) } else { Err(UserError::LastAdministrator) }
+    }
+
+    async fn update(&self, tx: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {
+        sqlx::query("UPDATE users SET email = ?2, name = ?3, is_admin = ?4, active = ?5, version = ?6 WHERE cc = ?1")
+            .bind(&user.cc)
+            .bind(&user.email)
+            .bind(&user.name)
+            .bind(user.is_admin)
+            .bind(user.active)
+            .bind(user.version)
+            .execute(tx)
+            .await
+            .map_err(|e| self.db.error(e))?;
+        Ok(())
+    }
+
     async fn insert(
         &self,
         tx: &mut SqliteConnection,
@@ -213,7 +387,7 @@ impl UserStore {
             Attempt::Refused(until) => return Ok(LoginOutcome::Locked { until }),
             Attempt::Counted(locked_until) => locked_until,
         };
-        let found = sqlx::query("SELECT cc, email, name, is_admin, active, password FROM users WHERE cc = ?1")
+        let found = sqlx::query("SELECT cc, email, name, is_admin, active, version, password FROM users WHERE cc = ?1")
             .bind(&cc)
             .try_map(|row: SqliteRow| Ok((user_from_row(&row)?, row.try_get::<String, _>("password")?)))
             .fetch_optional(self.db.pool())
@@ -294,6 +468,14 @@ fn lock_after(failures: u32) -> Option<Duration> {
 
 /// Checks the fields and turns the password into what is kept of it.
 async fn accept(user: NewUser) -> Result<(User, String), UserError> {
+    let NewUser { cc, email, name, password, is_admin } = user;
+    let accepted = accept_fields(User { cc, email, name, is_admin, active: true, version: 1 })?;
+    let kept = accept_password(&accepted, password).await?;
+    Ok((accepted, kept))
+}
+
+/// The user with trimmed fields.
+fn accept_fields(user: User) -> Result<User, UserError> {
     let one_line = |text: &str, e: UserError| {
         let text = text.trim();
         let ok = !text.is_empty() && text.chars().count() <= MAX_FIELD && !text.contains(char::is_control);
@@ -305,14 +487,15 @@ async fn accept(user: NewUser) -> Result<(User, String), UserError> {
     let is_address = email.split_once('@').is_some_and(|(who, host)| {
         !who.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
     });
-    if !is_address {
-        return Err(UserError::BadEmail);
-    }
-    let accepted = User { cc, email, name, is_admin: user.is_admin, active: true };
+    if is_address { Ok(User { cc, email, name, ..user }) } else { Err(UserError::BadEmail) }
+}
+
+/// What is kept of a password that this user may have.
+async fn accept_password(user: &User, password: String) -> Result<String, UserError> {
+    let about = [user.cc.clone(), user.name.clone(), user.email.clone()];
     blocking(move || {
-        password::check(&user.password, &[&accepted.cc, &accepted.name, &accepted.email])?;
-        let kept = password::hash(&user.password).map_err(|e| UserError::Hashing(e.to_string()))?;
-        Ok((accepted, kept))
+        password::check(&password, &about.each_ref().map(String::as_str))?;
+        password::hash(&password).map_err(|e| UserError::Hashing(e.to_string()))
     })
     .await
 }
@@ -323,9 +506,17 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(UserError::Hashing(e.to_string())))
 }
 
+async fn find<'c>(db: impl sqlx::SqliteExecutor<'c>, cc: &str) -> sqlx::Result<Option<User>> {
+    sqlx::query("SELECT cc, email, name, is_admin, active, version FROM users WHERE cc = ?1")
+        .bind(cc)
+        .try_map(|row: SqliteRow| user_from_row(&row))
+        .fetch_optional(db)
+        .await
+}
+
 fn user_from_row(row: &SqliteRow) -> sqlx::Result<User> {
-    let (cc, email, name, is_admin, active) = FromRow::from_row(row)?;
-    Ok(User { cc, email, name, is_admin, active })
+    let (cc, email, name, is_admin, active, version) = FromRow::from_row(row)?;
+    Ok(User { cc, email, name, is_admin, active, version })
 }
 
 #[cfg(test)]
@@ -443,6 +634,70 @@ mod tests {
         let left: Vec<String> =
             sqlx::query_scalar("SELECT cc FROM login_failures").fetch_all(store.db.pool()).await.unwrap();
         assert_eq!(left, [""; 0], "the numbers of strangers are kept for ever");
+    }
+
+    #[tokio::test]
+    async fn an_edit_of_an_older_version_is_refused() {
+        let (_dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        let renamed = store.edit(&User { name: " Ana Silva ".to_owned(), ..user.clone() }).await.unwrap();
+        assert_eq!((renamed.name.as_str(), renamed.version), ("Ana Silva", 2));
+        let late = store.edit(&User { email: "late@psp.example".to_owned(), ..user.clone() }).await;
+        assert!(matches!(late, Err(UserError::Changed)));
+        assert!(matches!(store.set_active(&user.cc, false, "x", 1).await, Err(UserError::Changed)));
+        assert_eq!(store.user(&user.cc).await.unwrap(), Some(renamed.clone()));
+        assert!(matches!(store.edit(&User { cc: "9".to_owned(), ..user }).await, Err(UserError::Unknown)));
+        assert!(matches!(store.edit(&User { name: String::new(), ..renamed }).await, Err(UserError::BadName)));
+    }
+
+    #[tokio::test]
+    async fn an_active_administrator_is_always_left() {
+        let (_dir, store) = empty().await;
+        let a = store.create(NewUser { is_admin: true, ..ana() }, T0).await.unwrap();
+        assert!(matches!(store.set_active(&a.cc, false, "console:x", 1).await, Err(UserError::LastAdministrator)));
+        let demoted = User { is_admin: false, ..a.clone() };
+        assert!(matches!(store.edit(&demoted).await, Err(UserError::LastAdministrator)));
+        let b = store.create(NewUser { cc: "2".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
+        assert!(matches!(store.set_active(&a.cc, false, &a.cc, 1).await, Err(UserError::Yourself)));
+        // two consoles, each deactivating the other's administrator
+        let (x, y) = tokio::join!(store.set_active(&a.cc, false, &b.cc, 1), store.set_active(&b.cc, false, &a.cc, 1));
+        assert!(x.is_ok() != y.is_ok(), "{x:?} {y:?}");
+        assert_eq!(store.users().await.unwrap().iter().filter(|u| u.active && u.is_admin).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_new_password_replaces_the_old_one_and_ends_the_lock() {
+        let (_dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        for _ in 0..FREE_FAILURES {
+            store.verify_login(&user.cc, "wrong wrong wrong", T0).await.unwrap();
+        }
+        let other = "o farol acende sozinho";
+        assert!(matches!(
+            store.set_password(&user.cc, "short".to_owned()).await,
+            Err(UserError::BadPassword(PasswordProblem::TooShort))
+        ));
+        let changed = store.set_password(&user.cc, other.to_owned()).await.unwrap();
+        assert_eq!(store.verify_login(&user.cc, other, T0).await.unwrap(), LoginOutcome::Granted(changed));
+        let old = store.verify_login(&user.cc, PASSWORD, T0).await.unwrap();
+        assert_eq!(old, LoginOutcome::WrongCredentials { locked_until: None });
+    }
+
+    #[tokio::test]
+    async fn once_a_grant_exists_operators_see_theirs_alone() {
+        let (_dir, store) = empty().await;
+        let operator = store.create(ana(), T0).await.unwrap();
+        let other = store.create(NewUser { cc: "2".to_owned(), ..ana() }, T0).await.unwrap();
+        let admin = store.create(NewUser { cc: "3".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
+        assert_eq!(store.may_see(&operator).await.unwrap(), Rights::All);
+        let camera = CameraId::new_v4();
+        store.set_grants(&operator.cc, &BTreeSet::from([camera])).await.unwrap();
+        assert_eq!(store.may_see(&operator).await.unwrap(), Rights::Only(BTreeSet::from([camera])));
+        assert_eq!(store.may_see(&other).await.unwrap(), Rights::Only(BTreeSet::new()));
+        assert_eq!(store.may_see(&admin).await.unwrap(), Rights::All);
+        store.set_grants(&operator.cc, &BTreeSet::new()).await.unwrap();
+        assert_eq!(store.may_see(&other).await.unwrap(), Rights::All);
+        assert!(matches!(store.set_grants("9", &BTreeSet::new()).await, Err(UserError::Unknown)));
     }
 
     #[test]

@@ -167,8 +167,14 @@ fn site(tiles: usize) -> SiteState {
         weapons: Arc::default(),
         counters: CameraCounters::default(),
     };
-    let user =
-        User { cc: "1".to_owned(), email: String::new(), name: "Bench".to_owned(), is_admin: false, active: true };
+    let user = User {
+        cc: "1".to_owned(),
+        email: String::new(),
+        name: "Bench".to_owned(),
+        is_admin: false,
+        active: true,
+        version: 1,
+    };
     SiteState {
         now,
         name: "Bench".to_owned(),
