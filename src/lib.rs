@@ -1,4 +1,5 @@
 //! Vigia: a native desktop console for control rooms. `ARCHITECTURE.md` walks through the rooms.
+pub mod audit;
 pub mod cli;
 pub mod follow;
 pub mod model;

@@ -755,6 +755,7 @@ fn only_an_administrator_reads_the_log() {
         outcome,
         target: (action == Action::SelectSuspect).then(|| "Suspect 1".to_owned()),
         details,
+        link: None,
     };
     harness.state_mut().state.log = Some(Arc::new(vec![
         entry(42, Action::AccessLogs, Outcome::Succeeded, serde_json::Value::Null),

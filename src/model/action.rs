@@ -1,6 +1,8 @@
 //! What operators do: the entries of `action_logs`.
 use super::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use uuid::Uuid;
 
 /// What was done. The first six keep the users' spelling; later ones were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,11 +26,48 @@ pub enum Action {
     EndSuspect,
     /// Registered a user.
     CreateUser,
+    /// Changed name, e-mail address or administrator's rights of a user.
+    EditUser,
+    /// Deactivated a user, whose sessions end at once.
+    DeactivateUser,
+    /// Reactivated a user.
+    ReactivateUser,
+    /// Gave a user a new password.
+    ChangePassword,
+    /// Changed which cameras a user may see.
+    ChangeRights,
     /// Registered, edited or deactivated a camera.
     ChangeCamera,
+    /// Took entries of the action log out of Vigia.
+    ExportLog,
 }
 
 impl Action {
+    /// Every action.
+    pub const ALL: [Self; 16] = [
+        Self::Login,
+        Self::UploadVideo,
+        Self::StartDetection,
+        Self::Logout,
+        Self::AccessLogs,
+        Self::SelectSuspect,
+        Self::DecideMatch,
+        Self::EndSuspect,
+        Self::CreateUser,
+        Self::EditUser,
+        Self::DeactivateUser,
+        Self::ReactivateUser,
+        Self::ChangePassword,
+        Self::ChangeRights,
+        Self::ChangeCamera,
+        Self::ExportLog,
+    ];
+
+    /// The action with this spelling.
+    pub fn parse(spelling: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == spelling)
+    }
+
     /// The spelling in the log: `LOGIN`, `SELECT_SUSPECT`, …
     pub fn as_str(self) -> &'static str {
         match self {
@@ -41,7 +80,13 @@ impl Action {
             Self::DecideMatch => "DECIDE_MATCH",
             Self::EndSuspect => "END_SUSPECT",
             Self::CreateUser => "CREATE_USER",
+            Self::EditUser => "EDIT_USER",
+            Self::DeactivateUser => "DEACTIVATE_USER",
+            Self::ReactivateUser => "REACTIVATE_USER",
+            Self::ChangePassword => "CHANGE_PASSWORD",
+            Self::ChangeRights => "CHANGE_RIGHTS",
             Self::ChangeCamera => "CHANGE_CAMERA",
+            Self::ExportLog => "EXPORT_LOG",
         }
     }
 }
@@ -80,6 +125,90 @@ pub struct ActionRecord {
     pub target: Option<String>,
     /// What else is known.
     pub details: serde_json::Value,
+    /// Its place in the chain of its console; given when the journal accepts the entry. `None` before that, and in entries
+    /// from before there was a chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+}
+
+impl ActionRecord {
+    /// Whether both say the same, wherever they stand in a chain.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        Self { link: None, ..self.clone() } == Self { link: None, ..other.clone() }
+    }
+
+    /// The camera the entry is about: its id where it is told, else its name.
+    pub fn camera(&self) -> Option<&str> {
+        ["camera_id", "camera"].into_iter().find_map(|key| self.details.get(key)?.as_str())
+    }
+
+    /// The suspect the entry is about.
+    pub fn suspect(&self) -> Option<&str> {
+        match self.action {
+            Action::SelectSuspect | Action::EndSuspect => self.target.as_deref(),
+            _ => self.details.get("suspect")?.as_str(),
+        }
+    }
+}
+
+/// The place of an entry in the chain of the console that wrote it (see `audit::chain`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Which console's chain.
+    pub console: Uuid,
+    /// 1, 2, 3, … without gaps.
+    pub seq: i64,
+    /// Hash of the entry before; [`Hash::NONE`] for the first.
+    pub prev: Hash,
+    /// Hash of this entry with everything in it.
+    pub hash: Hash,
+}
+
+/// A SHA-256, written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// Stands before the first entry of a chain.
+    pub const NONE: Self = Self([0; 32]);
+
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a hash is 64 hexadecimal digits"))
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +226,10 @@ mod tests {
             (Action::SelectSuspect, "SELECT_SUSPECT"),
         ] {
             assert_eq!(action.as_str(), spelling);
-            assert_eq!(serde_json::to_value(action).unwrap(), spelling);
+            assert_eq!(Action::parse(spelling), Some(action));
+        }
+        for action in Action::ALL {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
         }
     }
 }

@@ -9,7 +9,7 @@ pub mod time;
 pub mod track;
 pub mod user;
 
-pub use action::{Action, ActionRecord, Outcome};
+pub use action::{Action, ActionRecord, Hash, Link, Outcome};
 pub use camera::{Camera, CameraId, redact_url};
 pub use geometry::Rect;
 pub use picture::Picture;

@@ -6,7 +6,7 @@ use crate::{
         Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId,
         User,
     },
-    store::{LoginOutcome, NewUser, UserError, url_of_key},
+    store::{LogFilter, LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
     video::Frame,
 };
@@ -291,7 +291,7 @@ impl Shared {
         entry.target = Some(id.to_string());
         entry.details = json!({
             "decision": if confirm { "confirmed" } else { "rejected" },
-            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "probability": sighting.probability,
+            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera, "probability": sighting.probability,
         });
         records.push(Record::Action(entry));
         if self.commit(&records).await {
@@ -348,7 +348,7 @@ impl Shared {
         }
         // What was done a moment ago is on its way; the reader expects to see it.
         let _ = tokio::time::timeout(Duration::from_secs(2), self.delivery.flush()).await;
-        let read = self.stores.actions.latest(LOG_PAGE).await;
+        let read = self.stores.actions.page(&LogFilter::default(), None, LOG_PAGE).await;
         let outcome = read.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
         let mut entry = self.user_action(user, Action::AccessLogs, outcome);
         entry.log_accessed = read.as_ref().ok().and_then(|log| log.first()).map(|newest| newest.log_id);

@@ -95,6 +95,7 @@ impl Shared {
             outcome,
             target: None,
             details: serde_json::Value::Null,
+            link: None,
         }
     }
 }
@@ -243,10 +244,26 @@ impl Site {
         if !left_open.is_empty() {
             journal.append(&left_open).await?;
         }
+        let (head, number) = journal.chain().await?;
+        let (console, number) = if stores.actions.newest_place(head.console).await? > head.seq {
+            // The journal was put back from a backup: its chain would write over what the log has.
+            journal.begin_chain().await?;
+            (journal.chain().await?.0.console, None)
+        } else {
+            (head.console, number)
+        };
+        let number = match number {
+            Some(number) => number,
+            None => {
+                let number = stores.actions.claim(console).await?;
+                journal.set_console_number(number).await?;
+                number
+            }
+        };
         // Entries of an earlier run may still be in the journal: both count.
         let newest = stores.actions.newest_id().await?.max(journal.newest_log_id().await?);
         Ok(Shared {
-            log_ids: LogIds::new(0, Arc::clone(&clock), newest),
+            log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             config,
             clock,
             runtime: runtime.clone(),

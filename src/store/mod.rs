@@ -11,7 +11,7 @@ mod password;
 pub(crate) mod sqlite;
 pub mod users;
 
-pub use actions::{ActionLog, LogIds};
+pub use actions::{ActionLog, LogFilter, LogIds};
 pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
 pub use folder::{DataFolder, FolderError};

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Action, ActionRecord, DetectionRecord, Outcome, SystemClock},
-        store::{DataFolder, DetectionFilter, cameras::tests as examples},
+        store::{DataFolder, DetectionFilter, LogFilter, cameras::tests as examples},
     };
     use std::fs;
 
@@ -301,6 +301,7 @@ mod tests {
             outcome: Outcome::Succeeded,
             target: None,
             details: serde_json::Value::Null,
+            link: None,
         })
     }
 
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(stores.cameras.sightings(None, 9).await.unwrap(), [sighting]);
         assert_eq!(stores.cameras.detections(&DetectionFilter::default()).await.unwrap(), [detection]);
         assert_eq!(stores.objects.get("crops/1.jpg").await.unwrap(), Some(vec![1; 1000]));
-        assert_eq!(stores.actions.latest(9).await.unwrap().len(), 1);
+        assert_eq!(stores.actions.page(&LogFilter::default(), None, 9).await.unwrap().len(), 1);
         assert!(site.delivery.health().iter().all(|h| h.backlog == 0 && h.error.is_none()));
         let left: i64 = site.journal.recorded().await;
         assert_eq!(left, 0, "delivered records stay in the journal");
@@ -365,7 +366,7 @@ mod tests {
             site.journal.append(&[object(n), action(i64::from(n))]).await.unwrap();
         }
         assert!(!site.delivery.flush().await);
-        assert_eq!(site.stores.actions.latest(100).await.unwrap().len(), 20);
+        assert_eq!(site.stores.actions.page(&LogFilter::default(), None, 100).await.unwrap().len(), 20);
         let health = site.health("objects");
         assert_eq!((health.backlog, health.set_aside), (20, 0), "a store that is down is not the record's fault");
         assert!(health.error.unwrap().contains("cannot be used now") && health.failing_since.is_some());
@@ -421,9 +422,9 @@ mod tests {
         let site = Site::open().await;
         site.delivery.stop().await;
         site.journal.append(&[action(1), action(2)]).await.unwrap();
-        assert_eq!(site.stores.actions.latest(9).await.unwrap(), []);
+        assert_eq!(site.stores.actions.page(&LogFilter::default(), None, 9).await.unwrap(), []);
         let delivery = Delivery::spawn(site.journal.clone(), site.stores.clone(), Arc::new(SystemClock));
         assert!(delivery.flush().await);
-        assert_eq!(site.stores.actions.latest(9).await.unwrap().len(), 2);
+        assert_eq!(site.stores.actions.page(&LogFilter::default(), None, 9).await.unwrap().len(), 2);
     }
 }

@@ -1,10 +1,11 @@
 //! The journal: an SQLite file that every record passes through.
 use super::{Destination, Record};
 use crate::{
-    model::Clock,
+    audit::Head,
+    model::{ActionRecord, Clock, Hash},
     store::{
         StoreError,
-        sqlite::{Database, to_json},
+        sqlite::{Database, TextColumns as _, to_json},
     },
 };
 use sqlx::{Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
@@ -13,6 +14,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::watch;
+use uuid::Uuid;
 
 static SCHEMA: Migrator = sqlx::migrate!("migrations/journal");
 
@@ -74,6 +76,13 @@ impl Journal {
     pub async fn open(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
         // one connection: all that anybody does here is short, and those who wait are served in order
         let db = Database::open(path.as_ref(), &SCHEMA, 1).await?;
+        let head = Head::new(Uuid::new_v4());
+        sqlx::query("INSERT INTO chain (one, console, seq, hash) VALUES (1, ?1, 0, ?2) ON CONFLICT DO NOTHING")
+            .bind(head.console.to_string())
+            .bind(head.hash.to_string())
+            .execute(db.pool())
+            .await
+            .map_err(|e| db.error(e))?;
         let mut counts = Counts::default();
         let rows: Vec<(String, bool, i64)> =
             sqlx::query_as("SELECT store, set_aside, COUNT(*) FROM journal GROUP BY store, set_aside")
@@ -134,6 +143,9 @@ impl Journal {
         now: &str,
     ) -> Result<Option<Change>, JournalError> {
         let e = |e| self.0.db.error(e);
+        if let Record::Action(action) = record {
+            return self.append_action(tx, action, now).await;
+        }
         let (record_id, body, destination) = (record.record_id(), to_json(record)?, record.destination());
         let there: Option<(bool, bool)> =
             sqlx::query_as("SELECT set_aside, body = ?2 AND blob IS ?3 FROM journal WHERE record_id = ?1")
@@ -163,23 +175,100 @@ impl Journal {
                 .map_err(e)?;
                 Ok(set_aside.then_some(Change { destination, pending: 1, set_aside: -1 }))
             }
-            None => {
-                sqlx::query(
-                    "INSERT INTO journal (record_id, store, kind, body, blob, created_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )
-                .bind(&record_id)
-                .bind(destination.name())
-                .bind(record.kind())
-                .bind(&body)
-                .bind(record.bytes())
-                .bind(now)
-                .execute(tx)
-                .await
-                .map_err(e)?;
-                Ok(Some(Change { destination, pending: 1, set_aside: 0 }))
-            }
+            None => Ok(Some(self.insert(tx, record, &body, now).await?)),
         }
+    }
+
+    /// An entry of the action log gets its place in this console's chain with the very commit that accepts it: the order of
+    /// the journal is the order of the chain, whatever happens afterwards.
+    async fn append_action(
+        &self,
+        tx: &mut SqliteConnection,
+        action: &ActionRecord,
+        now: &str,
+    ) -> Result<Option<Change>, JournalError> {
+        let e = |e| self.0.db.error(e);
+        let record_id = Record::Action(action.clone()).record_id();
+        let there: Option<String> = sqlx::query_scalar("SELECT body FROM journal WHERE record_id = ?1")
+            .bind(&record_id)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(e)?;
+        if let Some(there) = there {
+            let same = matches!(read_record(&there, None), Ok(Record::Action(there)) if there.says_the_same(action));
+            return if same { Ok(None) } else { Err(JournalError::Conflict(record_id)) };
+        }
+        let (mut head, _) = chain(&mut *tx).await.map_err(e)?;
+        let record = Record::Action(ActionRecord { link: Some(head.link(action)), ..action.clone() });
+        sqlx::query("UPDATE chain SET seq = ?1, hash = ?2")
+            .bind(head.seq)
+            .bind(head.hash.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(e)?;
+        let body = to_json(&record)?;
+        Ok(Some(self.insert(tx, &record, &body, now).await?))
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut SqliteConnection,
+        record: &Record,
+        body: &str,
+        now: &str,
+    ) -> Result<Change, JournalError> {
+        let destination = record.destination();
+        sqlx::query(
+            "INSERT INTO journal (record_id, store, kind, body, blob, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .bind(record.record_id())
+        .bind(destination.name())
+        .bind(record.kind())
+        .bind(body)
+        .bind(record.bytes())
+        .bind(now)
+        .execute(tx)
+        .await
+        .map_err(|e| self.0.db.error(e))?;
+        Ok(Change { destination, pending: 1, set_aside: 0 })
+    }
+
+    /// The end of this console's chain of entries, and the console's number in its `log_id`s once it has one.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn chain(&self) -> Result<(Head, Option<u16>), JournalError> {
+        Ok(chain(self.0.db.pool()).await.map_err(|e| self.0.db.error(e))?)
+    }
+
+    /// Keeps the number that the action log gave this console.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn set_console_number(&self, number: u16) -> Result<(), JournalError> {
+        sqlx::query("UPDATE chain SET number = ?1")
+            .bind(number)
+            .execute(self.0.db.pool())
+            .await
+            .map_err(|e| self.0.db.error(e))?;
+        Ok(())
+    }
+
+    /// Begins a new chain, as a new console: for a journal that was put back from a backup and knows less of its chain than
+    /// the log does.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn begin_chain(&self) -> Result<(), JournalError> {
+        let head = Head::new(Uuid::new_v4());
+        sqlx::query("UPDATE chain SET console = ?1, number = NULL, seq = 0, hash = ?2")
+            .bind(head.console.to_string())
+            .bind(head.hash.to_string())
+            .execute(self.0.db.pool())
+            .await
+            .map_err(|e| self.0.db.error(e))?;
+        Ok(())
     }
 
     /// How many records wait for their store, without those set aside.
@@ -325,6 +414,17 @@ impl Journal {
     }
 }
 
+async fn chain<'c>(db: impl sqlx::SqliteExecutor<'c>) -> sqlx::Result<(Head, Option<u16>)> {
+    sqlx::query("SELECT console, number, seq, hash FROM chain")
+        .try_map(|row: SqliteRow| {
+            let hash = Hash::parse(&row.try_get::<String, _>("hash")?);
+            let hash = hash.ok_or_else(|| sqlx::Error::Decode("the journal's chain has no hash".into()))?;
+            Ok((Head { console: row.uuid("console")?, seq: row.try_get("seq")?, hash }, row.try_get("number")?))
+        })
+        .fetch_one(db)
+        .await
+}
+
 /// What a transaction changed in the counts of one store.
 struct Change {
     destination: Destination,
@@ -354,7 +454,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Action, ActionRecord, Camera, Outcome, SystemClock, Timestamp},
-        store::{DataFolder, DetectionFilter, Stores, cameras},
+        store::{DataFolder, DetectionFilter, LogFilter, Stores, cameras},
         sync::Delivery,
     };
     use std::{
@@ -377,6 +477,7 @@ mod tests {
             outcome: Outcome::Refused("no right".to_owned()),
             target: Some("camera 1".to_owned()),
             details: serde_json::json!({"n": log_id}),
+            link: None,
         })
     }
 
@@ -385,7 +486,11 @@ mod tests {
     }
 
     async fn records(journal: &Journal, destination: Destination) -> Vec<Record> {
-        journal.oldest(destination, 100).await.unwrap().into_iter().map(|e| e.record.unwrap()).collect()
+        let unlinked = |record| match record {
+            Record::Action(action) => Record::Action(ActionRecord { link: None, ..action }),
+            other => other,
+        };
+        journal.oldest(destination, 100).await.unwrap().into_iter().map(|e| unlinked(e.record.unwrap())).collect()
     }
 
     #[tokio::test]
@@ -518,7 +623,7 @@ mod tests {
         assert!(delivery.flush().await, "{delivery:?}");
         delivery.stop().await;
         // one more may have been accepted than the process could say
-        let log = stores.actions.latest(1_000_000).await.unwrap();
+        let log = stores.actions.page(&LogFilter::default(), None, 1_000_000).await.unwrap();
         let n = log.len() as i64;
         assert!(n == accepted || n == accepted + 1, "{n} entries, {accepted} accepted");
         assert!(log.iter().rev().map(|e| e.log_id).eq(1..=n), "an entry is missing or out of order");

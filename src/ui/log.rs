@@ -128,7 +128,13 @@ fn action(action: Action) -> &'static str {
         Action::DecideMatch => "Decide match",
         Action::EndSuspect => "End follow",
         Action::CreateUser => "Create user",
+        Action::EditUser => "Edit user",
+        Action::DeactivateUser => "Deactivate user",
+        Action::ReactivateUser => "Reactivate user",
+        Action::ChangePassword => "Change password",
+        Action::ChangeRights => "Change rights",
         Action::ChangeCamera => "Change camera",
+        Action::ExportLog => "Export log",
     }
 }
 

@@ -1,0 +1,396 @@
+//! The action log: what operators did, append only. Embedded in SQLite, or on MongoDB.
+mod ids;
+mod mongo;
+mod sqlite;
+
+pub use ids::LogIds;
+
+use super::{Address, StoreError};
+use crate::model::{Action, ActionRecord, Timestamp};
+use mongo::MongoLog;
+use sqlite::EmbeddedLog;
+use std::path::Path;
+use uuid::Uuid;
+
+/// Which entries to read; what is `None` does not matter, what is set must hold all together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Of the user with this number.
+    pub user: Option<String>,
+    /// Of this action.
+    pub action: Option<Action>,
+    /// About this camera, see [`ActionRecord::camera`].
+    pub camera: Option<String>,
+    /// About this suspect, see [`ActionRecord::suspect`].
+    pub suspect: Option<String>,
+    /// At or after this instant.
+    pub from: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+}
+
+/// The action log. Entries are added and read, never changed or deleted. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct ActionLog(Backend);
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Embedded(EmbeddedLog),
+    Mongo(MongoLog),
+}
+
+/// Calls the same method of whichever backend it is.
+macro_rules! each {
+    ($log:expr, $backend:ident => $call:expr) => {
+        match &$log.0 {
+            Backend::Embedded($backend) => $call,
+            Backend::Mongo($backend) => $call,
+        }
+    };
+}
+
+impl ActionLog {
+    /// Opens the log at `address` (`sqlite:` or `mongodb:`), creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
+    pub async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match (address.scheme(), address.path()) {
+            ("sqlite", Some(path)) => Self::open(path).await,
+            ("mongodb" | "mongodb+srv", _) => Ok(Self(Backend::Mongo(MongoLog::connect(address).await?))),
+            _ => Err(StoreError::unknown_backend(address)),
+        }
+    }
+
+    /// Opens the embedded log, creating it where missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: damaged, newer, read-only, full.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        Ok(Self(Backend::Embedded(EmbeddedLog::open(path.as_ref()).await?)))
+    }
+
+    /// Adds an entry. An entry that is there already, word for word, is not added again.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when its `log_id` or its place in the chain belongs to an entry with other words, or when
+    /// it names a log that was read without being [`Action::AccessLogs`]; otherwise the store's trouble.
+    pub async fn append(&self, record: &ActionRecord) -> Result<(), StoreError> {
+        if record.log_accessed.is_some() && record.action != Action::AccessLogs {
+            return Err(StoreError::BadRecord("only ACCESS_LOGS names a log that was read".to_owned()));
+        }
+        each!(self, log => log.append(record).await)
+    }
+
+    /// The entries that pass the filter, newest first, at most `limit`, all older than the entry `before` where one is
+    /// given: the last of a page leads to the next.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn page(
+        &self,
+        filter: &LogFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        each!(self, log => log.page(filter, before, limit).await)
+    }
+
+    /// The entries of all chains by console and place, those without a chain first; at most `limit`, all behind `after`
+    /// (console, place, `log_id` of the last one read).
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn chained(&self, after: Option<&ActionRecord>, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        each!(self, log => log.chained(after, limit).await)
+    }
+
+    /// `log_id` of the newest entry; `None` while the log is empty.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn newest_id(&self) -> Result<Option<i64>, StoreError> {
+        Ok(self.page(&LogFilter::default(), None, 1).await?.first().map(|e| e.log_id))
+    }
+
+    /// The newest place in the chain of a console; 0 where it has none.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn newest_place(&self, console: Uuid) -> Result<i64, StoreError> {
+        each!(self, log => log.newest_place(console).await)
+    }
+
+    /// The number of a console in its `log_id`s: the same whenever it asks, and nobody else's.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when all numbers are given; otherwise the store's trouble.
+    pub async fn claim(&self, console: Uuid) -> Result<u16, StoreError> {
+        each!(self, log => log.claim(console).await)
+    }
+}
+
+fn taken(record: &ActionRecord) -> StoreError {
+    let id = record.log_id;
+    StoreError::BadRecord(format!("there is another entry with the number {id}, or at its place in the chain"))
+}
+
+fn no_number_left() -> StoreError {
+    StoreError::BadRecord(format!(
+        "this log has seen {} consoles, as many as it can",
+        u32::from(LogIds::MAX_CONSOLE) + 1
+    ))
+}
+
+/// `_id`: like every MongoDB ObjectId four bytes of seconds and eight that make it unique, here `log_id`. The same entry
+/// has the same `_id` wherever and however often it is delivered.
+fn object_id(record: &ActionRecord) -> String {
+    let seconds = (record.timestamp.0.div_euclid(1_000_000) & 0xffff_ffff).unsigned_abs();
+    format!("{seconds:08x}{:016x}", record.log_id.cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    //! What every backend does alike, each against a real one.
+    use super::*;
+    use crate::{
+        audit::{Fault, Head, Verifier},
+        model::Outcome,
+        servers,
+    };
+    use serde_json::json;
+    use std::time::Duration;
+
+    struct Fresh {
+        address: Address,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Fresh {
+        async fn log(&self) -> ActionLog {
+            ActionLog::connect(&self.address).await.unwrap()
+        }
+    }
+
+    /// A new log of each backend.
+    fn backends() -> [Fresh; 2] {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let embedded = Address::sqlite(&dir.path().join("log.sqlite"));
+        let mongo = Address::parse(&servers::mongo().database()).unwrap();
+        [Fresh { address: embedded, _dir: dir }, Fresh { address: mongo, _dir: other }]
+    }
+
+    fn entry(log_id: i64, action: Action, outcome: Outcome) -> ActionRecord {
+        ActionRecord {
+            log_id,
+            user_cc: "12345678".to_owned(),
+            user_name: "Ana Sousa".to_owned(),
+            action,
+            log_accessed: (action == Action::AccessLogs).then_some(log_id - 1),
+            timestamp: Timestamp(1_795_000_000_000_001 + log_id),
+            outcome,
+            target: Some("camera 3".to_owned()),
+            details: json!({"camera": "Gate", "share": 0.1 + 0.2, "n": 3, "words": "à\n\"quoted\"", "a.b": {"$c": [1, null]}}),
+            link: None,
+        }
+    }
+
+    fn linked(head: &mut Head, mut record: ActionRecord) -> ActionRecord {
+        record.link = Some(head.link(&record));
+        record
+    }
+
+    #[tokio::test]
+    async fn entries_read_back_as_they_were_written_newest_first() {
+        for fresh in backends() {
+            let log = fresh.log().await;
+            assert_eq!(log.newest_id().await.unwrap(), None);
+            let mut head = Head::new(Uuid::new_v4());
+            let entries = [
+                entry(1, Action::Login, Outcome::Refused("wrong password".to_owned())),
+                linked(&mut head, entry(2, Action::Login, Outcome::Succeeded)),
+                linked(&mut head, entry(3, Action::SelectSuspect, Outcome::Failed("the disk is full".to_owned()))),
+                linked(&mut head, entry(4, Action::AccessLogs, Outcome::Succeeded)),
+            ];
+            for e in &entries {
+                log.append(e).await.unwrap();
+                log.append(e).await.unwrap(); // delivered twice, written once
+            }
+            let reopened = fresh.log().await;
+            let read = reopened.page(&LogFilter::default(), None, 3).await.unwrap();
+            assert_eq!(read, entries[1..].iter().rev().cloned().collect::<Vec<_>>(), "{}", fresh.address);
+            assert_eq!(reopened.newest_id().await.unwrap(), Some(4));
+            assert_eq!(reopened.newest_place(head.console).await.unwrap(), 3);
+            assert_eq!(reopened.newest_place(Uuid::new_v4()).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_cannot_be_forged_under_a_number_or_at_a_place_that_is_taken() {
+        for fresh in backends() {
+            let log = fresh.log().await;
+            let mut head = Head::new(Uuid::new_v4());
+            let first = linked(&mut head, entry(7, Action::Login, Outcome::Refused("wrong password".to_owned())));
+            log.append(&first).await.unwrap();
+            let forged = ActionRecord { outcome: Outcome::Succeeded, ..first.clone() };
+            assert!(log.append(&forged).await.unwrap_err().is_bad_record());
+            let same_place = ActionRecord { log_id: 8, ..first.clone() };
+            assert!(log.append(&same_place).await.unwrap_err().is_bad_record());
+            let odd = ActionRecord { log_accessed: Some(1), ..entry(9, Action::Logout, Outcome::Succeeded) };
+            assert!(log.append(&odd).await.unwrap_err().is_bad_record());
+            assert_eq!(log.page(&LogFilter::default(), None, 10).await.unwrap(), [first]);
+        }
+    }
+
+    #[tokio::test]
+    async fn filters_hold_together_and_pages_follow_each_other() {
+        for fresh in backends() {
+            let log = fresh.log().await;
+            for n in 1..=40 {
+                let action = if n % 2 == 0 { Action::SelectSuspect } else { Action::Login };
+                let mut e = entry(n, action, Outcome::Succeeded);
+                e.user_cc = format!("user {}", n % 3);
+                e.target = (n % 4 == 0).then(|| "suspect".to_owned());
+                e.details = json!({ "camera": format!("camera {}", n % 5) });
+                log.append(&e).await.unwrap();
+            }
+            let ids = async |filter: &LogFilter| -> Vec<i64> {
+                log.page(filter, None, 100).await.unwrap().iter().map(|e| e.log_id).collect()
+            };
+            let at = |n: i64| Some(Timestamp(1_795_000_000_000_001 + n));
+            let filter =
+                LogFilter { user: Some("user 1".to_owned()), from: at(10), until: at(20), ..LogFilter::default() };
+            assert_eq!(ids(&filter).await, [19, 16, 13, 10], "user and time together ({})", fresh.address);
+            let filter = LogFilter { suspect: Some("suspect".to_owned()), until: at(13), ..LogFilter::default() };
+            assert_eq!(ids(&filter).await, [12, 8, 4]);
+            let filter =
+                LogFilter { action: Some(Action::Login), camera: Some("camera 0".to_owned()), ..LogFilter::default() };
+            assert_eq!(ids(&filter).await, [35, 25, 15, 5]);
+            let (mut seen, mut before) = (Vec::new(), None);
+            loop {
+                let page = log.page(&LogFilter::default(), before, 7).await.unwrap();
+                let Some(last) = page.last() else { break };
+                before = Some(last.log_id);
+                seen.extend(page.iter().map(|e| e.log_id));
+            }
+            assert_eq!(seen, (1..=40).rev().collect::<Vec<_>>());
+        }
+    }
+
+    #[tokio::test]
+    async fn consoles_get_numbers_of_their_own_and_keep_them() {
+        for fresh in backends() {
+            let (a, b) = (fresh.log().await, fresh.log().await);
+            let consoles: [Uuid; 6] = std::array::from_fn(|_| Uuid::new_v4());
+            let claims = futures_util::future::join_all(consoles.iter().enumerate().map(|(i, console)| {
+                let log = if i % 2 == 0 { a.clone() } else { b.clone() };
+                async move { log.claim(*console).await.unwrap() }
+            }))
+            .await;
+            let mut numbers = claims.clone();
+            numbers.sort_unstable();
+            numbers.dedup();
+            assert_eq!(numbers.len(), 6, "{claims:?}");
+            assert_eq!(a.claim(consoles[3]).await.unwrap(), claims[3]);
+        }
+    }
+
+    async fn verify(log: &ActionLog, head: Head) -> Vec<(Option<i64>, Fault)> {
+        let mut verifier = Verifier::default();
+        let mut after: Option<ActionRecord> = None;
+        loop {
+            let page = log.chained(after.as_ref(), 4).await.unwrap();
+            page.iter().for_each(|e| verifier.entry(e));
+            match page.last() {
+                Some(last) => after = Some(last.clone()),
+                None => break,
+            }
+        }
+        verifier.ends_at(head);
+        verifier.finish().1.into_iter().map(|f| (f.seq, f.fault)).collect()
+    }
+
+    /// Somebody edits the store itself, behind Vigia's back and with all rights.
+    #[tokio::test]
+    async fn interference_with_the_store_is_found_and_located() {
+        type Edit = (&'static str, fn(&mut Vec<ActionRecord>), (Option<i64>, Fault));
+        let edits: [Edit; 6] = [
+            ("change", |log| log[3].user_name = "Somebody Else".to_owned(), (Some(4), Fault::Changed)),
+            ("delete", |log| drop(log.remove(4)), (Some(5), Fault::Missing { count: 1 })),
+            ("truncate", |log| log.truncate(8), (Some(9), Fault::Truncated { count: 2 })),
+            (
+                "swap",
+                |log| {
+                    let (a, b) = (log[1].link.unwrap().seq, log[5].link.unwrap().seq);
+                    log[1].link.as_mut().unwrap().seq = b;
+                    log[5].link.as_mut().unwrap().seq = a;
+                },
+                (Some(2), Fault::Changed),
+            ),
+            (
+                "append",
+                |log| {
+                    let link = log[9].link.unwrap();
+                    let mut head = Head { console: link.console, seq: link.seq, hash: link.hash };
+                    let forged = ActionRecord { log_id: 99, ..log[9].clone() };
+                    log.push(linked(&mut head, forged));
+                },
+                (Some(11), Fault::Forged),
+            ),
+            ("unlink", |log| log[6].link = None, (None, Fault::Unchained)),
+        ];
+        for (what, edit, expected) in edits {
+            for fresh in backends() {
+                let log = fresh.log().await;
+                let mut head = Head::new(Uuid::new_v4());
+                let mut entries: Vec<_> =
+                    (1..=10).map(|n| linked(&mut head, entry(n * 10, Action::Login, Outcome::Succeeded))).collect();
+                for e in &entries {
+                    log.append(e).await.unwrap();
+                }
+                assert_eq!(verify(&log, head).await, [], "{}", fresh.address);
+                edit(&mut entries);
+                match &log.0 {
+                    Backend::Embedded(log) => log.replace_everything(&entries).await,
+                    Backend::Mongo(log) => log.replace_everything(&entries).await,
+                }
+                assert_eq!(verify(&log, head).await[0], expected, "{what} ({})", fresh.address);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_that_may_only_insert_and_find_is_enough() {
+        let server = servers::mongo();
+        let full = server.database();
+        let owner = ActionLog::connect(&Address::parse(&full).unwrap()).await.unwrap(); // makes collection and indexes
+        let limited = Address::parse(&server.restricted(&full, "action_logs")).unwrap();
+        let log = ActionLog::connect(&limited).await.unwrap();
+        let first = entry(1, Action::Login, Outcome::Succeeded);
+        log.append(&first).await.unwrap();
+        log.append(&first).await.unwrap();
+        assert_eq!(owner.page(&LogFilter::default(), None, 10).await.unwrap(), [first]);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_a_dead_server_are_told_apart_and_never_show_the_password() {
+        let server = servers::Mongo::start();
+        let good = server.database();
+        let secret = good.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1.to_owned();
+        let wrong = Address::parse(&good.replace(&secret, "not-the-password")).unwrap();
+        let error = ActionLog::connect(&wrong).await.unwrap_err();
+        assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+        assert!(!error.to_string().contains("not-the-password"));
+        let log = ActionLog::connect(&Address::parse(&good).unwrap()).await.unwrap();
+        let first = entry(1, Action::Login, Outcome::Succeeded);
+        log.append(&first).await.unwrap();
+        server.kill();
+        let second = entry(2, Action::Login, Outcome::Succeeded);
+        let error = tokio::time::timeout(Duration::from_secs(30), log.append(&second)).await.unwrap().unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+        assert!(!error.to_string().contains(&secret), "{error}");
+        server.restart();
+        log.append(&second).await.unwrap();
+        assert_eq!(log.page(&LogFilter::default(), None, 10).await.unwrap(), [second, first]);
+    }
+}

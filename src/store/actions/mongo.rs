@@ -1,0 +1,347 @@
+//! The action log in a collection of MongoDB.
+//!
+//! `action_logs` has the given fields with their given types. An account that may only insert and find is enough once
+//! somebody with more rights has made collection and indexes (Vigia does so at its first start, where it may).
+use super::{LogFilter, LogIds, no_number_left, object_id, taken};
+use crate::{
+    model::{Action, ActionRecord, Hash, Link, Outcome, Timestamp},
+    store::{Address, StoreError},
+};
+use futures_util::TryStreamExt as _;
+use mongodb::{
+    Client, Collection, Database, IndexModel,
+    bson::{self, Bson, DateTime, Document, doc, oid::ObjectId},
+    error::{Error, ErrorKind, WriteFailure},
+    options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern},
+};
+use std::{future::Future, time::Duration};
+use uuid::Uuid;
+
+const COLLECTION: &str = "action_logs";
+const CONSOLES: &str = "consoles";
+/// Used where the address names no database.
+const DATABASE: &str = "vigia";
+/// How long the server may take to be found.
+const FIND_WITHIN: Duration = Duration::from_secs(3);
+/// How long it may take to answer: the driver itself would wait for a frozen one for ever.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+// Error codes: https://www.mongodb.com/docs/manual/reference/error-codes/
+const UNAUTHORIZED: i32 = 13;
+const AUTHENTICATION_FAILED: i32 = 18;
+const NAMESPACE_EXISTS: i32 = 48;
+const DUPLICATE_KEY: i32 = 11000;
+const VALIDATION_FAILED: i32 = 121;
+
+/// The log on a server.
+#[derive(Clone, Debug)]
+pub(super) struct MongoLog {
+    db: Database,
+    place: String,
+}
+
+impl MongoLog {
+    pub(super) async fn connect(address: &Address) -> Result<Self, StoreError> {
+        let place = address.to_string();
+        let failed = |e: &Error| store_error(&place, e);
+        let mut options = ClientOptions::parse(address.secret()).await.map_err(|e| failed(&e))?;
+        options.app_name = Some("vigia".to_owned());
+        options.server_selection_timeout = Some(FIND_WITHIN);
+        options.connect_timeout = Some(FIND_WITHIN);
+        // An entry that a server has acknowledged must outlive that server.
+        options.write_concern =
+            Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).w_timeout(ANSWER_WITHIN).build());
+        let client = Client::with_options(options).map_err(|e| failed(&e))?;
+        let db = client.default_database().unwrap_or_else(|| client.database(DATABASE));
+        let log = Self { db, place };
+        log.prepare().await?;
+        Ok(log)
+    }
+
+    fn entries(&self) -> Collection<Document> {
+        self.db.collection(COLLECTION)
+    }
+
+    /// Waits for the server's answer, but not for ever.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(ANSWER_WITHIN, question).await {
+            Ok(answer) => answer.map_err(|e| store_error(&self.place, &e)),
+            Err(_) => Err(StoreError::Unavailable { place: self.place.clone(), detail: "no answer".to_owned() }),
+        }
+    }
+
+    /// Collection, validator and indexes. An account without the right to make them goes on with what is there.
+    async fn prepare(&self) -> Result<(), StoreError> {
+        self.ask(async {
+            let made = self.db.create_collection(COLLECTION).validator(validator()).await;
+            let unique = |keys: Document, partial: Option<Document>| {
+                let options = IndexOptions::builder().unique(true).partial_filter_expression(partial).build();
+                IndexModel::builder().keys(keys).options(options).build()
+            };
+            let mut indexes = vec![
+                unique(doc! { "log_id": -1 }, None),
+                unique(doc! { "console": 1, "seq": 1 }, Some(doc! { "console": { "$exists": true } })),
+            ];
+            for field in ["user_cc", "action", "camera", "suspect", "timestamp_us"] {
+                indexes.push(IndexModel::builder().keys(doc! { field: 1, "log_id": -1 }).build());
+            }
+            let indexed = match made {
+                Err(e) if code(&e) != Some(NAMESPACE_EXISTS) => Err(e),
+                _ => self.entries().create_indexes(indexes).await.map(drop),
+            };
+            match indexed {
+                Err(e) if code(&e) == Some(UNAUTHORIZED) => {
+                    tracing::info!("the account of the action log may not make indexes; those that are there are used");
+                    // Whether it may read at all is found out here and now.
+                    self.entries().find_one(doc! {}).await.map(drop)
+                }
+                other => other,
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn append(&self, record: &ActionRecord) -> Result<(), StoreError> {
+        let document = to_document(record)?;
+        let inserted = tokio::time::timeout(ANSWER_WITHIN, self.entries().insert_one(document)).await;
+        match inserted {
+            Ok(Err(e)) if code(&e) == Some(DUPLICATE_KEY) => {
+                let there = self.ask(async { self.entries().find_one(doc! { "log_id": record.log_id }).await }).await?;
+                match there.map(|d| self.read(d)).transpose()? {
+                    Some(there) if there == *record => Ok(()),
+                    _ => Err(taken(record)),
+                }
+            }
+            other => self.ask(async { other.unwrap_or_else(|_| Err(timed_out())).map(drop) }).await,
+        }
+    }
+
+    pub(super) async fn page(
+        &self,
+        filter: &LogFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        let LogFilter { user, action, camera, suspect, from, until } = filter;
+        let mut query = Document::new();
+        for (field, value) in [
+            ("user_cc", user.as_deref()),
+            ("action", action.map(Action::as_str)),
+            ("camera", camera.as_deref()),
+            ("suspect", suspect.as_deref()),
+        ] {
+            if let Some(value) = value {
+                query.insert(field, value);
+            }
+        }
+        let mut time = Document::new();
+        time.extend(from.map(|t| ("$gte".to_owned(), Bson::Int64(t.0))));
+        time.extend(until.map(|t| ("$lt".to_owned(), Bson::Int64(t.0))));
+        if !time.is_empty() {
+            query.insert("timestamp_us", time);
+        }
+        if let Some(before) = before {
+            query.insert("log_id", doc! { "$lt": before });
+        }
+        self.find(query, doc! { "log_id": -1 }, limit).await
+    }
+
+    pub(super) async fn chained(
+        &self,
+        after: Option<&ActionRecord>,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        let query = match after.map(|a| (a.link, a.log_id)) {
+            None => doc! {},
+            Some((None, log_id)) => {
+                doc! { "$or": [{ "console": { "$exists": true } }, { "console": null, "log_id": { "$gt": log_id } }] }
+            }
+            Some((Some(Link { console, seq, .. }), log_id)) => {
+                let console = console.to_string();
+                doc! { "$or": [
+                    { "console": { "$gt": &console } },
+                    { "console": &console, "seq": { "$gt": seq } },
+                    { "console": &console, "seq": seq, "log_id": { "$gt": log_id } },
+                ] }
+            }
+        };
+        self.find(query, doc! { "console": 1, "seq": 1, "log_id": 1 }, limit).await
+    }
+
+    async fn find(&self, query: Document, sort: Document, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        let found: Vec<Document> = self
+            .ask(async { self.entries().find(query).sort(sort).limit(i64::from(limit)).await?.try_collect().await })
+            .await?;
+        found.into_iter().map(|d| self.read(d)).collect()
+    }
+
+    pub(super) async fn newest_place(&self, console: Uuid) -> Result<i64, StoreError> {
+        let query = doc! { "console": console.to_string() };
+        let newest =
+            self.ask(async { self.entries().find_one(query).sort(doc! { "console": -1, "seq": -1 }).await }).await?;
+        Ok(newest.and_then(|d| d.get_i64("seq").ok()).unwrap_or(0))
+    }
+
+    pub(super) async fn claim(&self, console: Uuid) -> Result<u16, StoreError> {
+        let consoles: Collection<Document> = self.db.collection(CONSOLES);
+        let console = console.to_string();
+        loop {
+            let mine = self.ask(async { consoles.find_one(doc! { "console": &console }).await }).await?;
+            if let Some(mine) = mine {
+                let number = mine.get_i32("_id").ok().and_then(|n| u16::try_from(n).ok());
+                return number.ok_or_else(|| self.damaged("a console's number is none"));
+            }
+            let newest = self.ask(async { consoles.find_one(doc! {}).sort(doc! { "_id": -1 }).await }).await?;
+            let next = newest.and_then(|d| d.get_i32("_id").ok()).map_or(0, |n| n + 1);
+            if next > i32::from(LogIds::MAX_CONSOLE) {
+                return Err(no_number_left());
+            }
+            // Whoever else takes the same number at once gets a duplicate key and asks again.
+            let taken = consoles.insert_one(doc! { "_id": next, "console": &console }).await;
+            if let Err(e) = taken
+                && code(&e) != Some(DUPLICATE_KEY)
+            {
+                return Err(store_error(&self.place, &e));
+            }
+        }
+    }
+
+    fn read(&self, document: Document) -> Result<ActionRecord, StoreError> {
+        from_document(document).map_err(|e| self.damaged(&format!("an entry cannot be read: {e}")))
+    }
+
+    fn damaged(&self, detail: &str) -> StoreError {
+        StoreError::Damaged { place: self.place.clone(), detail: detail.to_owned() }
+    }
+
+    /// What somebody with every right can do.
+    #[cfg(test)]
+    pub(super) async fn replace_everything(&self, entries: &[ActionRecord]) {
+        self.entries().delete_many(doc! {}).await.unwrap();
+        for entry in entries {
+            self.append(entry).await.unwrap();
+        }
+    }
+}
+
+/// What the server itself insists on.
+fn validator() -> Document {
+    let text = || doc! { "bsonType": "string" };
+    doc! { "$jsonSchema": {
+        "bsonType": "object",
+        "required": ["_id", "log_id", "user_cc", "user_name", "action", "timestamp", "timestamp_us", "outcome"],
+        "properties": {
+            "_id": { "bsonType": "objectId" },
+            "log_id": { "bsonType": "long" },
+            "user_cc": text(), "user_name": text(), "why": text(), "target": text(),
+            "action": { "bsonType": "string", "pattern": "^[A-Z_]+$" },
+            "log_accessed": { "bsonType": "long" },
+            "timestamp": { "bsonType": "date" },
+            "timestamp_us": { "bsonType": "long" },
+            "outcome": { "enum": ["succeeded", "refused", "failed"] },
+            "console": text(), "seq": { "bsonType": "long" }, "prev": text(), "hash": text(),
+            "camera": text(), "suspect": text(),
+        },
+    } }
+}
+
+fn to_document(record: &ActionRecord) -> Result<Document, StoreError> {
+    let bad = |e: &dyn std::fmt::Display| StoreError::BadRecord(e.to_string());
+    let (outcome, why) = match &record.outcome {
+        Outcome::Succeeded => ("succeeded", None),
+        Outcome::Refused(why) => ("refused", Some(why)),
+        Outcome::Failed(why) => ("failed", Some(why)),
+    };
+    let mut document = doc! {
+        "_id": ObjectId::parse_str(object_id(record)).map_err(|e| bad(&e))?,
+        "log_id": record.log_id,
+        "user_cc": &record.user_cc,
+        "user_name": &record.user_name,
+        "action": record.action.as_str(),
+        // A date of BSON has milliseconds; the whole instant stands beside it.
+        "timestamp": DateTime::from_millis(record.timestamp.0.div_euclid(1000)),
+        "timestamp_us": record.timestamp.0,
+        "outcome": outcome,
+        "details": bson::serialize_to_bson(&record.details).map_err(|e| bad(&e))?,
+    };
+    let link = record.link;
+    let optional: [(&str, Option<Bson>); 9] = [
+        ("log_accessed", record.log_accessed.map(Bson::Int64)),
+        ("why", why.map(Bson::from)),
+        ("target", record.target.as_deref().map(Bson::from)),
+        ("console", link.map(|l| Bson::String(l.console.to_string()))),
+        ("seq", link.map(|l| Bson::Int64(l.seq))),
+        ("prev", link.map(|l| Bson::String(l.prev.to_string()))),
+        ("hash", link.map(|l| Bson::String(l.hash.to_string()))),
+        ("camera", record.camera().map(Bson::from)),
+        ("suspect", record.suspect().map(Bson::from)),
+    ];
+    document.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Ok(document)
+}
+
+fn from_document(mut d: Document) -> Result<ActionRecord, String> {
+    let text = |key: &str| d.get_str(key).map(str::to_owned).map_err(|e| e.to_string());
+    let hash = |key: &str| Hash::parse(&text(key)?).ok_or_else(|| format!("{key} is no hash"));
+    let why = text("why").unwrap_or_default();
+    let timestamp_us = d.get_i64("timestamp_us").map_err(|e| e.to_string())?;
+    let date = d.get_datetime("timestamp").map_err(|e| e.to_string())?;
+    if date.timestamp_millis() != timestamp_us.div_euclid(1000) {
+        return Err("its two timestamps differ".to_owned());
+    }
+    let link = if d.contains_key("console") {
+        Some(Link {
+            console: text("console")?.parse().map_err(|_| "console is no UUID".to_owned())?,
+            seq: d.get_i64("seq").map_err(|e| e.to_string())?,
+            prev: hash("prev")?,
+            hash: hash("hash")?,
+        })
+    } else {
+        None
+    };
+    Ok(ActionRecord {
+        log_id: d.get_i64("log_id").map_err(|e| e.to_string())?,
+        user_cc: text("user_cc")?,
+        user_name: text("user_name")?,
+        action: Action::parse(&text("action")?).ok_or("action is none that is known here")?,
+        log_accessed: d.get_i64("log_accessed").ok(),
+        timestamp: Timestamp(timestamp_us),
+        outcome: match text("outcome")?.as_str() {
+            "succeeded" => Outcome::Succeeded,
+            "refused" => Outcome::Refused(why),
+            _ => Outcome::Failed(why),
+        },
+        target: text("target").ok(),
+        link,
+        details: bson::deserialize_from_bson(d.remove("details").unwrap_or(Bson::Null)).map_err(|e| e.to_string())?,
+    })
+}
+
+fn timed_out() -> Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
+fn code(e: &Error) -> Option<i32> {
+    match e.kind.as_ref() {
+        ErrorKind::Command(e) => Some(e.code),
+        ErrorKind::Write(WriteFailure::WriteError(e)) => Some(e.code),
+        _ => None,
+    }
+}
+
+/// What an error of the server means. The driver's own words name hosts, never accounts.
+fn store_error(place: &str, e: &Error) -> StoreError {
+    let place = place.to_owned();
+    match (e.kind.as_ref(), code(e)) {
+        (ErrorKind::Authentication { .. }, _) | (_, Some(AUTHENTICATION_FAILED)) => {
+            StoreError::Denied { place, detail: "it does not know this account or its password".to_owned() }
+        }
+        (_, Some(UNAUTHORIZED)) => StoreError::Denied { place, detail: "the account may not do this".to_owned() },
+        (_, Some(VALIDATION_FAILED)) => StoreError::BadRecord("the server's schema does not accept it".to_owned()),
+        (ErrorKind::Bson(_) | ErrorKind::BsonSerialization(_), _) => StoreError::BadRecord(e.to_string()),
+        (ErrorKind::ServerSelection { .. }, _) => {
+            StoreError::Unavailable { place, detail: "it cannot be reached".to_owned() }
+        }
+        _ => StoreError::Unavailable { place, detail: e.to_string() },
+    }
+}

@@ -1,0 +1,246 @@
+//! The action log in an SQLite file.
+use super::{LogFilter, LogIds, no_number_left, object_id, taken};
+use crate::{
+    model::{Action, ActionRecord, Hash, Link, Outcome},
+    store::{
+        StoreError,
+        sqlite::{Database, TextColumns as _, to_json},
+    },
+};
+use sqlx::{QueryBuilder, Row as _, Sqlite, migrate::Migrator, sqlite::SqliteRow};
+use std::path::Path;
+use uuid::Uuid;
+
+static SCHEMA: Migrator = sqlx::migrate!("migrations/actions");
+
+/// The embedded log. The file itself refuses to change or delete an entry.
+#[derive(Clone, Debug)]
+pub(super) struct EmbeddedLog {
+    db: Database,
+}
+
+impl EmbeddedLog {
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { db: Database::open(path, &SCHEMA, 4).await? })
+    }
+
+    pub(super) async fn append(&self, record: &ActionRecord) -> Result<(), StoreError> {
+        let e = |e| self.db.error(e);
+        let mut tx = self.db.write().await?;
+        let (console, seq) = record.link.map(|l| (l.console.to_string(), l.seq)).unzip();
+        let there = sqlx::query("SELECT * FROM action_logs WHERE log_id = ?1 OR (console = ?2 AND seq = ?3)")
+            .bind(record.log_id)
+            .bind(&console)
+            .bind(seq)
+            .try_map(|row| from_row(&row))
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(e)?;
+        match there {
+            Some(there) if there == *record => return Ok(()),
+            Some(_) => return Err(taken(record)),
+            None => {}
+        }
+        let (outcome, why) = match &record.outcome {
+            Outcome::Succeeded => ("succeeded", None),
+            Outcome::Refused(why) => ("refused", Some(why)),
+            Outcome::Failed(why) => ("failed", Some(why)),
+        };
+        sqlx::query(
+            "INSERT INTO action_logs
+             (_id, log_id, user_cc, user_name, action, log_accessed, timestamp, outcome, why, target, details,
+              console, seq, prev, hash, camera, suspect)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )
+        .bind(object_id(record))
+        .bind(record.log_id)
+        .bind(&record.user_cc)
+        .bind(&record.user_name)
+        .bind(record.action.as_str())
+        .bind(record.log_accessed)
+        .bind(record.timestamp.to_string())
+        .bind(outcome)
+        .bind(why)
+        .bind(&record.target)
+        .bind(to_json(&record.details)?)
+        .bind(console)
+        .bind(seq)
+        .bind(record.link.map(|l| l.prev.to_string()))
+        .bind(record.link.map(|l| l.hash.to_string()))
+        .bind(record.camera())
+        .bind(record.suspect())
+        .execute(&mut *tx)
+        .await
+        .map_err(e)?;
+        tx.commit().await.map_err(e)
+    }
+
+    pub(super) async fn page(
+        &self,
+        filter: &LogFilter,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        let LogFilter { user, action, camera, suspect, from, until } = filter;
+        let mut q = QueryBuilder::<Sqlite>::new("SELECT * FROM action_logs WHERE TRUE");
+        for (column, value) in [
+            (" AND user_cc = ", user.clone()),
+            (" AND action = ", action.map(|a| a.as_str().to_owned())),
+            (" AND camera = ", camera.clone()),
+            (" AND suspect = ", suspect.clone()),
+            (" AND timestamp >= ", from.map(|t| t.to_string())),
+            (" AND timestamp < ", until.map(|t| t.to_string())),
+        ] {
+            if let Some(value) = value {
+                q.push(column).push_bind(value);
+            }
+        }
+        if let Some(before) = before {
+            q.push(" AND log_id < ").push_bind(before);
+        }
+        q.push(" ORDER BY log_id DESC LIMIT ").push_bind(limit);
+        q.build().try_map(|row| from_row(&row)).fetch_all(self.db.pool()).await.map_err(|e| self.db.error(e))
+    }
+
+    pub(super) async fn chained(
+        &self,
+        after: Option<&ActionRecord>,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        let mut q = QueryBuilder::<Sqlite>::new("SELECT * FROM action_logs");
+        match after.map(|a| (a.link, a.log_id)) {
+            None => {}
+            Some((None, log_id)) => {
+                q.push(" WHERE console IS NOT NULL OR log_id > ").push_bind(log_id);
+            }
+            Some((Some(link), log_id)) => {
+                q.push(" WHERE (console, seq, log_id) > (").push_bind(link.console.to_string());
+                q.push(", ").push_bind(link.seq).push(", ").push_bind(log_id).push(")");
+            }
+        }
+        q.push(" ORDER BY console, seq, log_id LIMIT ").push_bind(limit); // NULL comes first
+        q.build().try_map(|row| from_row(&row)).fetch_all(self.db.pool()).await.map_err(|e| self.db.error(e))
+    }
+
+    pub(super) async fn newest_place(&self, console: Uuid) -> Result<i64, StoreError> {
+        let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM action_logs WHERE console = ?1")
+            .bind(console.to_string())
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))?;
+        Ok(newest.unwrap_or(0))
+    }
+
+    pub(super) async fn claim(&self, console: Uuid) -> Result<u16, StoreError> {
+        let e = |e| self.db.error(e);
+        let mut tx = self.db.write().await?;
+        let console = console.to_string();
+        let mine: Option<u16> = sqlx::query_scalar("SELECT number FROM consoles WHERE console = ?1")
+            .bind(&console)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(e)?;
+        if let Some(mine) = mine {
+            return Ok(mine);
+        }
+        let next: u16 = sqlx::query_scalar("SELECT COALESCE(MAX(number) + 1, 0) FROM consoles")
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(e)?;
+        if next > LogIds::MAX_CONSOLE {
+            return Err(no_number_left());
+        }
+        sqlx::query("INSERT INTO consoles (number, console) VALUES (?1, ?2)")
+            .bind(next)
+            .bind(&console)
+            .execute(&mut *tx)
+            .await
+            .map_err(e)?;
+        tx.commit().await.map_err(e)?;
+        Ok(next)
+    }
+
+    /// What somebody with the file and an SQL shell can do.
+    #[cfg(test)]
+    pub(super) async fn replace_everything(&self, entries: &[ActionRecord]) {
+        for statement in ["DROP TRIGGER action_logs_never_shrink", "DELETE FROM action_logs"] {
+            sqlx::query(statement).execute(self.db.pool()).await.unwrap();
+        }
+        for entry in entries {
+            self.append(entry).await.unwrap();
+        }
+    }
+}
+
+fn from_row(row: &SqliteRow) -> sqlx::Result<ActionRecord> {
+    let unreadable = |column: &str| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: "it is not what the column holds".into(),
+    };
+    let why = row.try_get::<Option<String>, _>("why")?.unwrap_or_default();
+    let hash = |column: &str| Hash::parse(&row.try_get::<String, _>(column)?).ok_or_else(|| unreadable(column));
+    let link = if row.try_get::<Option<String>, _>("console")?.is_some() {
+        Some(Link { console: row.uuid("console")?, seq: row.try_get("seq")?, prev: hash("prev")?, hash: hash("hash")? })
+    } else {
+        None
+    };
+    Ok(ActionRecord {
+        log_id: row.try_get("log_id")?,
+        user_cc: row.try_get("user_cc")?,
+        user_name: row.try_get("user_name")?,
+        action: Action::parse(&row.try_get::<String, _>("action")?).ok_or_else(|| unreadable("action"))?,
+        log_accessed: row.try_get("log_accessed")?,
+        timestamp: row.instant("timestamp")?,
+        outcome: match row.try_get::<String, _>("outcome")?.as_str() {
+            "succeeded" => Outcome::Succeeded,
+            "refused" => Outcome::Refused(why),
+            _ => Outcome::Failed(why),
+        },
+        target: row.try_get("target")?,
+        details: row.json("details")?,
+        link,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[tokio::test]
+    async fn the_file_itself_refuses_to_change_an_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&dir.path().join("log.sqlite")).await.unwrap();
+        let first = ActionRecord {
+            log_id: 1,
+            user_cc: "1".to_owned(),
+            user_name: "Ana Sousa".to_owned(),
+            action: Action::Login,
+            log_accessed: None,
+            timestamp: Timestamp(1_795_000_000_000_001),
+            outcome: Outcome::Succeeded,
+            target: None,
+            details: serde_json::Value::Null,
+            link: None,
+        };
+        log.append(&first).await.unwrap();
+        for behind_our_back in [
+            "UPDATE action_logs SET user_cc = 'somebody else'",
+            "DELETE FROM action_logs",
+            "INSERT OR REPLACE INTO action_logs (_id, log_id, user_cc, user_name, action, timestamp, outcome, details)
+             SELECT _id, log_id, 'x', user_name, action, timestamp, outcome, details FROM action_logs",
+            "INSERT OR IGNORE INTO action_logs (_id, log_id, user_cc, user_name, action, timestamp, outcome, details)
+             SELECT '0123456789abcdef01234567', log_id, 'x', user_name, action, timestamp, outcome, details
+             FROM action_logs",
+        ] {
+            let error = sqlx::query(behind_our_back).execute(log.db.pool()).await.unwrap_err().to_string();
+            assert!(error.contains("append only"), "{behind_our_back}: {error}");
+        }
+        assert_eq!(log.page(&LogFilter::default(), None, 10).await.unwrap(), [first]);
+
+        let (id, action, at): (String, String, String) =
+            sqlx::query_as("SELECT _id, action, timestamp FROM action_logs").fetch_one(log.db.pool()).await.unwrap();
+        assert!(id.len() == 24 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+        assert_eq!((action.as_str(), at.as_str()), ("LOGIN", Timestamp(1_795_000_000_000_001).to_string().as_str()));
+    }
+}
