@@ -25,11 +25,18 @@ pub struct Camera {
     pub is_virtual: bool,
 }
 
-/// The address without user name, password and query: what may be shown and logged.
+/// The address without user name, password and query: what may be shown and logged. Where it cannot be told what is a password
+/// and what is not, only the scheme is left.
 pub fn redact_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        let scheme = url.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
+        return if url.contains('@') { format!("{scheme}:…") } else { url.to_owned() };
+    };
     // Everything up to the last @ goes first: a password may hold any character, / and ? among them.
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let (before, rest) = rest.rsplit_once('@').unwrap_or(("", rest));
+    if before.split_once('?').is_some_and(|(_, query)| query.contains('=')) {
+        return format!("{scheme}://…"); // the @ may belong to a password in the query: `?password=a@b`
+    }
     let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
     format!("{scheme}://{rest}")
 }
@@ -44,5 +51,11 @@ mod tests {
         assert_eq!(redact_url("rtsp://admin:pa/s?s@host/x"), "rtsp://host/x");
         assert_eq!(redact_url("file:///a/b.mp4"), "file:///a/b.mp4");
         assert_eq!(redact_url("test:"), "test:");
+        assert_eq!(redact_url("postgres://db.example/users?user=vigia&password=s3cret"), "postgres://db.example/users");
+        assert_eq!(redact_url("mongodb://u:s3cret@a:1,b:2/log?authSource=admin"), "mongodb://a:1,b:2/log");
+        for unclear in ["postgres://db/users?password=s3@cret", "redis://:s3?x=@cret@db/0", "postgres:u:s3cret@db"] {
+            let shown = redact_url(unclear);
+            assert!(!shown.contains("s3") && !shown.contains("cret"), "{shown}");
+        }
     }
 }

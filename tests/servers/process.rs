@@ -1,10 +1,11 @@
 //! One server program: its process, its ports, its folder.
 use std::{
     fs::{self, File},
+    io::Write as _,
     net::TcpListener,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Mutex, OnceLock, PoisonError, mpsc},
 };
 
@@ -128,17 +129,30 @@ fn free_ports<const N: usize>() -> [u16; N] {
     std::array::from_fn(|i| held[i].local_addr().unwrap().port())
 }
 
-/// An empty folder in the one of this process, which a watcher deletes when this process has ended, in whatever way.
+/// An empty folder in the one of this process, which goes when this process has ended, in whatever way.
 fn new_folder(name: &str) -> PathBuf {
-    static ALL: OnceLock<(PathBuf, Child)> = OnceLock::new();
-    let (all, _) = ALL.get_or_init(|| {
+    let folder = watched().0.join(format!("{name}-{}", super::fresh_name()));
+    fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// Has the files of this shell pattern (without spaces) deleted when this process has ended.
+pub fn delete_at_the_end(pattern: &str) {
+    let mut paths = watched().1.lock().unwrap_or_else(PoisonError::into_inner);
+    writeln!(paths, "{pattern}").unwrap();
+}
+
+/// The folder of this process, and the input of the watcher who deletes it.
+fn watched() -> &'static (PathBuf, Mutex<ChildStdin>) {
+    static WATCHED: OnceLock<(PathBuf, Mutex<ChildStdin>)> = OnceLock::new();
+    WATCHED.get_or_init(|| {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let path = std::env::temp_dir().join(format!("vigia-servers-{}", &id[..12]));
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap(); // a server may run as another user
         // The end of its input is the end of this process. PostgreSQL's helpers may still be at work for a moment.
-        let watcher = Command::new("sh")
-            .args(["-c", "cat >/dev/null; for i in 1 2 3 4 5; do rm -rf \"$1\" && exit; sleep 0.2; done", "watcher"])
+        let mut watcher = Command::new("sh")
+            .args(["-c", "more=$(cat); for i in 1 2 3 4 5; do rm -rf \"$1\" $more && exit; sleep 0.2; done", "watcher"])
             .arg(&path)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -146,11 +160,9 @@ fn new_folder(name: &str) -> PathBuf {
             .process_group(0) // Ctrl-C is not for it
             .spawn()
             .unwrap();
-        (path, watcher)
-    });
-    let folder = all.join(format!("{name}-{}", super::fresh_name()));
-    fs::create_dir(&folder).unwrap();
-    folder
+        let input = watcher.stdin.take().unwrap();
+        (path, Mutex::new(input))
+    })
 }
 
 type Request = (Command, mpsc::Sender<std::io::Result<Child>>);

@@ -1,5 +1,5 @@
 //! An S3 server: SeaweedFS, from a wheel that carries its program.
-use super::process::{Process, installed};
+use super::process::{Process, delete_at_the_end, installed};
 use aws_sdk_s3::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
@@ -31,6 +31,9 @@ impl S3 {
                 }] });
                 fs::write(folder.join("s3.json"), accounts.to_string()).unwrap();
                 fs::create_dir(folder.join("data")).unwrap();
+                for port in ports {
+                    delete_at_the_end(&format!("/tmp/seaweedfs-*-{port}.sock")); // its inner connections
+                }
                 let (folder, program) = (folder.to_owned(), program.clone());
                 Box::new(move || {
                     let mut command = Command::new(&program);
@@ -42,7 +45,6 @@ impl S3 {
                     command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]);
                     command.args(["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
                     command.args(["-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"]);
-                    command.env("TMPDIR", &folder); // of its inner connections
                     let flags = [
                         "s3.port",
                         "s3.port.grpc",
