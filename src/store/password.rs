@@ -87,6 +87,12 @@ pub(super) fn verify(password: &str, kept: Option<&str>) -> bool {
     right && kept.is_some()
 }
 
+/// Whether `kept` was made with the settings of today; an older one is to be made again when its password is at hand.
+pub(super) fn is_current(kept: &str) -> bool {
+    let settings = |phc: &str| phc.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+    settings(kept) == settings(NOBODYS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +145,7 @@ mod tests {
         assert!(!verify("correct horse battery staple", Some("not a hash")));
         let settings = |phc: &str| phc.split('$').take(4).collect::<Vec<_>>().join("$");
         assert_eq!(settings(NOBODYS), settings(&kept));
+        assert!(is_current(&kept) && !is_current(&kept.replace("m=47104", "m=19456")));
         assert_eq!(settings(&kept), "$argon2id$v=19$m=47104,t=2,p=1");
         let (real, nobodys) = (PasswordHash::new(&kept).unwrap(), PasswordHash::new(NOBODYS).unwrap());
         assert_eq!(real.hash.unwrap().len(), nobodys.hash.unwrap().len());

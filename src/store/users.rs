@@ -395,13 +395,35 @@ impl UserStore {
             .map_err(|e| self.db.error(e))?;
         let (user, kept) = found.unzip();
         let password = password.to_owned();
-        let right = blocking(move || Ok(password::verify(&password, kept.as_deref()))).await?;
+        let (right, renewed) = blocking(move || {
+            let right = password::verify(&password, kept.as_deref());
+            let old = kept.filter(|kept| right && !password::is_current(kept));
+            Ok((right, old.and_then(|old| Some((old, password::hash(&password).ok()?)))))
+        })
+        .await?;
         match user {
             Some(user) if right => {
                 self.forget_failures(&cc).await?;
+                if let Some((old, new)) = renewed {
+                    self.renew_hash(&cc, &old, &new).await;
+                }
                 Ok(if user.active { LoginOutcome::Granted(user) } else { LoginOutcome::Deactivated })
             }
             _ => Ok(LoginOutcome::WrongCredentials { locked_until }),
+        }
+    }
+
+    /// Keeps the password under the settings of today, unless it was changed meanwhile. Not a change of the user, so the
+    /// version stays; where it does not succeed the next login tries again.
+    async fn renew_hash(&self, cc: &str, old: &str, new: &str) {
+        let renewed = sqlx::query("UPDATE users SET password = ?3 WHERE cc = ?1 AND password = ?2")
+            .bind(cc)
+            .bind(old)
+            .bind(new)
+            .execute(self.db.pool())
+            .await;
+        if let Err(e) = renewed {
+            tracing::warn!("a password stays under older settings: {}", self.db.error(e));
         }
     }
 
@@ -522,6 +544,7 @@ fn user_from_row(row: &SqliteRow) -> sqlx::Result<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 
     const PASSWORD: &str = "a gaivota dorme no telhado";
     const T0: Timestamp = Timestamp(1_795_000_000_000_000);
@@ -584,6 +607,31 @@ mod tests {
             Err(UserError::BadPassword(PasswordProblem::TooShort))
         ));
         assert!(!format!("{:?}", ana()).contains("gaivota"));
+    }
+
+    #[tokio::test]
+    async fn a_login_renews_a_hash_of_older_settings_and_a_wrong_password_does_not() {
+        let (_dir, store) = empty().await;
+        let user = store.create(ana(), T0).await.unwrap();
+        let older = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap());
+        let older = older.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+        sqlx::query("UPDATE users SET password = ?1").bind(&older).execute(store.db.pool()).await.unwrap();
+        let kept = || async {
+            sqlx::query_scalar::<_, String>("SELECT password FROM users").fetch_one(store.db.pool()).await.unwrap()
+        };
+        let wrong = store.verify_login("12345678", "not the password at all", T0).await.unwrap();
+        assert!(matches!(wrong, LoginOutcome::WrongCredentials { .. }));
+        assert_eq!(kept().await, older);
+        let granted = LoginOutcome::Granted(user.clone());
+        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+        let renewed = kept().await;
+        assert!(password::is_current(&renewed), "{renewed}");
+        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+        assert_eq!(kept().await, renewed, "renewed again without need");
+        // a hash that somebody replaced meanwhile is left alone
+        store.renew_hash("12345678", &older, &older).await;
+        assert_eq!(kept().await, renewed);
+        assert_eq!(store.user("12345678").await.unwrap(), Some(user));
     }
 
     #[tokio::test]
