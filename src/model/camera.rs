@@ -23,6 +23,14 @@ pub struct Camera {
     pub active: bool,
     /// A window cut out of shared footage rather than a device of its own; labelled so wherever it is shown.
     pub is_virtual: bool,
+    /// Grows with every change, from 1: a change of an older version undoes nothing.
+    #[serde(default = "first_version")]
+    pub version: i64,
+}
+
+/// The version of records that were written before cameras had one.
+fn first_version() -> i64 {
+    1
 }
 
 /// The address without user name, password and query: what may be shown and logged. Where it cannot be told what is a password
@@ -44,6 +52,13 @@ pub fn redact_url(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_of_before_versions_is_of_the_first() {
+        let old = r#"{"id":"00000000-0000-0000-0000-000000000001","name":"Rossio","url":"test:","location":null,
+            "added_at":0,"active":true,"is_virtual":false}"#;
+        assert_eq!(serde_json::from_str::<Camera>(old).unwrap().version, 1);
+    }
 
     #[test]
     fn credentials_never_survive_redaction() {

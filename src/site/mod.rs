@@ -411,7 +411,7 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
     let (mut records, mut changed) = (Vec::new(), Vec::new());
     for wanted in &shared.config.cameras {
         let old = known.iter().find(|c| c.name == wanted.name);
-        let camera = Camera {
+        let mut camera = Camera {
             id: old.map_or_else(Uuid::now_v7, |c| c.id),
             name: wanted.name.clone(),
             url: redact_url(&wanted.url), // credentials stay in the configuration
@@ -419,8 +419,10 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
             added_at: old.map_or_else(|| shared.clock.now(), |c| c.added_at),
             active: wanted.active,
             is_virtual: wanted.is_virtual,
+            version: old.map_or(1, |c| c.version),
         };
         if old != Some(&camera) {
+            camera.version += i64::from(old.is_some());
             records.push(Record::Camera(camera.clone()));
             changed.push(camera.name.clone());
         }
@@ -428,7 +430,7 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
     }
     for gone in known.into_iter().filter(|k| k.active && shared.config.cameras.iter().all(|c| c.name != k.name)) {
         changed.push(gone.name.clone());
-        records.push(Record::Camera(Camera { active: false, ..gone }));
+        records.push(Record::Camera(Camera { active: false, version: gone.version + 1, ..gone }));
     }
     if !changed.is_empty() {
         let mut entry = shared.action((&console_user(), ""), Action::ChangeCamera, Outcome::Succeeded);

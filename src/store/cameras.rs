@@ -1,6 +1,7 @@
 //! Cameras and what was seen on them: detections, suspects, sightings.
 //!
-//! Every `put` is an upsert by identity: the same record delivered twice is there once, a newer version replaces the older.
+//! Every `put` is an upsert by identity: the same record delivered twice is there once, the one delivered last replaces
+//! the one before. Cameras, which consoles and administrators change at once, go by their version instead.
 use super::{
     Address, StoreError,
     sqlite::{Database, TextColumns as _, to_json},
@@ -65,18 +66,20 @@ impl CameraStore {
         self.db.pool().close().await;
     }
 
-    /// Registers a camera, or replaces what is known of it.
+    /// Registers a camera, or replaces what is known of an older version of it. What is known of the same or a newer
+    /// version stays: a record that was delivered late undoes nothing.
     ///
     /// # Errors
     /// The file's trouble.
     pub async fn upsert_camera(&self, camera: &Camera) -> Result<(), StoreError> {
         let location = camera.location.as_ref().map(to_json).transpose()?;
         sqlx::query(
-            "INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual, version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, location = excluded.location,
              added_at = excluded.added_at, active = excluded.active, url = excluded.url,
-             is_virtual = excluded.is_virtual",
+             is_virtual = excluded.is_virtual, version = excluded.version
+             WHERE cameras.version < excluded.version",
         )
         .bind(camera.id.hyphenated())
         .bind(&camera.name)
@@ -85,10 +88,49 @@ impl CameraStore {
         .bind(camera.active)
         .bind(&camera.url)
         .bind(camera.is_virtual)
+        .bind(camera.version)
         .execute(self.db.pool())
         .await
         .map_err(|e| self.db.error(e))?;
         Ok(())
+    }
+
+    /// Changes name, place, address and whether the camera is active or virtual; returns the camera as it is now, one
+    /// version on.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when somebody else changed it since `camera.version`, [`StoreError::BadRecord`] when it is
+    /// not registered; otherwise the file's trouble.
+    pub async fn edit_camera(&self, camera: &Camera) -> Result<Camera, StoreError> {
+        let e = |e| self.db.error(e);
+        let location = camera.location.as_ref().map(to_json).transpose()?;
+        let mut tx = self.db.write().await?;
+        let stored: Option<i64> = sqlx::query_scalar("SELECT version FROM cameras WHERE id = ?1")
+            .bind(camera.id.hyphenated())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(e)?;
+        match stored {
+            None => return Err(StoreError::BadRecord(format!("the camera {} is not registered", camera.id))),
+            Some(version) if version != camera.version => return Err(StoreError::Changed(camera.name.clone())),
+            Some(_) => {}
+        }
+        let edited = sqlx::query(
+            "UPDATE cameras SET name = ?2, location = ?3, active = ?4, url = ?5, is_virtual = ?6, version = version + 1
+             WHERE id = ?1 RETURNING *",
+        )
+        .bind(camera.id.hyphenated())
+        .bind(&camera.name)
+        .bind(location)
+        .bind(camera.active)
+        .bind(&camera.url)
+        .bind(camera.is_virtual)
+        .try_map(|row: SqliteRow| camera_from_row(&row))
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(e)?;
+        tx.commit().await.map_err(e)?;
+        Ok(edited)
     }
 
     /// All cameras, inactive ones too, in the order in which they were registered.
@@ -97,21 +139,7 @@ impl CameraStore {
     /// The file's trouble.
     pub async fn cameras(&self) -> Result<Vec<Camera>, StoreError> {
         sqlx::query("SELECT * FROM cameras ORDER BY added_at, id")
-            .try_map(|row: SqliteRow| {
-                Ok(Camera {
-                    id: row.uuid("id")?,
-                    name: row.try_get("name")?,
-                    url: row.try_get("url")?,
-                    location: if row.try_get::<Option<&str>, _>("location")?.is_some() {
-                        Some(row.json("location")?)
-                    } else {
-                        None
-                    },
-                    added_at: row.instant("added_at")?,
-                    active: row.try_get("active")?,
-                    is_virtual: row.try_get("is_virtual")?,
-                })
-            })
+            .try_map(|row: SqliteRow| camera_from_row(&row))
             .fetch_all(self.db.pool())
             .await
             .map_err(|e| self.db.error(e))
@@ -329,6 +357,22 @@ impl CameraStore {
     }
 }
 
+fn camera_from_row(row: &SqliteRow) -> sqlx::Result<Camera> {
+    Ok(Camera {
+        id: row.uuid("id")?,
+        name: row.try_get("name")?,
+        url: row.try_get("url")?,
+        location: match row.try_get::<Option<&str>, _>("location")? {
+            Some(_) => Some(row.json("location")?),
+            None => None,
+        },
+        added_at: row.instant("added_at")?,
+        active: row.try_get("active")?,
+        is_virtual: row.try_get("is_virtual")?,
+        version: row.try_get("version")?,
+    })
+}
+
 fn sighting_from_row(row: &SqliteRow) -> sqlx::Result<Sighting> {
     let [x, y, w, h]: [f32; 4] = row.json("rect")?;
     let decided = || Ok::<_, sqlx::Error>((row.try_get::<String, _>("decided_by")?, row.instant("decided_at")?));
@@ -371,6 +415,7 @@ pub(crate) mod tests {
             added_at: T0,
             active: true,
             is_virtual: false,
+            version: 1,
         }
     }
 
@@ -445,6 +490,7 @@ pub(crate) mod tests {
             store.put_detection(&detection).await.unwrap();
         }
         camera.active = false;
+        camera.version = 2;
         suspect.ended_at = Some(T0.plus(Duration::from_secs(9)));
         suspect.gallery.push(Descriptor { kind: DescriptorKind::Learned, vector: [1.0, 0.0].into() });
         store.upsert_camera(&camera).await.unwrap();
@@ -466,6 +512,35 @@ pub(crate) mod tests {
             store.put_sighting(&sighting).await.unwrap();
             assert_eq!(store.sightings(None, 10).await.unwrap(), std::slice::from_ref(&sighting));
         }
+    }
+
+    #[tokio::test]
+    async fn an_edit_of_an_older_version_is_refused_and_a_late_record_undoes_nothing() {
+        let (_dir, store) = empty().await;
+        let first = camera();
+        store.upsert_camera(&first).await.unwrap();
+        let (north, south) = (
+            Camera { name: "North".to_owned(), ..first.clone() },
+            Camera { name: "South".to_owned(), location: None, ..first.clone() },
+        );
+        let (a, b) = tokio::join!(store.edit_camera(&north), store.edit_camera(&south));
+        let (edited, refused) = match (a, b) {
+            (Ok(edited), Err(e)) | (Err(e), Ok(edited)) => (edited, e),
+            both => panic!("one of two edits of the same version must be refused: {both:?}"),
+        };
+        assert!(matches!(refused, StoreError::Changed(_)), "{refused:?}");
+        assert_eq!(edited.version, 2);
+        assert!([north.name, south.name].contains(&edited.name));
+        let late = Camera { name: "Late, of the same version".to_owned(), version: 2, ..first.clone() };
+        for late in [&first, &late] {
+            store.upsert_camera(late).await.unwrap();
+            assert_eq!(store.cameras().await.unwrap(), std::slice::from_ref(&edited));
+        }
+        let newer = Camera { active: false, version: 3, ..edited };
+        store.upsert_camera(&newer).await.unwrap();
+        assert_eq!(store.cameras().await.unwrap(), [newer]);
+        let stranger = store.edit_camera(&camera()).await.unwrap_err();
+        assert!(stranger.is_bad_record(), "{stranger:?}");
     }
 
     #[tokio::test]

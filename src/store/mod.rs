@@ -72,6 +72,9 @@ pub enum StoreError {
     /// The store works and refuses this record; trying again will not help.
     #[error("the record is not accepted: {0}")]
     BadRecord(String),
+    /// Somebody else changed it after it was read.
+    #[error("somebody else changed {0} meanwhile: look at what it is now, then change it again")]
+    Changed(String),
 }
 
 impl StoreError {

@@ -160,6 +160,7 @@ fn site(tiles: usize) -> SiteState {
             added_at: now,
             active: true,
             is_virtual: false,
+            version: 1,
         },
         status: CameraStatus::Live,
         frame: None,
