@@ -24,6 +24,8 @@ use std::{
 };
 use uuid::Uuid;
 
+/// What the operator reads where the journal refuses what the cameras saw.
+const UNRECORDED: &str = "Nothing more is recorded";
 /// Between two stored detections of a knife in one camera: flicker is not news.
 const KNIFE_EVERY_SECONDS: f64 = 5.0;
 /// Margin around a stored crop, of the box's sides.
@@ -118,7 +120,10 @@ impl Analysis {
             let metadata = json!({ "score": knife.score, "model": self.shared.model });
             records.extend(detection(analysed.camera, frame, knife.rect, None, DetectionKind::Knife, metadata));
         }
-        let committed = self.shared.runtime.block_on(self.shared.commit_and_show(&records, &events, Some(frame)));
+        let committed = self.shared.runtime.block_on(self.shared.commit(&records, UNRECORDED));
+        if committed {
+            self.shared.show(&events, Some(frame));
+        }
         if committed && knife.is_some() {
             let text = format!("Possible knife in {}", path.camera.name);
             self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
@@ -187,16 +192,25 @@ impl Shared {
         detection(sighting.camera, frame, sighting.rect, Some(sighting.suspect), DetectionKind::Suspect, metadata)
     }
 
-    /// Commits records to the journal, then puts the events on the board. Where the journal refuses, the operator is told, the
-    /// board stays as it was, and the answer is `false`.
-    pub async fn commit_and_show(&self, records: &[Record], events: &[Event], frame: Option<&Frame>) -> bool {
-        let now = self.clock.now();
-        if !records.is_empty()
-            && let Err(error) = self.journal.append(records).await
-        {
-            self.board.lock().notice(now, NoticeLevel::Error, format!("Nothing more is recorded: {error}"), None);
-            return false;
+    /// Commits records to the journal. Where it refuses, the operator is told so after `refused`, which says what is not done
+    /// now, and the answer is `false`.
+    pub async fn commit(&self, records: &[Record], refused: &str) -> bool {
+        if records.is_empty() {
+            return true;
         }
+        match self.journal.append(records).await {
+            Ok(()) => true,
+            Err(error) => {
+                let text = format!("{refused}: {error}");
+                self.board.lock().notice(self.clock.now(), NoticeLevel::Error, text, None);
+                false
+            }
+        }
+    }
+
+    /// Puts committed events on the board; an opened sighting is an alert, with its picture out of `frame`.
+    pub fn show(&self, events: &[Event], frame: Option<&Frame>) {
+        let now = self.clock.now();
         for event in events {
             let event = event.clone();
             match event {
@@ -214,7 +228,6 @@ impl Shared {
                 }
             }
         }
-        true
     }
 
     /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.
@@ -233,7 +246,9 @@ impl Shared {
         }
         if !events.is_empty() {
             let records = self.records_of(&events, None);
-            self.commit_and_show(&records, &events, None).await;
+            if self.commit(&records, UNRECORDED).await {
+                self.show(&events, None);
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
+/// What the operator reads where the journal refuses an action.
+const NOT_DONE: &str = "That was not recorded and not done";
 /// Newest entries of the action log that are shown.
 const LOG_PAGE: u32 = 500;
 
@@ -89,17 +91,6 @@ impl Shared {
         }
     }
 
-    /// Commits; a refusal of the journal is told to the operator. Tells whether it went well.
-    async fn commit(&self, records: &[Record]) -> bool {
-        match self.journal.append(records).await {
-            Ok(()) => true,
-            Err(error) => {
-                self.error(format!("That was not recorded and not done: {error}"));
-                false
-            }
-        }
-    }
-
     fn error(&self, text: String) {
         self.board.lock().notice(self.clock.now(), NoticeLevel::Error, text, None);
     }
@@ -121,7 +112,7 @@ impl Shared {
         if result.is_ok() {
             entries.push(Record::Action(self.action((&cc, &name), Action::Login, Outcome::Succeeded)));
         }
-        let recorded = self.commit(&entries).await;
+        let recorded = self.commit(&entries, NOT_DONE).await;
         let any = self.stores.users.any_user().await.unwrap_or(true);
         let mut board = self.board.lock();
         board.access = match result {
@@ -166,7 +157,7 @@ impl Shared {
         };
         let entry = self.action((cc, &name), Action::Login, outcome);
         // A login that cannot be recorded does not happen.
-        let recorded = self.commit(&[Record::Action(entry)]).await;
+        let recorded = self.commit(&[Record::Action(entry)], NOT_DONE).await;
         self.board.lock().access = match access {
             Access::LoggedIn(_) if !recorded => Access::LoggedOut {
                 error: Some("The login could not be recorded, so it was not granted".to_owned()),
@@ -198,12 +189,12 @@ impl Shared {
             entry
         };
         if reason.is_empty() {
-            self.commit(&[Record::Action(refuse("a reason is needed"))]).await;
+            self.commit(&[Record::Action(refuse("a reason is needed"))], NOT_DONE).await;
             self.error("A suspect needs a reason".to_owned());
             return;
         }
         let Some(crop) = analysis::crop(&frame, rect) else {
-            self.commit(&[Record::Action(refuse("the box lies outside the picture"))]).await;
+            self.commit(&[Record::Action(refuse("the box lies outside the picture"))], NOT_DONE).await;
             self.error("There is nobody in that box".to_owned());
             return;
         };
@@ -239,20 +230,13 @@ impl Shared {
             records.extend(self.detection_of(first, &frame));
         }
         records.push(Record::Action(entry));
-        if !self.commit(&records).await {
+        if !self.commit(&records, NOT_DONE).await {
             self.follower().end(id);
             return;
         }
-        let mut board = self.board.lock();
-        board.remember_reason(reason);
         let label = suspect.label.clone();
-        board.put_suspect(suspect, Some(crop.clone()));
-        for event in events {
-            if let Event::Changed(sighting) = event {
-                let picture = (sighting.suspect == id).then(|| crop.clone());
-                board.put_sighting(sighting, picture);
-            }
-        }
+        self.board.lock().put_suspect(suspect, Some(crop));
+        self.show(&events, None);
         let text = if !self.config.follow.live_follow {
             format!("{label} is marked; this site does not look for suspects in other cameras")
         } else if blind {
@@ -260,6 +244,8 @@ impl Shared {
         } else {
             format!("{label} is followed from now on, in every camera")
         };
+        let mut board = self.board.lock();
+        board.remember_reason(reason);
         board.notice(self.clock.now(), NoticeLevel::Info, text, None);
     }
 
@@ -294,14 +280,8 @@ impl Shared {
             "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera, "probability": sighting.probability,
         });
         records.push(Record::Action(entry));
-        if self.commit(&records).await {
-            let mut board = self.board.lock();
-            for event in events {
-                match event {
-                    Event::Gallery(suspect) => board.put_suspect(suspect, None),
-                    Event::Changed(sighting) | Event::Opened(sighting) => board.put_sighting(sighting, None),
-                }
-            }
+        if self.commit(&records, NOT_DONE).await {
+            self.show(&events, None);
         } else {
             self.follower().undecide(&sighting);
         }
@@ -321,14 +301,9 @@ impl Shared {
         let mut entry = self.user_action(user, Action::EndSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
         records.push(Record::Action(entry));
-        if self.commit(&records).await {
-            let mut board = self.board.lock();
-            board.put_suspect(suspect, None);
-            for event in events {
-                if let Event::Changed(sighting) = event {
-                    board.put_sighting(sighting, None);
-                }
-            }
+        if self.commit(&records, NOT_DONE).await {
+            self.board.lock().put_suspect(suspect, None);
+            self.show(&events, None);
         } else {
             self.follower().follow(before);
         }
@@ -337,12 +312,8 @@ impl Shared {
     async fn read_log(&self, user: &User) {
         if !user.is_admin {
             let why = "only administrators read the log";
-            self.commit(&[Record::Action(self.user_action(
-                user,
-                Action::AccessLogs,
-                Outcome::Refused(why.to_owned()),
-            ))])
-            .await;
+            let entry = self.user_action(user, Action::AccessLogs, Outcome::Refused(why.to_owned()));
+            self.commit(&[Record::Action(entry)], NOT_DONE).await;
             self.error("Only administrators read the action log".to_owned());
             return;
         }
@@ -353,7 +324,7 @@ impl Shared {
         let mut entry = self.user_action(user, Action::AccessLogs, outcome);
         entry.log_accessed = read.as_ref().ok().and_then(|log| log.first()).map(|newest| newest.log_id);
         // Who reads unrecorded reads nothing.
-        if !self.commit(&[Record::Action(entry)]).await {
+        if !self.commit(&[Record::Action(entry)], NOT_DONE).await {
             return;
         }
         match read {
