@@ -134,7 +134,7 @@ fn picture_of(harness: &Harness<'_, App>, camera: &str) -> egui::Rect {
 }
 
 pub(crate) fn state(access: Access) -> SiteState {
-    let store = |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None };
+    let store = |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None, failing_since: None };
     SiteState {
         now: NOW,
         name: "North precinct".to_owned(),
@@ -794,11 +794,18 @@ fn empty_screens_say_what_to_do_next() {
 #[test]
 fn failing_stores_and_all_shortcuts_are_told() {
     let mut site = busy(four_streets());
+    site.stores[1] = StoreHealth {
+        error: Some("No answer".to_owned()),
+        backlog: 7,
+        failing_since: Some(site.now.minus(Duration::from_secs(90))),
+        ..site.stores[1].clone()
+    };
     site.stores[2].error = Some("The disk is full".to_owned());
     site.stores[4].backlog = 12;
     let mut harness = open(site);
     assert!(shows(&harness, "a store fails"));
     assert!(shows(&harness, "journal: 12 waiting"));
+    assert!(shows(&harness, "No answer; 7 waiting for 2 min"));
     press(&mut harness, Key::F6);
     look(&mut harness, "health");
     assert!(shows(&harness, "The disk is full"));

@@ -131,8 +131,15 @@ fn line(site: &Site, elapsed: Duration) -> serde_json::Value {
             })
         })
         .collect();
-    let trouble: Vec<_> =
-        state.stores.iter().filter_map(|s| s.error.as_ref().map(|e| json!({ "store": s.store, "error": e }))).collect();
+    let trouble: Vec<_> = state
+        .stores
+        .iter()
+        .filter_map(|s| {
+            s.error
+                .as_ref()
+                .map(|e| json!({ "store": s.store, "error": e, "backlog": s.backlog, "since": s.failing_since.map(|t| t.to_string()) }))
+        })
+        .collect();
     let backlog = state.stores.iter().find(|s| s.store == "journal").map_or(0, |s| s.backlog);
     json!({ "t": (elapsed.as_secs_f64() * 10.0).round() / 10.0, "cameras": cameras, "rss_mib": resident_mib(), "backlog": backlog, "trouble": trouble })
 }

@@ -324,9 +324,13 @@ impl Site {
     /// What the screen shows now. Copies under short locks; never waits for a store, a camera or the analysis.
     pub fn state(&self) -> SiteState {
         let now = self.shared.clock.now();
-        let health = self.shared.delivery.health().into_iter();
-        let stores =
-            health.map(|h| StoreHealth { store: h.store.to_owned(), backlog: h.backlog, error: h.error }).collect();
+        let stores = self.shared.delivery.health().into_iter().map(|h| StoreHealth {
+            store: h.store.to_owned(),
+            backlog: h.backlog,
+            error: h.error,
+            failing_since: h.failing_since,
+        });
+        let stores = stores.collect();
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let cameras = self.shared.paths.iter().map(|p| p.view(now, on_screen)).collect();

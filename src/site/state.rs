@@ -109,6 +109,8 @@ pub struct StoreHealth {
     pub backlog: u64,
     /// The last failure, in words; `None` when the last delivery went well.
     pub error: Option<String>,
+    /// Since when the store takes nothing; `None` while it does.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// A message for the operator, shown once as a toast.

@@ -1,7 +1,10 @@
 //! How cameras and stores are doing: a line at the bottom, and a window with the numbers.
 use super::commands::UiCommand;
 use super::{tokens, widgets};
-use crate::site::{CameraStatus, SiteState, StoreHealth};
+use crate::{
+    model::Timestamp,
+    site::{CameraStatus, SiteState, StoreHealth},
+};
 use egui::{Align, Align2, Color32, Grid, Layout, RichText, Ui, vec2};
 
 /// Draws the line at the bottom; `true` when it was clicked.
@@ -18,7 +21,7 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
             let help = UiCommand::ShowHealth;
             clicked = ui.add(button).on_hover_text(format!("{} ({})", help.tooltip(), help.keys_text())).clicked();
             for store in state.stores.iter().filter(|store| store.error.is_some() || store.backlog > 0) {
-                let (tint, words) = describe(store);
+                let (tint, words) = describe(store, state.now);
                 widgets::chip(ui, format!("{}: {words}", store.store), tint);
             }
             ui.add(egui::Label::new(tokens::small(&state.analysis)).truncate());
@@ -64,7 +67,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
             ui.separator();
             Grid::new("stores").num_columns(2).spacing(vec2(20.0, 6.0)).show(ui, |ui| {
                 for store in &state.stores {
-                    let (tint, words) = describe(store);
+                    let (tint, words) = describe(store, state.now);
                     ui.label(&store.store);
                     ui.horizontal(|ui| {
                         widgets::dot(ui, tint);
@@ -76,10 +79,11 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
         });
 }
 
-fn describe(store: &StoreHealth) -> (Color32, String) {
+fn describe(store: &StoreHealth, now: Timestamp) -> (Color32, String) {
+    let since = store.failing_since.map_or(String::new(), |t| format!(" for {}", widgets::span(now.seconds_since(t))));
     match (&store.error, store.backlog) {
-        (Some(error), 0) => (tokens::BAD, error.clone()),
-        (Some(error), n) => (tokens::BAD, format!("{error}; {n} waiting")),
+        (Some(error), 0) => (tokens::BAD, format!("{error}{since}")),
+        (Some(error), n) => (tokens::BAD, format!("{error}; {n} waiting{since}")),
         (None, 0) => (tokens::GOOD, "up to date".to_owned()),
         (None, n) => (tokens::WARN, format!("{n} waiting")),
     }

@@ -143,6 +143,7 @@ pub fn delete_at_the_end(pattern: &str) {
 }
 
 /// The folder of this process, and the input of the watcher who deletes it.
+#[expect(clippy::zombie_processes, reason = "the watcher outlives this process")]
 fn watched() -> &'static (PathBuf, Mutex<ChildStdin>) {
     static WATCHED: OnceLock<(PathBuf, Mutex<ChildStdin>)> = OnceLock::new();
     WATCHED.get_or_init(|| {
