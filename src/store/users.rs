@@ -211,7 +211,7 @@ impl UserStore {
     /// [`UserError`]: unknown, changed by somebody else since `user.version`, a field that is not accepted, the last
     /// administrator; or the store's trouble.
     pub async fn edit(&self, user: &User) -> Result<User, UserError> {
-        let wanted = accept_fields(user.clone())?;
+        let wanted = accept_fields(user)?;
         let mut tx = self.db.write().await?;
         let there = self.at_version(&mut tx, &wanted.cc, wanted.version).await?;
         let edited = User { active: there.active, version: there.version + 1, ..wanted };
@@ -491,13 +491,13 @@ fn lock_after(failures: u32) -> Option<Duration> {
 /// Checks the fields and turns the password into what is kept of it.
 async fn accept(user: NewUser) -> Result<(User, String), UserError> {
     let NewUser { cc, email, name, password, is_admin } = user;
-    let accepted = accept_fields(User { cc, email, name, is_admin, active: true, version: 1 })?;
+    let accepted = accept_fields(&User { cc, email, name, is_admin, active: true, version: 1 })?;
     let kept = accept_password(&accepted, password).await?;
     Ok((accepted, kept))
 }
 
 /// The user with trimmed fields.
-fn accept_fields(user: User) -> Result<User, UserError> {
+fn accept_fields(user: &User) -> Result<User, UserError> {
     let one_line = |text: &str, e: UserError| {
         let text = text.trim();
         let ok = !text.is_empty() && text.chars().count() <= MAX_FIELD && !text.contains(char::is_control);
@@ -509,7 +509,7 @@ fn accept_fields(user: User) -> Result<User, UserError> {
     let is_address = email.split_once('@').is_some_and(|(who, host)| {
         !who.is_empty() && !host.is_empty() && !host.contains('@') && !email.contains(char::is_whitespace)
     });
-    if is_address { Ok(User { cc, email, name, ..user }) } else { Err(UserError::BadEmail) }
+    if is_address { Ok(User { cc, email, name, ..*user }) } else { Err(UserError::BadEmail) }
 }
 
 /// What is kept of a password that this user may have.
