@@ -5,6 +5,7 @@
 mod assignment;
 mod kalman;
 pub mod motchallenge;
+mod score;
 mod tracker;
 
 pub use motchallenge::{MotDetection, MotError, ResultRow, parse_detections, track_detections, write_results};

@@ -1,5 +1,5 @@
 //! The text files of the MOTChallenge: public detections in, tracking results out (<https://arxiv.org/abs/1603.00831>).
-use super::{Observation, Tracker, TrackerConfig};
+use super::{Observation, Tracker, TrackerConfig, score::ScoreScale};
 use crate::model::{Rect, Timestamp};
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ pub struct ResultRow {
     pub id: u64,
     /// Box in pixels.
     pub rect: Rect,
-    /// Score of the track's last detection.
+    /// Score of the track's last detection, on the tracker's scale.
     pub score: f32,
 }
 
@@ -82,17 +82,20 @@ fn parse_line(line: &str) -> Result<MotDetection, String> {
 /// Follows everybody in a file of detections. Every frame from 1 to the last one with a detection is stepped, those
 /// without detections too; frame `n` is taken at `(n - 1) / fps` seconds. `detections` must be sorted by frame, as
 /// [`parse_detections`] returns them. Rows come sorted by frame, then id. An `fps` that is not above 0 is taken as 1.
+/// Scores that are not in `0.0..=1.0` are brought to the tracker's scale by what the detector has said up to that frame.
 pub fn track_detections(detections: &[MotDetection], fps: f64, config: TrackerConfig) -> Vec<ResultRow> {
     let fps = if fps.is_finite() && fps > 0.0 { fps } else { 1.0 };
     let mut tracker = Tracker::new(config);
+    let mut scale = ScoreScale::default();
     let mut rows = Vec::new();
     let mut rest = detections;
     let last = detections.last().map_or(0, |d| d.frame);
     for frame in 1..=last {
         let (now, later) = rest.split_at(rest.partition_point(|d| d.frame <= frame));
         rest = later;
+        now.iter().for_each(|d| scale.learn(d.score));
         let observations: Vec<Observation<'_>> =
-            now.iter().map(|d| Observation { rect: d.rect, score: d.score, descriptor: None }).collect();
+            now.iter().map(|d| Observation { rect: d.rect, score: scale.apply(d.score), descriptor: None }).collect();
         let at = Timestamp((f64::from(frame - 1) / fps * 1e6).round() as i64);
         let step = tracker.step(at, &observations);
         rows.extend(step.tracks.iter().map(|t| ResultRow { frame, id: t.id.0, rect: t.rect, score: t.score }));
@@ -146,6 +149,17 @@ mod tests {
     fn results_have_fixed_decimals() {
         let row = ResultRow { frame: 7, id: 3, rect: Rect::new(1.0, -2.345, 30.5, 60.0), score: 0.9 };
         assert_eq!(write_results(&[row]), "7,3,1.00,-2.35,30.50,60.00,0.9000,-1,-1,-1\n");
+    }
+
+    #[test]
+    fn later_scores_do_not_change_earlier_rows() {
+        let seen = |frame: u32, score| MotDetection { frame, rect: Rect::new(100.0, 100.0, 40.0, 100.0), score };
+        let early: Vec<_> = (1..=20).map(|f| seen(f, 30.0 + f as f32)).collect();
+        let all: Vec<_> = early.iter().copied().chain((21..=40).map(|f| seen(f, -500.0 + 90.0 * f as f32))).collect();
+        let rows = |detections: &[MotDetection]| track_detections(detections, 30.0, TrackerConfig::default());
+        let expected = rows(&early);
+        assert!(!expected.is_empty());
+        assert!(rows(&all).starts_with(&expected));
     }
 
     #[test]
