@@ -24,7 +24,8 @@ pub(super) struct RtspAddress {
 }
 
 impl Address {
-    /// Takes `url` apart; `None` when it is no address of a source.
+    /// Takes `url` apart; `None` when it is no address of a source, or when it cannot be told where its password ends: an RTSP
+    /// address with a bare `@` after its first `/` or `?`.
     pub fn parse(url: &str) -> Option<Self> {
         let url = url.trim();
         if url == "test:" {
@@ -38,6 +39,10 @@ impl Address {
             return None;
         }
         let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |i| rest.split_at(i));
+        // `admin:12/34@host`: host `admin`, port 12, or a password with a `/`? Host and path are shown, so no guess is made.
+        if path.contains('@') {
+            return None;
+        }
         // A password may hold an `@`; a host never does.
         let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(u, h)| (Some(u), h));
         if host.is_empty() {
@@ -129,6 +134,16 @@ mod tests {
         for url in ["", "10.0.0.9", "rtsp://", "rtsp://user:pw@/x", "ftp://host/x", "/home/me/a.mp4"] {
             assert!(Address::parse(url).is_none(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_password_is_never_taken_for_host_or_path() {
+        for url in ["rtsp://u:se/cret@h/x", "rtsp://u:12/cret@h", "rtsp://u:se?cret@h/x", "rtsp://u:a@se/cret@h/x"] {
+            assert!(Address::parse(url).is_none(), "{url}");
+        }
+        let a = rtsp("rtsp://u:12%2Fse%3Fcret@h/x%40y?z=%40");
+        assert_eq!((a.host.as_str(), a.path.as_str()), ("h", "/x%40y"));
+        assert_eq!(a.credentials, Some(("u".into(), "12/se?cret".into())));
     }
 
     #[test]

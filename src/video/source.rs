@@ -322,7 +322,7 @@ impl Shared {
         }
         let Some(address) = Address::parse(&self.config.url) else {
             return fail(
-                "This is no address of a camera. Write rtsp://user:password@host/path, file:///path or test:."
+                "This is no address of a camera. Write rtsp://user:password@host/path, file:///path or test:. In a user name or password write / as %2F, ? as %3F and @ as %40; in a path write @ as %40."
                     .to_owned(),
             );
         };
