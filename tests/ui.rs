@@ -172,6 +172,7 @@ pub(crate) fn camera(number: u128, name: &str, frame: Option<Frame>) -> CameraVi
             added_at: Timestamp(0),
             active: true,
             is_virtual: true,
+            configured: true,
             version: 1,
         },
         status: CameraStatus::Live,

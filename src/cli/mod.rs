@@ -1,12 +1,16 @@
 //! The command line: one file a subcommand, no logic of its own.
 mod analyze;
+mod audit;
 mod bench;
+mod camera;
 mod console;
 mod demo;
 pub mod doctor;
 pub mod prerequisites;
 mod simulate;
+mod site;
 mod track;
+mod user;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,6 +37,15 @@ enum Command {
     Analyze(analyze::Args),
     /// Run the tracker alone on MOTChallenge detections
     Track(track::Args),
+    /// Manage who may log in
+    #[command(subcommand)]
+    User(user::Command),
+    /// Manage cameras
+    #[command(subcommand)]
+    Camera(camera::Command),
+    /// Check or export the action log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// List what Vigia needs: found or missing, version, what to do
     Doctor(doctor::Args),
     /// Measure, and print JSON
@@ -59,6 +72,9 @@ impl Cli {
             Some(Command::Simulate(args)) => simulate::run(&args),
             Some(Command::Analyze(args)) => analyze::run(&args),
             Some(Command::Track(args)) => track::run(&args),
+            Some(Command::User(command)) => user::run(&command),
+            Some(Command::Camera(command)) => camera::run(&command),
+            Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),
         }

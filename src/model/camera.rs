@@ -23,9 +23,17 @@ pub struct Camera {
     pub active: bool,
     /// A window cut out of shared footage rather than a device of its own; labelled so wherever it is shown.
     pub is_virtual: bool,
+    /// Described in the configuration file, which is where it is changed; others are kept in the database alone.
+    #[serde(default = "configured")]
+    pub configured: bool,
     /// Grows with every change, from 1: a change of an older version undoes nothing.
     #[serde(default = "first_version")]
     pub version: i64,
+}
+
+/// What all cameras were before they could be kept in the database alone.
+fn configured() -> bool {
+    true
 }
 
 /// The version of records that were written before cameras had one.

@@ -150,7 +150,7 @@ impl Analysis {
         let armed = analysed.detections.iter().filter(|d| d.class != Class::Person);
         let weapons = armed.map(|d| WeaponView { detection: *d, at }).collect::<Vec<_>>();
         path.seen.put(Seen { epoch: analysed.epoch, tracks: Arc::new(tracks), weapons: Arc::new(weapons) });
-        let now = self.shared.clock.now();
+        let now = self.shared.records.clock.now();
         path.meters.analysed(now, (now.seconds_since(frame.captured_at()) * 1e3) as f32, new_tracks);
     }
 }
@@ -198,11 +198,11 @@ impl Shared {
         if records.is_empty() {
             return true;
         }
-        match self.journal.append(records).await {
+        match self.records.journal.append(records).await {
             Ok(()) => true,
             Err(error) => {
                 let text = format!("{refused}: {error}");
-                self.board.lock().notice(self.clock.now(), NoticeLevel::Error, text, None);
+                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, None);
                 false
             }
         }
@@ -210,7 +210,7 @@ impl Shared {
 
     /// Puts committed events on the board; an opened sighting is an alert, with its picture out of `frame`.
     pub fn show(&self, events: &[Event], frame: Option<&Frame>) {
-        let now = self.clock.now();
+        let now = self.records.clock.now();
         for event in events {
             let event = event.clone();
             match event {
@@ -233,7 +233,7 @@ impl Shared {
     /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.
     pub async fn tick(&self) {
         let _order = self.order.lock().await;
-        let now = self.clock.now();
+        let now = self.records.clock.now();
         let mut events = Vec::new();
         {
             let mut follower = self.follower();

@@ -60,7 +60,7 @@ impl Queue {
             Ok(()) => {}
             Err(_) => {
                 let text = "The console is busy; that was not done. Try again in a moment".to_owned();
-                board.notice(shared.clock.now(), NoticeLevel::Error, text, None);
+                board.notice(shared.records.clock.now(), NoticeLevel::Error, text, None);
             }
         }
     }
@@ -91,35 +91,35 @@ impl Shared {
         }
     }
 
-    fn error(&self, text: String) {
-        self.board.lock().notice(self.clock.now(), NoticeLevel::Error, text, None);
+    pub(super) fn error(&self, text: String) {
+        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, None);
     }
 
     fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
-        self.action((&user.cc, &user.name), action, outcome)
+        self.records.entry((&user.cc, &user.name), action, outcome)
     }
 
     async fn create_administrator(&self, new: NewUser) {
         let cc = new.cc.trim().to_owned();
-        let result = self.stores.users.create_first_administrator(new, self.clock.now()).await;
+        let result = self.records.stores.users.create_first_administrator(new, self.records.clock.now()).await;
         let outcome = match &result {
             Ok(_) => Outcome::Succeeded,
             Err(UserError::Store(_) | UserError::Hashing(_)) => Outcome::Failed(words(&result)),
             Err(_) => Outcome::Refused(words(&result)),
         };
         let name = result.as_ref().map(|u| u.name.clone()).unwrap_or_default();
-        let mut entries = vec![Record::Action(self.action((&cc, &name), Action::CreateUser, outcome))];
+        let mut entries = vec![Record::Action(self.records.entry((&cc, &name), Action::CreateUser, outcome))];
         if result.is_ok() {
-            entries.push(Record::Action(self.action((&cc, &name), Action::Login, Outcome::Succeeded)));
+            entries.push(Record::Action(self.records.entry((&cc, &name), Action::Login, Outcome::Succeeded)));
         }
         let recorded = self.commit(&entries, NOT_DONE).await;
-        let any = self.stores.users.any_user().await.unwrap_or(true);
+        let any = self.records.stores.users.any_user().await.unwrap_or(true);
         let mut board = self.board.lock();
         board.access = match result {
             Ok(user) if recorded => Access::LoggedIn(user),
             Ok(_) => Access::LoggedOut { error: None, locked_until: None },
             Err(error) => {
-                let now = self.clock.now();
+                let now = self.records.clock.now();
                 board.notice(now, NoticeLevel::Error, error.to_string(), None);
                 if any { Access::LoggedOut { error: None, locked_until: None } } else { Access::FirstStart }
             }
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     async fn login(&self, cc: &str, password: &str) {
-        let result = self.stores.users.verify_login(cc, password, self.clock.now()).await;
+        let result = self.records.stores.users.verify_login(cc, password, self.records.clock.now()).await;
         let cc = cc.trim();
         let (access, outcome, name) = match result {
             Ok(LoginOutcome::Granted(user)) => {
@@ -155,7 +155,7 @@ impl Shared {
                 (access, Outcome::Failed(text), String::new())
             }
         };
-        let entry = self.action((cc, &name), Action::Login, outcome);
+        let entry = self.records.entry((cc, &name), Action::Login, outcome);
         // A login that cannot be recorded does not happen.
         let recorded = self.commit(&[Record::Action(entry)], NOT_DONE).await;
         self.board.lock().access = match access {
@@ -174,7 +174,7 @@ impl Shared {
             board.log = None;
         }
         let entry = Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded));
-        if let Err(error) = self.journal.append(&[entry]).await {
+        if let Err(error) = self.records.journal.append(&[entry]).await {
             self.error(format!("You are logged out, but the log does not say so: {error}"));
         }
     }
@@ -214,7 +214,7 @@ impl Shared {
             marked_by: user.cc.clone(),
             marked_at: at,
             camera,
-            expires_at: self.clock.now().plus(expires_in),
+            expires_at: self.records.clock.now().plus(expires_in),
             ended_at: None,
             crop_url: crop_url.clone(),
             gallery,
@@ -246,7 +246,7 @@ impl Shared {
         };
         let mut board = self.board.lock();
         board.remember_reason(reason);
-        board.notice(self.clock.now(), NoticeLevel::Info, text, None);
+        board.notice(self.records.clock.now(), NoticeLevel::Info, text, None);
     }
 
     /// The appearance of one box, computed off the asynchronous threads; empty where the crop is too small to say anything.
@@ -269,7 +269,7 @@ impl Shared {
         if sighting.decision == Decision::Origin {
             return; // the operator clicked this very person: there is nothing to decide
         }
-        let (by, at) = (user.cc.clone(), self.clock.now());
+        let (by, at) = (user.cc.clone(), self.records.clock.now());
         let decision = if confirm { Decision::Confirmed { by, at } } else { Decision::Rejected { by, at } };
         let events = self.follower().decide(&sighting, decision);
         let mut records = self.records_of(&events, None);
@@ -294,7 +294,7 @@ impl Shared {
             return;
         }
         let before = suspect.clone();
-        suspect.ended_at = Some(self.clock.now());
+        suspect.ended_at = Some(self.records.clock.now());
         let events = self.follower().end(id);
         let mut records = self.records_of(&events, None);
         records.push(Record::Suspect(suspect.clone()));
@@ -318,8 +318,8 @@ impl Shared {
             return;
         }
         // What was done a moment ago is on its way; the reader expects to see it.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.delivery.flush()).await;
-        let read = self.stores.actions.page(&LogFilter::default(), None, LOG_PAGE).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.records.delivery.flush()).await;
+        let read = self.records.stores.actions.page(&LogFilter::default(), None, LOG_PAGE).await;
         let outcome = read.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
         let mut entry = self.user_action(user, Action::AccessLogs, outcome);
         entry.log_accessed = read.as_ref().ok().and_then(|log| log.first()).map(|newest| newest.log_id);

@@ -1,27 +1,33 @@
 //! The room that knows everybody: it builds each camera's path from video to record, owns the threads, and publishes state for
 //! the screen.
+mod administration;
 mod analysis;
 mod board;
 mod commands;
 mod config;
+mod office;
 mod path;
+mod records;
 pub mod state;
 mod stills;
 
+pub use administration::{AdministrationError, CameraEdit};
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SiteConfig, VideoConfig};
+pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use state::*;
 
 use crate::{
     follow::Follower,
-    model::{Action, ActionRecord, Camera, CameraId, Clock, Decision, Outcome, redact_url},
-    store::{DataFolder, FolderError, LogIds, StoreError, Stores, key_of_url, url_of_key},
-    sync::{Delivery, Journal, JournalError, Record},
+    model::{Action, Camera, CameraId, Clock, Decision, Outcome, redact_url},
+    store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
+    sync::{JournalError, Record},
     vision::{Appearance, Compute, Detector, Input, VisionError, Worker},
 };
 use analysis::Analysis;
 use board::Board;
 use path::CameraPath;
+use records::Records;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,6 +38,8 @@ use uuid::Uuid;
 
 /// Sightings of earlier runs shown after a start.
 const SIGHTINGS_SHOWN: u32 = 500;
+/// Seconds between two anchors of the action log.
+const ANCHOR_EVERY: u64 = 60;
 /// How long stopping may wait for the stores.
 const STOP_WITHIN: Duration = Duration::from_millis(1200);
 
@@ -58,12 +66,8 @@ pub enum SiteError {
 /// What every part of the site shares.
 struct Shared {
     config: SiteConfig,
-    clock: Arc<dyn Clock>,
     runtime: tokio::runtime::Handle,
-    stores: Stores,
-    journal: Journal,
-    delivery: Delivery,
-    log_ids: LogIds,
+    records: Records,
     board: Board,
     follower: Mutex<Follower>,
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
@@ -81,22 +85,6 @@ impl Shared {
 
     fn camera_name(&self, id: CameraId) -> &str {
         self.paths.iter().find(|p| p.camera.id == id).map_or("a camera that is gone", |p| &p.camera.name)
-    }
-
-    /// An entry of the action log, to be committed with what it is about.
-    fn action(&self, who: (&str, &str), action: Action, outcome: Outcome) -> ActionRecord {
-        ActionRecord {
-            log_id: self.log_ids.next_id(),
-            user_cc: who.0.to_owned(),
-            user_name: who.1.to_owned(),
-            action,
-            log_accessed: None,
-            timestamp: self.clock.now(),
-            outcome,
-            target: None,
-            details: serde_json::Value::Null,
-            link: None,
-        }
     }
 }
 
@@ -149,7 +137,7 @@ impl Site {
         ))?;
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
-        let (taker, board, now) = (Arc::clone(&slot), shared.board.clone(), Arc::clone(&shared.clock));
+        let (taker, board, now) = (Arc::clone(&slot), shared.board.clone(), Arc::clone(&shared.records.clock));
         let worker = Worker::spawn(
             detector,
             appearance,
@@ -163,10 +151,9 @@ impl Site {
         let cameras = runtime.block_on(known_cameras(&shared))?;
         shared.paths = cameras
             .into_iter()
-            .zip(&shared.config.cameras)
-            .map(|(camera, configured)| {
-                let source = shared.config.source(&configured.url);
-                CameraPath::start(camera, source, shared.config.analysis.max_fps, &shared.clock, worker.waker())
+            .map(|(camera, url)| {
+                let source = shared.config.source(&url);
+                CameraPath::start(camera, source, shared.config.analysis.max_fps, &shared.records.clock, worker.waker())
             })
             .collect();
         let shared = Arc::new(shared);
@@ -175,10 +162,17 @@ impl Site {
         let commands = Some(commands::Queue::start(&shared));
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
+            let mut seconds = 0_u64;
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
                 ticking.tick().await;
+                if seconds % ANCHOR_EVERY == 0
+                    && let Err(error) = ticking.records.anchor().await
+                {
+                    ticking.error(format!("The end of the action log could not be written down elsewhere: {error}"));
+                }
+                seconds += 1;
             }
         });
         let site = Self {
@@ -203,11 +197,8 @@ impl Site {
         analysis: String,
         appearance: Arc<Appearance>,
     ) -> Result<Shared, SiteError> {
-        let stores = Stores::open(folder, &config.stores).await?;
-        let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
-        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
-        // What an earlier run left in the journal comes first, so that what is read next is whole.
-        delivery.flush().await;
+        let records = Records::open(folder, &config, clock).await?;
+        let (stores, journal, clock) = (&records.stores, &records.journal, &records.clock);
         let access = if stores.users.any_user().await? {
             Access::LoggedOut { error: None, locked_until: None }
         } else {
@@ -244,32 +235,10 @@ impl Site {
         if !left_open.is_empty() {
             journal.append(&left_open).await?;
         }
-        let (head, number) = journal.chain().await?;
-        let (console, number) = if stores.actions.newest_place(head.console).await? > head.seq {
-            // The journal was put back from a backup: its chain would write over what the log has.
-            journal.begin_chain().await?;
-            (journal.chain().await?.0.console, None)
-        } else {
-            (head.console, number)
-        };
-        let number = match number {
-            Some(number) => number,
-            None => {
-                let number = stores.actions.claim(console).await?;
-                journal.set_console_number(number).await?;
-                number
-            }
-        };
-        // Entries of an earlier run may still be in the journal: both count.
-        let newest = stores.actions.newest_id().await?.max(journal.newest_log_id().await?);
         Ok(Shared {
-            log_ids: LogIds::new(number, Arc::clone(&clock), newest),
+            records,
             config,
-            clock,
             runtime: runtime.clone(),
-            stores,
-            journal,
-            delivery,
             board,
             follower: Mutex::new(follower),
             order: tokio::sync::Mutex::new(()),
@@ -287,10 +256,10 @@ impl Site {
         if names.is_empty() {
             return Ok(()); // nothing is looked at
         }
-        let mut entry = self.shared.action((&console_user(), ""), Action::StartDetection, Outcome::Succeeded);
+        let mut entry = self.shared.records.entry((&console_user(), ""), Action::StartDetection, Outcome::Succeeded);
         entry.details = serde_json::json!({ "cameras": names, "model": self.shared.model });
         let runtime = &self.shared.runtime;
-        Ok(runtime.block_on(self.shared.journal.append(&[Record::Action(entry)]))?)
+        Ok(runtime.block_on(self.shared.records.journal.append(&[Record::Action(entry)]))?)
     }
 
     /// Fetches the pictures of what earlier runs stored, without keeping the start waiting.
@@ -323,8 +292,8 @@ impl Site {
 
     /// What the screen shows now. Copies under short locks; never waits for a store, a camera or the analysis.
     pub fn state(&self) -> SiteState {
-        let now = self.shared.clock.now();
-        let stores = self.shared.delivery.health().into_iter().map(|h| StoreHealth {
+        let now = self.shared.records.clock.now();
+        let stores = self.shared.records.delivery.health().into_iter().map(|h| StoreHealth {
             store: h.store.to_owned(),
             backlog: h.backlog,
             error: h.error,
@@ -358,13 +327,13 @@ impl Site {
 
     /// Totals so far.
     pub fn summary(&self) -> Summary {
-        let now = self.shared.clock.now();
+        let now = self.shared.records.clock.now();
         let board = self.shared.board.lock();
         Summary {
             cameras: self.shared.paths.iter().map(|p| p.summary(now)).collect(),
             suspects: board.suspects.len(),
             sightings: board.sighting_count(),
-            backlog: self.shared.journal.backlog(),
+            backlog: self.shared.records.journal.backlog(),
         }
     }
 
@@ -388,7 +357,10 @@ impl Site {
                     if let Some(commands) = commands {
                         commands.finish().await;
                     }
-                    shared.delivery.flush().await;
+                    if let Err(error) = shared.records.anchor().await {
+                        tracing::error!("the end of the action log was not written down elsewhere: {error}");
+                    }
+                    shared.records.delivery.flush().await;
                 })
                 .await;
             });
@@ -408,21 +380,23 @@ fn console_user() -> String {
     format!("console:{}", std::env::var("USER").unwrap_or_else(|_| "system".to_owned()))
 }
 
-/// The configured cameras, each with the identity it had before; new ones are recorded.
-async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
-    let known = shared.stores.cameras.cameras().await?;
+/// The configured cameras, each with the identity it had before (new ones are recorded), then those that are kept in the
+/// database alone; each with the whole address of its stream.
+async fn known_cameras(shared: &Shared) -> Result<Vec<(Camera, String)>, SiteError> {
+    let known = shared.records.stores.cameras.cameras().await?;
     let mut cameras = Vec::with_capacity(shared.config.cameras.len());
     let (mut records, mut changed) = (Vec::new(), Vec::new());
     for wanted in &shared.config.cameras {
-        let old = known.iter().find(|c| c.name == wanted.name);
+        let old = known.iter().find(|c| c.configured && c.name == wanted.name);
         let mut camera = Camera {
             id: old.map_or_else(Uuid::now_v7, |c| c.id),
             name: wanted.name.clone(),
             url: redact_url(&wanted.url), // credentials stay in the configuration
             location: wanted.location,
-            added_at: old.map_or_else(|| shared.clock.now(), |c| c.added_at),
+            added_at: old.map_or_else(|| shared.records.clock.now(), |c| c.added_at),
             active: wanted.active,
             is_virtual: wanted.is_virtual,
+            configured: true,
             version: old.map_or(1, |c| c.version),
         };
         if old != Some(&camera) {
@@ -430,19 +404,21 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
             records.push(Record::Camera(camera.clone()));
             changed.push(camera.name.clone());
         }
-        cameras.push(camera);
+        cameras.push((camera, wanted.url.clone()));
     }
-    for gone in known.into_iter().filter(|k| k.active && shared.config.cameras.iter().all(|c| c.name != k.name)) {
+    cameras.extend(known.iter().filter(|c| !c.configured).map(|c| (c.clone(), c.url.clone())));
+    let was_configured = known.into_iter().filter(|k| k.configured && k.active);
+    for gone in was_configured.filter(|k| shared.config.cameras.iter().all(|c| c.name != k.name)) {
         changed.push(gone.name.clone());
         records.push(Record::Camera(Camera { active: false, version: gone.version + 1, ..gone }));
     }
     if !changed.is_empty() {
-        let mut entry = shared.action((&console_user(), ""), Action::ChangeCamera, Outcome::Succeeded);
+        let mut entry = shared.records.entry((&console_user(), ""), Action::ChangeCamera, Outcome::Succeeded);
         entry.details = serde_json::json!({ "cameras": changed, "by": "configuration" });
         records.push(Record::Action(entry));
     }
     if !records.is_empty() {
-        shared.journal.append(&records).await?;
+        shared.records.journal.append(&records).await?;
     }
     Ok(cameras)
 }
@@ -450,7 +426,7 @@ async fn known_cameras(shared: &Shared) -> Result<Vec<Camera>, SiteError> {
 impl Shared {
     /// A stored picture; `None` when it is not there (yet) or damaged.
     async fn picture(&self, url: &str) -> Option<crate::model::Picture> {
-        let bytes = self.stores.objects.get(key_of_url(url)?).await.ok()??;
+        let bytes = self.records.stores.objects.get(key_of_url(url)?).await.ok()??;
         stills::from_jpeg(bytes)
     }
 }

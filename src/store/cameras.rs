@@ -74,11 +74,12 @@ impl CameraStore {
     pub async fn upsert_camera(&self, camera: &Camera) -> Result<(), StoreError> {
         let location = camera.location.as_ref().map(to_json).transpose()?;
         sqlx::query(
-            "INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual, version)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual, configured, version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, location = excluded.location,
              added_at = excluded.added_at, active = excluded.active, url = excluded.url,
-             is_virtual = excluded.is_virtual, version = excluded.version
+             is_virtual = excluded.is_virtual, configured = excluded.configured,
+             version = excluded.version
              WHERE cameras.version < excluded.version",
         )
         .bind(camera.id.hyphenated())
@@ -88,6 +89,7 @@ impl CameraStore {
         .bind(camera.active)
         .bind(&camera.url)
         .bind(camera.is_virtual)
+        .bind(camera.configured)
         .bind(camera.version)
         .execute(self.db.pool())
         .await
@@ -369,6 +371,7 @@ fn camera_from_row(row: &SqliteRow) -> sqlx::Result<Camera> {
         added_at: row.instant("added_at")?,
         active: row.try_get("active")?,
         is_virtual: row.try_get("is_virtual")?,
+        configured: row.try_get("configured")?,
         version: row.try_get("version")?,
     })
 }
@@ -415,6 +418,7 @@ pub(crate) mod tests {
             added_at: T0,
             active: true,
             is_virtual: false,
+            configured: true,
             version: 1,
         }
     }

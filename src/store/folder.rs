@@ -113,6 +113,11 @@ impl DataFolder {
         self.databases().join("action_logs.sqlite")
     }
 
+    /// The folder of the audit trail's anchors: apart from the databases.
+    pub fn anchors(&self) -> PathBuf {
+        self.path.join("anchors")
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.databases().join("journal.sqlite")

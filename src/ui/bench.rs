@@ -160,6 +160,7 @@ fn site(tiles: usize) -> SiteState {
             added_at: now,
             active: true,
             is_virtual: false,
+            configured: true,
             version: 1,
         },
         status: CameraStatus::Live,

@@ -1,0 +1,253 @@
+//! Managing users and cameras: each change with its entry in the action log, refused and failed ones too. The screen and the
+//! command line come through here.
+use super::{
+    SiteError,
+    records::{Actor, Records},
+};
+use crate::{
+    model::{Action, Camera, CameraId, Outcome, User, redact_url},
+    store::{NewUser, UserError},
+    sync::{JournalError, Record},
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Why something about users or cameras was not changed, in words for the administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministrationError {
+    /// The users' store says no.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// There is no such camera.
+    #[error("there is no camera called {0:?}: `vigia camera list` shows all")]
+    NoCamera(String),
+    /// The name is taken.
+    #[error("there is a camera called {0:?} already; names must differ")]
+    CameraExists(String),
+    /// The name is empty or no name.
+    #[error("enter a name for the camera, on one line")]
+    CameraName,
+    /// Not an address of a stream.
+    #[error("the address of a camera starts with rtsp://, rtsps://, file:// or test:")]
+    CameraAddress,
+    /// Not a place on the earth.
+    #[error("latitude is -90 to 90 degrees, longitude -180 to 180, and both are given together")]
+    Location,
+    /// The camera is described in the configuration file.
+    #[error("{0:?} is described in the configuration file: change it there")]
+    Configured(String),
+    /// The first user must be an administrator.
+    #[error("nobody is registered yet: the first user must be an administrator (--admin)")]
+    FirstMustBeAdministrator,
+    /// It was not recorded, so it was not done (or is not certain to be remembered).
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A store's trouble.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+}
+
+impl AdministrationError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::User(UserError::Store(_) | UserError::Hashing(_)) | Self::Journal(_) | Self::Site(_) => {
+                Outcome::Failed(self.to_string())
+            }
+            _ => Outcome::Refused(self.to_string()),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, AdministrationError>;
+
+/// A camera to be, or what to change of one; `None` leaves as it is.
+#[derive(Clone, Default)]
+pub struct CameraEdit {
+    /// Name.
+    pub name: Option<String>,
+    /// Address of the stream.
+    pub url: Option<String>,
+    /// Latitude and longitude, degrees.
+    pub location: Option<(f64, f64)>,
+    /// Whether it is connected.
+    pub active: Option<bool>,
+}
+
+impl Records {
+    /// Registers a user.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn add_user(&self, by: Actor<'_>, new: NewUser) -> Result<User> {
+        let details = json!({ "name": new.name.trim(), "email": new.email.trim(), "administrator": new.is_admin });
+        let cc = new.cc.trim().to_owned();
+        let added = async {
+            if self.stores.users.any_user().await.map_err(UserError::from)? {
+                Ok(self.stores.users.create(new, self.clock.now()).await?)
+            } else if new.is_admin {
+                Ok(self.stores.users.create_first_administrator(new, self.clock.now()).await?)
+            } else {
+                Err(AdministrationError::FirstMustBeAdministrator)
+            }
+        };
+        self.recorded(by, Action::CreateUser, &cc, details, added.await).await
+    }
+
+    /// Deactivates or reactivates a user.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn set_user_active(&self, by: Actor<'_>, cc: &str, active: bool) -> Result<User> {
+        let action = if active { Action::ReactivateUser } else { Action::DeactivateUser };
+        let changed = async {
+            let user = self.stores.users.user(cc).await.map_err(UserError::from)?.ok_or(UserError::Unknown)?;
+            Ok(self.stores.users.set_active(cc, active, by.0, user.version).await?)
+        };
+        self.recorded(by, action, cc, Value::Null, changed.await).await
+    }
+
+    /// Gives a user a new password.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn set_user_password(&self, by: Actor<'_>, cc: &str, password: String) -> Result<User> {
+        let changed = self.stores.users.set_password(cc, password).await.map_err(AdministrationError::from);
+        self.recorded(by, Action::ChangePassword, cc, Value::Null, changed).await
+    }
+
+    /// Says which cameras a user may see.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn set_user_cameras(&self, by: Actor<'_>, cc: &str, cameras: &[String]) -> Result<()> {
+        let changed = async {
+            let known = self.cameras().await?;
+            let mut granted = BTreeSet::new();
+            for wanted in cameras {
+                granted.insert(find(&known, wanted)?.id);
+            }
+            Ok(self.stores.users.set_grants(cc, &granted).await?)
+        };
+        self.recorded(by, Action::ChangeRights, cc, json!({ "cameras": cameras }), changed.await).await
+    }
+
+    /// Registers a camera that is kept in the database, not in the configuration file.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn add_camera(&self, by: Actor<'_>, edit: &CameraEdit) -> Result<Camera> {
+        let made = async {
+            let camera = Camera {
+                id: Uuid::now_v7(),
+                name: edit.name.clone().unwrap_or_default().trim().to_owned(),
+                url: edit.url.clone().unwrap_or_default(),
+                location: edit.location,
+                added_at: self.clock.now(),
+                active: edit.active.unwrap_or(true),
+                is_virtual: false,
+                configured: false,
+                version: 1,
+            };
+            self.accept(&camera).await?;
+            Ok(camera)
+        };
+        let made = made.await;
+        let record = made.as_ref().ok().cloned().map(Record::Camera);
+        self.record_camera(by, None, None, made, record).await
+    }
+
+    /// Changes a camera, named by its name or id.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn edit_camera(&self, by: Actor<'_>, which: &str, edit: &CameraEdit) -> Result<Camera> {
+        let mut before = None;
+        let edited = async {
+            let old = find(&self.cameras().await?, which)?.clone();
+            before = Some(old.clone());
+            if old.configured {
+                return Err(AdministrationError::Configured(old.name));
+            }
+            let camera = Camera {
+                name: edit.name.as_ref().map_or(old.name, |name| name.trim().to_owned()),
+                url: edit.url.clone().unwrap_or(old.url),
+                location: edit.location.or(old.location),
+                active: edit.active.unwrap_or(old.active),
+                ..old
+            };
+            self.accept(&camera).await?;
+            // Straight to the store, which alone knows whether somebody else changed it meanwhile.
+            Ok(self.stores.cameras.edit_camera(&camera).await.map_err(SiteError::from)?)
+        }
+        .await;
+        self.record_camera(by, Some(which), before.as_ref(), edited, None).await
+    }
+
+    /// All cameras.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn cameras(&self) -> Result<Vec<Camera>> {
+        Ok(self.stores.cameras.cameras().await.map_err(SiteError::from)?)
+    }
+
+    async fn accept(&self, camera: &Camera) -> Result<()> {
+        if camera.name.is_empty() || camera.name.contains(char::is_control) || camera.name.chars().count() > 100 {
+            return Err(AdministrationError::CameraName);
+        }
+        if !["rtsp://", "rtsps://", "file://", "test:"].iter().any(|s| camera.url.starts_with(s)) {
+            return Err(AdministrationError::CameraAddress);
+        }
+        let on_earth = |(lat, lon): (f64, f64)| (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+        if !camera.location.is_none_or(on_earth) {
+            return Err(AdministrationError::Location);
+        }
+        let taken = self.cameras().await?.into_iter().any(|c| c.name == camera.name && c.id != camera.id);
+        if taken { Err(AdministrationError::CameraExists(camera.name.clone())) } else { Ok(()) }
+    }
+
+    async fn record_camera(
+        &self,
+        by: Actor<'_>,
+        which: Option<&str>,
+        before: Option<&Camera>,
+        result: Result<Camera>,
+        record: Option<Record>,
+    ) -> Result<Camera> {
+        let outcome = result.as_ref().map_or_else(AdministrationError::outcome, |_| Outcome::Succeeded);
+        let mut entry = self.entry(by, Action::ChangeCamera, outcome);
+        let described = |c: &Camera| json!({ "name": c.name, "url": redact_url(&c.url), "location": c.location, "active": c.active });
+        let id: Option<CameraId> = before.or(result.as_ref().ok()).map(|c| c.id);
+        entry.target = id.map(|id| id.to_string()).or(which.map(str::to_owned));
+        entry.details = json!({
+            "camera_id": id, "before": before.map(described), "after": result.as_ref().ok().map(described),
+        });
+        let mut records: Vec<Record> = record.into_iter().collect();
+        records.push(Record::Action(entry));
+        self.commit(&records).await?;
+        result
+    }
+
+    /// Writes the entry of what was done, or was not, to the user `cc`.
+    async fn recorded<T>(
+        &self,
+        by: Actor<'_>,
+        action: Action,
+        cc: &str,
+        details: Value,
+        result: Result<T>,
+    ) -> Result<T> {
+        let outcome = result.as_ref().map_or_else(AdministrationError::outcome, |_| Outcome::Succeeded);
+        let mut entry = self.entry(by, action, outcome);
+        entry.target = Some(cc.to_owned());
+        entry.details = details;
+        self.commit(&[Record::Action(entry)]).await?;
+        result
+    }
+}
+
+fn find<'a>(cameras: &'a [Camera], which: &str) -> Result<&'a Camera> {
+    let found = cameras.iter().find(|c| c.name == which || c.id.to_string() == which);
+    found.ok_or_else(|| AdministrationError::NoCamera(which.to_owned()))
+}

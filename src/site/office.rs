@@ -1,0 +1,134 @@
+//! A site without its cameras running: what the command line works on.
+use super::{
+    SiteConfig, SiteError,
+    administration::{AdministrationError, CameraEdit},
+    console_user,
+    records::Records,
+};
+use crate::{
+    audit::{Finding, Format},
+    model::{Camera, Clock, User},
+    store::{DataFolder, LogFilter, NewUser},
+};
+use std::{future::Future, path::Path, sync::Arc};
+use tokio::runtime::Runtime;
+
+/// The records of a site, opened to administer or audit it. All it does is recorded as done by the console's user of the
+/// operating system. Dropping it delivers what was recorded.
+pub struct Office {
+    records: Records,
+    runtime: Runtime,
+    _folder: DataFolder,
+}
+
+impl Office {
+    /// Opens the data folder and the stores.
+    ///
+    /// # Errors
+    /// When the folder is in use by a running Vigia, or a store cannot be used.
+    pub fn open(config: &SiteConfig, data: &Path, clock: Arc<dyn Clock>) -> Result<Self, SiteError> {
+        let folder = DataFolder::open(data)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let records = runtime.block_on(Records::open(&folder, config, clock))?;
+        Ok(Self { records, runtime, _folder: folder })
+    }
+
+    /// Does something that is recorded, and writes the new head of the chain down.
+    fn act<T>(&self, work: impl Future<Output = Result<T, AdministrationError>>) -> Result<T, AdministrationError> {
+        self.runtime.block_on(async {
+            let done = work.await;
+            self.records.anchor().await?;
+            done
+        })
+    }
+
+    /// Registers a user; the first must be an administrator.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn add_user(&self, new: NewUser) -> Result<User, AdministrationError> {
+        self.act(self.records.add_user((&console_user(), ""), new))
+    }
+
+    /// All users.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn users(&self) -> Result<Vec<User>, SiteError> {
+        Ok(self.runtime.block_on(self.records.stores.users.users())?)
+    }
+
+    /// Deactivates or reactivates a user.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn set_user_active(&self, cc: &str, active: bool) -> Result<User, AdministrationError> {
+        self.act(self.records.set_user_active((&console_user(), ""), cc, active))
+    }
+
+    /// Gives a user a new password.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn set_user_password(&self, cc: &str, password: String) -> Result<User, AdministrationError> {
+        self.act(self.records.set_user_password((&console_user(), ""), cc, password))
+    }
+
+    /// Says which cameras (names or ids) a user may see.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<(), AdministrationError> {
+        self.act(self.records.set_user_cameras((&console_user(), ""), cc, cameras))
+    }
+
+    /// Registers a camera.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn add_camera(&self, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
+        self.act(self.records.add_camera((&console_user(), ""), edit))
+    }
+
+    /// Changes a camera, named by its name or id.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; it is recorded, too.
+    pub fn edit_camera(&self, which: &str, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
+        self.act(self.records.edit_camera((&console_user(), ""), which, edit))
+    }
+
+    /// All cameras, deactivated ones too.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn cameras(&self) -> Result<Vec<Camera>, AdministrationError> {
+        self.runtime.block_on(self.records.cameras())
+    }
+
+    /// Checks the action log: how many entries there are, and all that is wrong with them.
+    ///
+    /// # Errors
+    /// The store's trouble: then nothing is known.
+    pub fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
+        self.runtime.block_on(self.records.verify_log())
+    }
+
+    /// Writes the entries that pass the filter to a file; returns how many.
+    ///
+    /// # Errors
+    /// The store's or the file's trouble; it is recorded, too.
+    pub fn export_log(&self, filter: &LogFilter, format: Format, to: &Path) -> Result<u64, SiteError> {
+        self.runtime.block_on(async {
+            let done = self.records.export_log((&console_user(), ""), filter, format, to).await;
+            self.records.anchor().await?;
+            done
+        })
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.records.delivery.flush());
+    }
+}
