@@ -3,6 +3,7 @@ use super::{prerequisites, simulate};
 use crate::{
     follow::{Calibration, Gallery},
     model::{Clock, Rect, SystemClock},
+    store::{LoginOutcome, NewUser, UserStore},
     tracking::{TrackerConfig, parse_detections, track_detections},
     ui,
     video::{Frame, Source, SourceConfig, read_file},
@@ -71,6 +72,12 @@ pub enum Command {
         #[arg(long)]
         models: Option<PathBuf>,
     },
+    /// Time of deciding a login: the right password, and for comparison a number that belongs to nobody
+    Login {
+        /// Logins of each kind
+        #[arg(long, default_value_t = 50)]
+        logins: u32,
+    },
     /// CPU of drawing one frame of the wall, planes to pixels, every picture new
     Ui {
         /// Tiles
@@ -91,12 +98,60 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Command::Tracker { det, fps } => tracker(det, *fps)?,
         Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
+        Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
         }
     };
     println!("{result}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Milliseconds of a login on an SQLite file of its own, one after the other.
+async fn login(logins: u32) -> anyhow::Result<serde_json::Value> {
+    let folder = std::env::temp_dir().join(format!("vigia-bench-login-{}", std::process::id()));
+    std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let result = login_in(&folder, logins).await;
+    std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    result
+}
+
+async fn login_in(folder: &std::path::Path, logins: u32) -> anyhow::Result<serde_json::Value> {
+    let users = UserStore::open(folder.join("users.sqlite")).await?;
+    let password = uuid::Uuid::new_v4().to_string();
+    let user = NewUser {
+        cc: "1".to_owned(),
+        email: "bench@example.org".to_owned(),
+        name: "Bench".to_owned(),
+        password: password.clone(),
+        is_admin: false,
+    };
+    users.create(user, SystemClock.now()).await?;
+    let (mut right, mut strangers) = (Vec::new(), Vec::new());
+    for i in 0..logins {
+        let start = Instant::now();
+        let granted = users.verify_login("1", &password, SystemClock.now()).await?;
+        right.push(start.elapsed());
+        // a number of its own each time, lest the lock-out answers instead
+        let start = Instant::now();
+        let refused = users.verify_login(&format!("stranger {i}"), &password, SystemClock.now()).await?;
+        strangers.push(start.elapsed());
+        if !matches!((&granted, &refused), (LoginOutcome::Granted(_), LoginOutcome::WrongCredentials { .. })) {
+            bail!("a login was decided wrongly: {granted:?}, {refused:?}");
+        }
+    }
+    Ok(
+        json!({ "bench": "login", "logins": logins, "right_ms": percentiles(right), "stranger_ms": percentiles(strangers) }),
+    )
+}
+
+/// The median and the 95th percentile (nearest rank) in milliseconds; `null` without a measurement.
+fn percentiles(mut times: Vec<Duration>) -> serde_json::Value {
+    times.sort_unstable();
+    let at = |percent: usize| {
+        times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).map(|t| t.as_secs_f64() * 1e3)
+    };
+    json!({ "p50": at(50), "p95": at(95) })
 }
 
 /// User and system CPU seconds of this process, or of its children that have ended.
