@@ -8,6 +8,7 @@ pub mod cameras;
 pub mod folder;
 pub mod objects;
 mod password;
+pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub mod users;
 

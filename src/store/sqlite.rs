@@ -171,7 +171,7 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String, StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{ActionLog, CameraStore, UserStore};
+    use crate::store::{ActionLog, CameraStore};
 
     #[test]
     fn io_errors_become_sentences() {
@@ -199,24 +199,6 @@ mod tests {
             assert!(error.to_string().contains("backup"), "{error}");
             assert_eq!(std::fs::read(&path).unwrap(), damaged, "{name} was changed");
         }
-    }
-
-    #[tokio::test]
-    async fn a_newer_schema_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("users.db");
-        let store = UserStore::open(&path).await.unwrap();
-        sqlx::query(
-            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             VALUES (9999, 'from the future', TRUE, x'00', 0)",
-        )
-        .execute(store.database().pool())
-        .await
-        .unwrap();
-        store.database().pool().close().await;
-        let error = UserStore::open(&path).await.unwrap_err();
-        assert!(matches!(error, StoreError::Newer { version: 9999, .. }), "{error:?}");
-        assert!(error.to_string().contains("newer version of Vigia"));
     }
 
     #[tokio::test]

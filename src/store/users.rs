@@ -2,13 +2,13 @@
 use super::{
     Address, StoreError,
     password::{self, PasswordProblem},
-    sqlite::{Database, TextColumns as _},
+    sql::{Row, Schema, SqlDatabase, Statement, Transaction, sql},
 };
 use crate::model::{CameraId, Rights, Timestamp, User};
-use sqlx::{FromRow, Row as _, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-static SCHEMA: Migrator = sqlx::migrate!("migrations/users");
+static SCHEMA: Schema =
+    Schema { sqlite: sqlx::migrate!("migrations/users/sqlite"), postgres: sqlx::migrate!("migrations/users/postgres") };
 
 /// Wrong passwords in a row before the number is locked.
 const FREE_FAILURES: u32 = 5;
@@ -101,22 +101,19 @@ pub enum LoginOutcome {
     },
 }
 
-/// The users of a site, in SQLite. Cloning shares it.
+/// The users of a site, in SQLite or PostgreSQL. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct UserStore {
-    db: Database,
+    db: SqlDatabase,
 }
 
 impl UserStore {
-    /// Opens the store at `address`, creating it where missing.
+    /// Opens the store at `address` (`sqlite:`, created where missing, or `postgres:`).
     ///
     /// # Errors
     /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
     pub async fn connect(address: &Address) -> Result<Self, StoreError> {
-        match address.path() {
-            Some(path) => Self::open(path).await,
-            None => Err(StoreError::unknown_backend(address)),
-        }
+        Ok(Self { db: SqlDatabase::connect(address, &SCHEMA).await? })
     }
 
     /// Opens the database, creating it where missing.
@@ -124,23 +121,21 @@ impl UserStore {
     /// # Errors
     /// [`StoreError`]: damaged, newer, read-only, full.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self { db: Database::open(path.as_ref(), &SCHEMA, 4).await? })
+        Self::connect(&Address::sqlite(path.as_ref())).await
     }
 
     #[cfg(test)]
-    pub(super) fn database(&self) -> &Database {
+    pub(super) fn database(&self) -> &SqlDatabase {
         &self.db
     }
 
     /// Whether anybody is registered, active or not.
     ///
     /// # Errors
-    /// The file's trouble.
+    /// The store's trouble.
     pub async fn any_user(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
-            .fetch_one(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))
+        let found = self.db.fetch(sql("SELECT cc FROM users LIMIT 1"), |_| Ok(())).await?;
+        Ok(!found.is_empty())
     }
 
     /// Registers a user. Number, name and address are trimmed.
@@ -150,16 +145,11 @@ impl UserStore {
     pub async fn create(&self, user: NewUser, now: Timestamp) -> Result<User, UserError> {
         let (user, password) = accept(user).await?;
         let mut tx = self.db.write().await?;
-        let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE cc = ?1)")
-            .bind(&user.cc)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(|e| self.db.error(e))?;
-        if taken {
+        if find(&mut tx, &user.cc).await?.is_some() {
             return Err(UserError::Exists);
         }
-        self.insert(&mut tx, &user, &password, now).await?;
-        tx.commit().await.map_err(|e| self.db.error(e))?;
+        tx.execute(insertion(&user, &password, now)).await?;
+        tx.commit().await?;
         Ok(user)
     }
 
@@ -173,15 +163,11 @@ impl UserStore {
         }
         let (user, password) = accept(NewUser { is_admin: true, ..user }).await?;
         let mut tx = self.db.write().await?;
-        let late: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users)")
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(|e| self.db.error(e))?;
-        if late {
+        if !tx.fetch(sql("SELECT cc FROM users LIMIT 1"), |_| Ok(())).await?.is_empty() {
             return Err(UserError::NotTheFirst);
         }
-        self.insert(&mut tx, &user, &password, now).await?;
-        tx.commit().await.map_err(|e| self.db.error(e))?;
+        tx.execute(insertion(&user, &password, now)).await?;
+        tx.commit().await?;
         Ok(user)
     }
 
@@ -190,11 +176,7 @@ impl UserStore {
     /// # Errors
     /// The store's trouble.
     pub async fn users(&self) -> Result<Vec<User>, StoreError> {
-        sqlx::query("SELECT cc, email, name, is_admin, active, version FROM users ORDER BY name, cc")
-            .try_map(|row: SqliteRow| user_from_row(&row))
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))
+        self.db.fetch(sql("SELECT * FROM users ORDER BY name, cc"), user_from_row).await
     }
 
     /// The user with this number.
@@ -202,7 +184,7 @@ impl UserStore {
     /// # Errors
     /// The store's trouble.
     pub async fn user(&self, cc: &str) -> Result<Option<User>, StoreError> {
-        find(self.db.pool(), cc).await.map_err(|e| self.db.error(e))
+        Ok(self.db.fetch(finding(cc), user_from_row).await?.pop())
     }
 
     /// Changes name, e-mail address and whether the user is an administrator; returns the user as it is now.
@@ -213,11 +195,11 @@ impl UserStore {
     pub async fn edit(&self, user: &User) -> Result<User, UserError> {
         let wanted = accept_fields(user)?;
         let mut tx = self.db.write().await?;
-        let there = self.at_version(&mut tx, &wanted.cc, wanted.version).await?;
+        let there = at_version(&mut tx, &wanted.cc, wanted.version).await?;
         let edited = User { active: there.active, version: there.version + 1, ..wanted };
-        self.keep_an_administrator(&mut tx, &there, &edited).await?;
-        self.update(&mut tx, &edited).await?;
-        tx.commit().await.map_err(|e| self.db.error(e))?;
+        keep_an_administrator(&mut tx, &there, &edited).await?;
+        tx.execute(update(&edited)).await?;
+        tx.commit().await?;
         Ok(edited)
     }
 
@@ -231,11 +213,11 @@ impl UserStore {
             return Err(UserError::Yourself);
         }
         let mut tx = self.db.write().await?;
-        let there = self.at_version(&mut tx, cc, version).await?;
+        let there = at_version(&mut tx, cc, version).await?;
         let edited = User { active, version: there.version + 1, ..there.clone() };
-        self.keep_an_administrator(&mut tx, &there, &edited).await?;
-        self.update(&mut tx, &edited).await?;
-        tx.commit().await.map_err(|e| self.db.error(e))?;
+        keep_an_administrator(&mut tx, &there, &edited).await?;
+        tx.execute(update(&edited)).await?;
+        tx.commit().await?;
         Ok(edited)
     }
 
@@ -246,15 +228,12 @@ impl UserStore {
     pub async fn set_password(&self, cc: &str, password: String) -> Result<User, UserError> {
         let user = self.user(cc).await?.ok_or(UserError::Unknown)?;
         let kept = accept_password(&user, password).await?;
-        let e = |e| self.db.error(e);
-        sqlx::query("UPDATE users SET password = ?2, version = version + 1 WHERE cc = ?1")
-            .bind(cc)
-            .bind(kept)
-            .execute(self.db.pool())
-            .await
-            .map_err(e)?;
-        self.forget_failures(cc).await?;
-        self.user(cc).await?.ok_or(UserError::Unknown)
+        let mut tx = self.db.write().await?;
+        let update = sql("UPDATE users SET password = $2, version = version + 1 WHERE cc = $1 RETURNING *");
+        let changed = tx.fetch(update.bind(cc).bind(kept), user_from_row).await?.pop().ok_or(UserError::Unknown)?;
+        tx.execute(forgetting(cc)).await?;
+        tx.commit().await?;
+        Ok(changed)
     }
 
     /// The cameras granted to the user, whether or not that matters now (see [`may_see`](Self::may_see)).
@@ -262,12 +241,8 @@ impl UserStore {
     /// # Errors
     /// The store's trouble.
     pub async fn grants(&self, cc: &str) -> Result<BTreeSet<CameraId>, StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar("SELECT camera FROM camera_grants WHERE cc = ?1")
-            .bind(cc)
-            .fetch_all(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))?;
-        Ok(rows.iter().filter_map(|id| id.parse().ok()).collect())
+        let granted = sql("SELECT camera FROM camera_grants WHERE cc = $1").bind(cc);
+        Ok(self.db.fetch(granted, |row| row.uuid("camera")).await?.into_iter().collect())
     }
 
     /// Grants exactly these cameras to the user.
@@ -275,21 +250,16 @@ impl UserStore {
     /// # Errors
     /// [`UserError::Unknown`], or the store's trouble.
     pub async fn set_grants(&self, cc: &str, cameras: &BTreeSet<CameraId>) -> Result<(), UserError> {
-        let e = |e| self.db.error(e);
         let mut tx = self.db.write().await?;
-        if find(&mut *tx, cc).await.map_err(e)?.is_none() {
+        if find(&mut tx, cc).await?.is_none() {
             return Err(UserError::Unknown);
         }
-        sqlx::query("DELETE FROM camera_grants WHERE cc = ?1").bind(cc).execute(&mut *tx).await.map_err(e)?;
+        tx.execute(sql("DELETE FROM camera_grants WHERE cc = $1").bind(cc)).await?;
         for camera in cameras {
-            sqlx::query("INSERT INTO camera_grants (cc, camera) VALUES (?1, ?2)")
-                .bind(cc)
-                .bind(camera.to_string())
-                .execute(&mut *tx)
-                .await
-                .map_err(e)?;
+            let grant = sql("INSERT INTO camera_grants (cc, camera) VALUES ($1, $2)");
+            tx.execute(grant.bind(cc).bind(*camera)).await?;
         }
-        Ok(tx.commit().await.map_err(e)?)
+        Ok(tx.commit().await?)
     }
 
     /// What the user may see: administrators everything; operators everything while the site has no grant at all, and
@@ -301,74 +271,8 @@ impl UserStore {
         if user.is_admin {
             return Ok(Rights::All);
         }
-        let any: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM camera_grants)")
-            .fetch_one(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))?;
-        Ok(if any { Rights::Only(self.grants(&user.cc).await?) } else { Rights::All })
-    }
-
-    async fn at_version(&self, tx: &mut SqliteConnection, cc: &str, version: i64) -> Result<User, UserError> {
-        let there = find(tx, cc).await.map_err(|e| self.db.error(e))?.ok_or(UserError::Unknown)?;
-        if there.version == version { Ok(there) } else { Err(UserError::Changed) }
-    }
-
-    /// Refuses a change after which no active administrator is left.
-    async fn keep_an_administrator(
-        &self,
-        tx: &mut SqliteConnection,
-        before: &User,
-        after: &User,
-    ) -> Result<(), UserError> {
-        let counts = |u: &User| u.is_admin && u.active;
-        if !counts(before) || counts(after) {
-            return Ok(());
-        }
-        let others: bool =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM users WHERE is_admin AND active AND cc <> ?1)")
-                .bind(&before.cc)
-                .fetch_one(tx)
-                .await
-                .map_err(|e| self.db.error(e))?;
-        if others { Ok(()) } else { Err(UserError::LastAdministrator) }
-    }
-
-    async fn update(&self, tx: &mut SqliteConnection, user: &User) -> Result<(), StoreError> {
-        sqlx::query("UPDATE users SET email = ?2, name = ?3, is_admin = ?4, active = ?5, version = ?6 WHERE cc = ?1")
-            .bind(&user.cc)
-            .bind(&user.email)
-            .bind(&user.name)
-            .bind(user.is_admin)
-            .bind(user.active)
-            .bind(user.version)
-            .execute(tx)
-            .await
-            .map_err(|e| self.db.error(e))?;
-        Ok(())
-    }
-
-    async fn insert(
-        &self,
-        tx: &mut SqliteConnection,
-        user: &User,
-        password: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO users (cc, email, name, password, is_admin, active, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .bind(&user.cc)
-        .bind(&user.email)
-        .bind(&user.name)
-        .bind(password)
-        .bind(user.is_admin)
-        .bind(user.active)
-        .bind(now.to_string())
-        .execute(tx)
-        .await
-        .map_err(|e| self.db.error(e))?;
-        Ok(())
+        let any = self.db.fetch(sql("SELECT cc FROM camera_grants LIMIT 1"), |_| Ok(())).await?;
+        Ok(if any.is_empty() { Rights::All } else { Rights::Only(self.grants(&user.cc).await?) })
     }
 
     /// Decides a login.
@@ -378,7 +282,7 @@ impl UserStore {
     /// answer does not tell who is a user.
     ///
     /// # Errors
-    /// The file's trouble; nobody is logged in then.
+    /// The store's trouble; nobody is logged in then.
     pub async fn verify_login(&self, cc: &str, password: &str, now: Timestamp) -> Result<LoginOutcome, UserError> {
         let cc: String = cc.trim().chars().take(MAX_FIELD).collect();
         // The failure is written before the password is looked at: attempts at the same time, or a kill in the middle,
@@ -387,13 +291,8 @@ impl UserStore {
             Attempt::Refused(until) => return Ok(LoginOutcome::Locked { until }),
             Attempt::Counted(locked_until) => locked_until,
         };
-        let found = sqlx::query("SELECT cc, email, name, is_admin, active, version, password FROM users WHERE cc = ?1")
-            .bind(&cc)
-            .try_map(|row: SqliteRow| Ok((user_from_row(&row)?, row.try_get::<String, _>("password")?)))
-            .fetch_optional(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))?;
-        let (user, kept) = found.unzip();
+        let with_password = |row: &Row| Ok((user_from_row(row)?, row.get::<String>("password")?));
+        let (user, kept) = self.db.fetch(finding(&cc), with_password).await?.pop().unzip();
         let password = password.to_owned();
         let (right, renewed) = blocking(move || {
             let right = password::verify(&password, kept.as_deref());
@@ -403,7 +302,7 @@ impl UserStore {
         .await?;
         match user {
             Some(user) if right => {
-                self.forget_failures(&cc).await?;
+                self.db.execute(forgetting(&cc)).await?;
                 if let Some((old, new)) = renewed {
                     self.renew_hash(&cc, &old, &new).await;
                 }
@@ -416,62 +315,38 @@ impl UserStore {
     /// Keeps the password under the settings of today, unless it was changed meanwhile. Not a change of the user, so the
     /// version stays; where it does not succeed the next login tries again.
     async fn renew_hash(&self, cc: &str, old: &str, new: &str) {
-        let renewed = sqlx::query("UPDATE users SET password = ?3 WHERE cc = ?1 AND password = ?2")
-            .bind(cc)
-            .bind(old)
-            .bind(new)
-            .execute(self.db.pool())
-            .await;
-        if let Err(e) = renewed {
-            tracing::warn!("a password stays under older settings: {}", self.db.error(e));
+        let renewal =
+            sql("UPDATE users SET password = $3 WHERE cc = $1 AND password = $2").bind(cc).bind(old).bind(new);
+        if let Err(e) = self.db.execute(renewal).await {
+            tracing::warn!("a password stays under older settings: {e}");
         }
     }
 
     async fn count_attempt(&self, cc: &str, now: Timestamp) -> Result<Attempt, StoreError> {
-        let e = |e| self.db.error(e);
         let mut tx = self.db.write().await?;
-        let before: Option<(u32, Option<Timestamp>)> =
-            sqlx::query("SELECT failures, locked_until FROM login_failures WHERE cc = ?1")
-                .bind(cc)
-                .try_map(|row: SqliteRow| Ok((row.try_get("failures")?, row.instant_or_null("locked_until")?)))
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(e)?;
+        let before = tx
+            .fetch(sql("SELECT failures, locked_until FROM login_failures WHERE cc = $1").bind(cc), |row| {
+                Ok((row.get::<i64>("failures")?, row.instant_or_null("locked_until")?))
+            })
+            .await?
+            .pop();
         let (failures, lock) = before.unwrap_or_default();
         // A clock that went far back must not lock anybody out for longer than a lock can be.
         if let Some(until) = lock.filter(|until| now < *until && *until <= now.plus(LONGEST_LOCK)) {
             return Ok(Attempt::Refused(until));
         }
-        let failures = failures.saturating_add(1);
+        let failures = u32::try_from(failures).unwrap_or(u32::MAX).saturating_add(1);
         let locked_until = lock_after(failures).map(|d| now.plus(d));
-        sqlx::query(
-            "INSERT INTO login_failures (cc, failures, last_failed_at, locked_until) VALUES (?1, ?2, ?3, ?4)
+        let counting =
+            sql("INSERT INTO login_failures (cc, failures, last_failed_at, locked_until) VALUES ($1, $2, $3, $4)
              ON CONFLICT (cc) DO UPDATE SET failures = excluded.failures, last_failed_at = excluded.last_failed_at,
-             locked_until = excluded.locked_until",
-        )
-        .bind(cc)
-        .bind(failures)
-        .bind(now.to_string())
-        .bind(locked_until.map(|t| t.to_string()))
-        .execute(&mut *tx)
-        .await
-        .map_err(e)?;
-        sqlx::query("DELETE FROM login_failures WHERE last_failed_at < ?1 AND cc NOT IN (SELECT cc FROM users)")
-            .bind(now.minus(FORGET_STRANGERS).to_string())
-            .execute(&mut *tx)
-            .await
-            .map_err(e)?;
-        tx.commit().await.map_err(e)?;
+             locked_until = excluded.locked_until");
+        tx.execute(counting.bind(cc).bind(failures).bind(now).bind(locked_until)).await?;
+        let strangers =
+            sql("DELETE FROM login_failures WHERE last_failed_at < $1 AND cc NOT IN (SELECT cc FROM users)");
+        tx.execute(strangers.bind(now.minus(FORGET_STRANGERS))).await?;
+        tx.commit().await?;
         Ok(Attempt::Counted(locked_until))
-    }
-
-    async fn forget_failures(&self, cc: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM login_failures WHERE cc = ?1")
-            .bind(cc)
-            .execute(self.db.pool())
-            .await
-            .map_err(|e| self.db.error(e))?;
-        Ok(())
     }
 }
 
@@ -528,22 +403,70 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(UserError::Hashing(e.to_string())))
 }
 
-async fn find<'c>(db: impl sqlx::SqliteExecutor<'c>, cc: &str) -> sqlx::Result<Option<User>> {
-    sqlx::query("SELECT cc, email, name, is_admin, active, version FROM users WHERE cc = ?1")
-        .bind(cc)
-        .try_map(|row: SqliteRow| user_from_row(&row))
-        .fetch_optional(db)
-        .await
+async fn find(tx: &mut Transaction<'_>, cc: &str) -> Result<Option<User>, StoreError> {
+    Ok(tx.fetch(finding(cc), user_from_row).await?.pop())
 }
 
-fn user_from_row(row: &SqliteRow) -> sqlx::Result<User> {
-    let (cc, email, name, is_admin, active, version) = FromRow::from_row(row)?;
-    Ok(User { cc, email, name, is_admin, active, version })
+async fn at_version(tx: &mut Transaction<'_>, cc: &str, version: i64) -> Result<User, UserError> {
+    let there = find(tx, cc).await?.ok_or(UserError::Unknown)?;
+    if there.version == version { Ok(there) } else { Err(UserError::Changed) }
+}
+
+/// Refuses a change after which no active administrator is left.
+async fn keep_an_administrator(tx: &mut Transaction<'_>, before: &User, after: &User) -> Result<(), UserError> {
+    let counts = |u: &User| u.is_admin && u.active;
+    if !counts(before) || counts(after) {
+        return Ok(());
+    }
+    let others = sql("SELECT cc FROM users WHERE is_admin AND active AND cc <> $1 LIMIT 1").bind(&before.cc);
+    if tx.fetch(others, |_| Ok(())).await?.is_empty() { Err(UserError::LastAdministrator) } else { Ok(()) }
+}
+
+fn finding(cc: &str) -> Statement {
+    sql("SELECT * FROM users WHERE cc = $1").bind(cc)
+}
+
+fn insertion(user: &User, password: &str, now: Timestamp) -> Statement {
+    sql("INSERT INTO users (cc, email, name, password, is_admin, active, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)")
+    .bind(&user.cc)
+    .bind(&user.email)
+    .bind(&user.name)
+    .bind(password)
+    .bind(user.is_admin)
+    .bind(user.active)
+    .bind(now)
+}
+
+fn update(user: &User) -> Statement {
+    sql("UPDATE users SET email = $2, name = $3, is_admin = $4, active = $5, version = $6 WHERE cc = $1")
+        .bind(&user.cc)
+        .bind(&user.email)
+        .bind(&user.name)
+        .bind(user.is_admin)
+        .bind(user.active)
+        .bind(user.version)
+}
+
+fn forgetting(cc: &str) -> Statement {
+    sql("DELETE FROM login_failures WHERE cc = $1").bind(cc)
+}
+
+fn user_from_row(row: &Row) -> sqlx::Result<User> {
+    Ok(User {
+        cc: row.get("cc")?,
+        email: row.get("email")?,
+        name: row.get("name")?,
+        is_admin: row.get("is_admin")?,
+        active: row.get("active")?,
+        version: row.get("version")?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sql::tests::{Fresh, backends};
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 
     const PASSWORD: &str = "a gaivota dorme no telhado";
@@ -559,193 +482,213 @@ mod tests {
         }
     }
 
-    async fn empty() -> (tempfile::TempDir, UserStore) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = UserStore::open(dir.path().join("users.sqlite")).await.unwrap();
-        (dir, store)
+    impl Fresh {
+        async fn users(&self) -> UserStore {
+            UserStore::connect(&self.address).await.unwrap()
+        }
+    }
+
+    /// The column `text` of a query's rows.
+    async fn texts(store: &UserStore, query: &'static str) -> Vec<String> {
+        store.db.fetch(sql(query), |row| row.get("text")).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_first_user_is_one_administrator_and_the_password_is_kept_as_argon2id() {
-        let (_dir, store) = empty().await;
-        assert!(!store.any_user().await.unwrap());
-        let second = NewUser { cc: "2".to_owned(), ..ana() };
-        let (a, b) =
-            tokio::join!(store.create_first_administrator(ana(), T0), store.create_first_administrator(second, T0));
-        let refused = [a.as_ref().err(), b.as_ref().err()];
-        assert!(matches!(refused, [Some(UserError::NotTheFirst), None] | [None, Some(UserError::NotTheFirst)]));
-        assert!(a.or(b).unwrap().is_admin);
-        assert!(store.any_user().await.unwrap());
-        assert!(matches!(store.create_first_administrator(ana(), T0).await, Err(UserError::NotTheFirst)));
+        for fresh in backends() {
+            let store = fresh.users().await;
+            assert!(!store.any_user().await.unwrap());
+            let second = NewUser { cc: "2".to_owned(), ..ana() };
+            let (a, b) =
+                tokio::join!(store.create_first_administrator(ana(), T0), store.create_first_administrator(second, T0));
+            let refused = [a.as_ref().err(), b.as_ref().err()];
+            assert!(matches!(refused, [Some(UserError::NotTheFirst), None] | [None, Some(UserError::NotTheFirst)]));
+            assert!(a.or(b).unwrap().is_admin);
+            assert!(store.any_user().await.unwrap());
+            assert!(matches!(store.create_first_administrator(ana(), T0).await, Err(UserError::NotTheFirst)));
 
-        store.create(NewUser { cc: "3".to_owned(), ..ana() }, T0).await.unwrap();
-        let kept: Vec<String> =
-            sqlx::query_scalar("SELECT password FROM users").fetch_all(store.db.pool()).await.unwrap();
-        assert_eq!(kept.len(), 2);
-        assert!(kept.iter().all(|p| p.starts_with("$argon2id$v=19$") && !p.contains("gaivota")));
-        assert_ne!(kept[0], kept[1], "the same password has the same salt");
-        let plain = sqlx::query("UPDATE users SET password = 'plain'").execute(store.db.pool()).await;
-        assert!(plain.is_err(), "the table takes a password that is not Argon2id");
+            store.create(NewUser { cc: "3".to_owned(), ..ana() }, T0).await.unwrap();
+            let kept = texts(&store, "SELECT password AS text FROM users").await;
+            assert_eq!(kept.len(), 2);
+            assert!(kept.iter().all(|p| p.starts_with("$argon2id$v=19$") && !p.contains("gaivota")));
+            assert_ne!(kept[0], kept[1], "the same password has the same salt");
+            let plain = store.db.execute(sql("UPDATE users SET password = 'plain'")).await;
+            assert!(plain.is_err(), "the table takes a password that is not Argon2id");
+        }
     }
 
     #[tokio::test]
     async fn fields_are_trimmed_checked_and_unique() {
-        let (_dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        assert_eq!((user.cc.as_str(), user.active, user.is_admin), ("12345678", true, false));
-        assert!(matches!(store.create(ana(), T0).await, Err(UserError::Exists)));
-        let bad = |change: fn(&mut NewUser)| {
-            let mut user = NewUser { cc: "9".to_owned(), ..ana() };
-            change(&mut user);
-            store.create(user, T0)
-        };
-        assert!(matches!(bad(|u| u.cc = " ".to_owned()).await, Err(UserError::BadNumber)));
-        assert!(matches!(bad(|u| u.name = "Ana\nSousa".to_owned()).await, Err(UserError::BadName)));
-        assert!(matches!(bad(|u| u.email = "ana".to_owned()).await, Err(UserError::BadEmail)));
-        assert!(matches!(
-            bad(|u| u.password = "short".to_owned()).await,
-            Err(UserError::BadPassword(PasswordProblem::TooShort))
-        ));
-        assert!(!format!("{:?}", ana()).contains("gaivota"));
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            assert_eq!((user.cc.as_str(), user.active, user.is_admin), ("12345678", true, false));
+            assert!(matches!(store.create(ana(), T0).await, Err(UserError::Exists)));
+            let bad = |change: fn(&mut NewUser)| {
+                let mut user = NewUser { cc: "9".to_owned(), ..ana() };
+                change(&mut user);
+                store.create(user, T0)
+            };
+            assert!(matches!(bad(|u| u.cc = " ".to_owned()).await, Err(UserError::BadNumber)));
+            assert!(matches!(bad(|u| u.name = "Ana\nSousa".to_owned()).await, Err(UserError::BadName)));
+            assert!(matches!(bad(|u| u.email = "ana".to_owned()).await, Err(UserError::BadEmail)));
+            assert!(matches!(
+                bad(|u| u.password = "short".to_owned()).await,
+                Err(UserError::BadPassword(PasswordProblem::TooShort))
+            ));
+            assert!(!format!("{:?}", ana()).contains("gaivota"));
+        }
     }
 
     #[tokio::test]
     async fn a_login_renews_a_hash_of_older_settings_and_a_wrong_password_does_not() {
-        let (_dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        let older = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap());
-        let older = older.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
-        sqlx::query("UPDATE users SET password = ?1").bind(&older).execute(store.db.pool()).await.unwrap();
-        let kept = || async {
-            sqlx::query_scalar::<_, String>("SELECT password FROM users").fetch_one(store.db.pool()).await.unwrap()
-        };
-        let wrong = store.verify_login("12345678", "not the password at all", T0).await.unwrap();
-        assert!(matches!(wrong, LoginOutcome::WrongCredentials { .. }));
-        assert_eq!(kept().await, older);
-        let granted = LoginOutcome::Granted(user.clone());
-        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
-        let renewed = kept().await;
-        assert!(password::is_current(&renewed), "{renewed}");
-        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
-        assert_eq!(kept().await, renewed, "renewed again without need");
-        // a hash that somebody replaced meanwhile is left alone
-        store.renew_hash("12345678", &older, &older).await;
-        assert_eq!(kept().await, renewed);
-        assert_eq!(store.user("12345678").await.unwrap(), Some(user));
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            let older = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(19 * 1024, 2, 1, None).unwrap());
+            let older = older.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
+            store.db.execute(sql("UPDATE users SET password = $1").bind(&older)).await.unwrap();
+            let kept = async || texts(&store, "SELECT password AS text FROM users").await.remove(0);
+            let wrong = store.verify_login("12345678", "not the password at all", T0).await.unwrap();
+            assert!(matches!(wrong, LoginOutcome::WrongCredentials { .. }));
+            assert_eq!(kept().await, older);
+            let granted = LoginOutcome::Granted(user.clone());
+            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+            let renewed = kept().await;
+            assert!(password::is_current(&renewed), "{renewed}");
+            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+            assert_eq!(kept().await, renewed, "renewed again without need");
+            // a hash that somebody replaced meanwhile is left alone
+            store.renew_hash("12345678", &older, &older).await;
+            assert_eq!(kept().await, renewed);
+            assert_eq!(store.user("12345678").await.unwrap(), Some(user));
+        }
     }
 
     #[tokio::test]
     async fn a_stranger_a_wrong_password_and_a_deactivated_user_are_refused() {
-        let (_dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        assert_eq!(store.verify_login("12345678 ", PASSWORD, T0).await.unwrap(), LoginOutcome::Granted(user));
-        let wrong = store.verify_login("12345678", "not this one, no", T0).await.unwrap();
-        let stranger = store.verify_login("87654321", PASSWORD, T0).await.unwrap();
-        assert_eq!(wrong, LoginOutcome::WrongCredentials { locked_until: None });
-        assert_eq!(wrong, stranger);
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            assert_eq!(store.verify_login("12345678 ", PASSWORD, T0).await.unwrap(), LoginOutcome::Granted(user));
+            let wrong = store.verify_login("12345678", "not this one, no", T0).await.unwrap();
+            let stranger = store.verify_login("87654321", PASSWORD, T0).await.unwrap();
+            assert_eq!(wrong, LoginOutcome::WrongCredentials { locked_until: None });
+            assert_eq!(wrong, stranger);
 
-        sqlx::query("UPDATE users SET active = FALSE").execute(store.db.pool()).await.unwrap();
-        assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), LoginOutcome::Deactivated);
-        assert_eq!(store.verify_login("12345678", "not this one, no", T0).await.unwrap(), wrong);
+            store.db.execute(sql("UPDATE users SET active = FALSE")).await.unwrap();
+            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), LoginOutcome::Deactivated);
+            assert_eq!(store.verify_login("12345678", "not this one, no", T0).await.unwrap(), wrong);
+        }
     }
 
     /// Regression 10 of the old system: there was no lock-out.
     #[tokio::test]
     async fn failures_lock_the_number_over_a_restart_and_success_forgets_them() {
-        let (dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        let until = T0.plus(FIRST_LOCK);
-        for cc in ["12345678", "nobody"] {
-            for n in 1..=FREE_FAILURES {
-                let locked_until = (n == FREE_FAILURES).then_some(until);
-                let outcome = store.verify_login(cc, "wrong wrong wrong", T0).await.unwrap();
-                assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until }, "{cc}, failure {n}");
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            let until = T0.plus(FIRST_LOCK);
+            for cc in ["12345678", "nobody"] {
+                for n in 1..=FREE_FAILURES {
+                    let locked_until = (n == FREE_FAILURES).then_some(until);
+                    let outcome = store.verify_login(cc, "wrong wrong wrong", T0).await.unwrap();
+                    assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until }, "{cc}, failure {n}");
+                }
             }
-        }
-        store.db.pool().close().await;
-        let store = UserStore::open(dir.path().join("users.sqlite")).await.unwrap();
-        let just_before = until.minus(Duration::from_micros(1));
-        for cc in ["12345678", "nobody"] {
-            let outcome = store.verify_login(cc, PASSWORD, just_before).await.unwrap();
-            assert_eq!(outcome, LoginOutcome::Locked { until }, "{cc}: the right password during the lock");
-        }
-        let outcome = store.verify_login("12345678", "wrong wrong wrong", until).await.unwrap();
-        let twice = until.plus(2 * FIRST_LOCK);
-        assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: Some(twice) });
+            store.db.close().await;
+            let store = fresh.users().await;
+            let just_before = until.minus(Duration::from_micros(1));
+            for cc in ["12345678", "nobody"] {
+                let outcome = store.verify_login(cc, PASSWORD, just_before).await.unwrap();
+                assert_eq!(outcome, LoginOutcome::Locked { until }, "{cc}: the right password during the lock");
+            }
+            let outcome = store.verify_login("12345678", "wrong wrong wrong", until).await.unwrap();
+            let twice = until.plus(2 * FIRST_LOCK);
+            assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: Some(twice) });
 
-        assert_eq!(store.verify_login("12345678", PASSWORD, twice).await.unwrap(), LoginOutcome::Granted(user));
-        let outcome = store.verify_login("12345678", "wrong wrong wrong", twice).await.unwrap();
-        assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: None }, "success did not forget");
+            assert_eq!(store.verify_login("12345678", PASSWORD, twice).await.unwrap(), LoginOutcome::Granted(user));
+            let outcome = store.verify_login("12345678", "wrong wrong wrong", twice).await.unwrap();
+            assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: None }, "success did not forget");
 
-        let next_day = T0.plus(FORGET_STRANGERS + FIRST_LOCK);
-        store.verify_login("12345678", PASSWORD, next_day).await.unwrap();
-        let left: Vec<String> =
-            sqlx::query_scalar("SELECT cc FROM login_failures").fetch_all(store.db.pool()).await.unwrap();
-        assert_eq!(left, [""; 0], "the numbers of strangers are kept for ever");
+            let next_day = T0.plus(FORGET_STRANGERS + FIRST_LOCK);
+            store.verify_login("12345678", PASSWORD, next_day).await.unwrap();
+            let left = texts(&store, "SELECT cc AS text FROM login_failures").await;
+            assert_eq!(left, [""; 0], "the numbers of strangers are kept for ever");
+        }
     }
 
     #[tokio::test]
     async fn an_edit_of_an_older_version_is_refused() {
-        let (_dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        let renamed = store.edit(&User { name: " Ana Silva ".to_owned(), ..user.clone() }).await.unwrap();
-        assert_eq!((renamed.name.as_str(), renamed.version), ("Ana Silva", 2));
-        let late = store.edit(&User { email: "late@psp.example".to_owned(), ..user.clone() }).await;
-        assert!(matches!(late, Err(UserError::Changed)));
-        assert!(matches!(store.set_active(&user.cc, false, "x", 1).await, Err(UserError::Changed)));
-        assert_eq!(store.user(&user.cc).await.unwrap(), Some(renamed.clone()));
-        assert!(matches!(store.edit(&User { cc: "9".to_owned(), ..user }).await, Err(UserError::Unknown)));
-        assert!(matches!(store.edit(&User { name: String::new(), ..renamed }).await, Err(UserError::BadName)));
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            let renamed = store.edit(&User { name: " Ana Silva ".to_owned(), ..user.clone() }).await.unwrap();
+            assert_eq!((renamed.name.as_str(), renamed.version), ("Ana Silva", 2));
+            let late = store.edit(&User { email: "late@psp.example".to_owned(), ..user.clone() }).await;
+            assert!(matches!(late, Err(UserError::Changed)));
+            assert!(matches!(store.set_active(&user.cc, false, "x", 1).await, Err(UserError::Changed)));
+            assert_eq!(store.user(&user.cc).await.unwrap(), Some(renamed.clone()));
+            assert!(matches!(store.edit(&User { cc: "9".to_owned(), ..user }).await, Err(UserError::Unknown)));
+            assert!(matches!(store.edit(&User { name: String::new(), ..renamed }).await, Err(UserError::BadName)));
+        }
     }
 
     #[tokio::test]
     async fn an_active_administrator_is_always_left() {
-        let (_dir, store) = empty().await;
-        let a = store.create(NewUser { is_admin: true, ..ana() }, T0).await.unwrap();
-        assert!(matches!(store.set_active(&a.cc, false, "console:x", 1).await, Err(UserError::LastAdministrator)));
-        let demoted = User { is_admin: false, ..a.clone() };
-        assert!(matches!(store.edit(&demoted).await, Err(UserError::LastAdministrator)));
-        let b = store.create(NewUser { cc: "2".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
-        assert!(matches!(store.set_active(&a.cc, false, &a.cc, 1).await, Err(UserError::Yourself)));
-        // two consoles, each deactivating the other's administrator
-        let (x, y) = tokio::join!(store.set_active(&a.cc, false, &b.cc, 1), store.set_active(&b.cc, false, &a.cc, 1));
-        assert!(x.is_ok() != y.is_ok(), "{x:?} {y:?}");
-        assert_eq!(store.users().await.unwrap().iter().filter(|u| u.active && u.is_admin).count(), 1);
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let a = store.create(NewUser { is_admin: true, ..ana() }, T0).await.unwrap();
+            assert!(matches!(store.set_active(&a.cc, false, "console:x", 1).await, Err(UserError::LastAdministrator)));
+            let demoted = User { is_admin: false, ..a.clone() };
+            assert!(matches!(store.edit(&demoted).await, Err(UserError::LastAdministrator)));
+            let b = store.create(NewUser { cc: "2".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
+            assert!(matches!(store.set_active(&a.cc, false, &a.cc, 1).await, Err(UserError::Yourself)));
+            // two consoles, each deactivating the other's administrator
+            let (x, y) =
+                tokio::join!(store.set_active(&a.cc, false, &b.cc, 1), store.set_active(&b.cc, false, &a.cc, 1));
+            assert!(x.is_ok() != y.is_ok(), "{x:?} {y:?}");
+            assert_eq!(store.users().await.unwrap().iter().filter(|u| u.active && u.is_admin).count(), 1);
+        }
     }
 
     #[tokio::test]
     async fn a_new_password_replaces_the_old_one_and_ends_the_lock() {
-        let (_dir, store) = empty().await;
-        let user = store.create(ana(), T0).await.unwrap();
-        for _ in 0..FREE_FAILURES {
-            store.verify_login(&user.cc, "wrong wrong wrong", T0).await.unwrap();
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            for _ in 0..FREE_FAILURES {
+                store.verify_login(&user.cc, "wrong wrong wrong", T0).await.unwrap();
+            }
+            let other = "o farol acende sozinho";
+            assert!(matches!(
+                store.set_password(&user.cc, "short".to_owned()).await,
+                Err(UserError::BadPassword(PasswordProblem::TooShort))
+            ));
+            let changed = store.set_password(&user.cc, other.to_owned()).await.unwrap();
+            assert_eq!(store.verify_login(&user.cc, other, T0).await.unwrap(), LoginOutcome::Granted(changed));
+            let old = store.verify_login(&user.cc, PASSWORD, T0).await.unwrap();
+            assert_eq!(old, LoginOutcome::WrongCredentials { locked_until: None });
         }
-        let other = "o farol acende sozinho";
-        assert!(matches!(
-            store.set_password(&user.cc, "short".to_owned()).await,
-            Err(UserError::BadPassword(PasswordProblem::TooShort))
-        ));
-        let changed = store.set_password(&user.cc, other.to_owned()).await.unwrap();
-        assert_eq!(store.verify_login(&user.cc, other, T0).await.unwrap(), LoginOutcome::Granted(changed));
-        let old = store.verify_login(&user.cc, PASSWORD, T0).await.unwrap();
-        assert_eq!(old, LoginOutcome::WrongCredentials { locked_until: None });
     }
 
     #[tokio::test]
     async fn once_a_grant_exists_operators_see_theirs_alone() {
-        let (_dir, store) = empty().await;
-        let operator = store.create(ana(), T0).await.unwrap();
-        let other = store.create(NewUser { cc: "2".to_owned(), ..ana() }, T0).await.unwrap();
-        let admin = store.create(NewUser { cc: "3".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
-        assert_eq!(store.may_see(&operator).await.unwrap(), Rights::All);
-        let camera = CameraId::new_v4();
-        store.set_grants(&operator.cc, &BTreeSet::from([camera])).await.unwrap();
-        assert_eq!(store.may_see(&operator).await.unwrap(), Rights::Only(BTreeSet::from([camera])));
-        assert_eq!(store.may_see(&other).await.unwrap(), Rights::Only(BTreeSet::new()));
-        assert_eq!(store.may_see(&admin).await.unwrap(), Rights::All);
-        store.set_grants(&operator.cc, &BTreeSet::new()).await.unwrap();
-        assert_eq!(store.may_see(&other).await.unwrap(), Rights::All);
-        assert!(matches!(store.set_grants("9", &BTreeSet::new()).await, Err(UserError::Unknown)));
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let operator = store.create(ana(), T0).await.unwrap();
+            let other = store.create(NewUser { cc: "2".to_owned(), ..ana() }, T0).await.unwrap();
+            let admin = store.create(NewUser { cc: "3".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
+            assert_eq!(store.may_see(&operator).await.unwrap(), Rights::All);
+            let camera = CameraId::new_v4();
+            store.set_grants(&operator.cc, &BTreeSet::from([camera])).await.unwrap();
+            assert_eq!(store.may_see(&operator).await.unwrap(), Rights::Only(BTreeSet::from([camera])));
+            assert_eq!(store.may_see(&other).await.unwrap(), Rights::Only(BTreeSet::new()));
+            assert_eq!(store.may_see(&admin).await.unwrap(), Rights::All);
+            store.set_grants(&operator.cc, &BTreeSet::new()).await.unwrap();
+            assert_eq!(store.may_see(&other).await.unwrap(), Rights::All);
+            assert!(matches!(store.set_grants("9", &BTreeSet::new()).await, Err(UserError::Unknown)));
+        }
     }
 
     #[test]
