@@ -167,7 +167,7 @@ impl Site {
             loop {
                 second.tick().await;
                 ticking.tick().await;
-                if seconds % ANCHOR_EVERY == 0
+                if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
                     ticking.error(format!("The end of the action log could not be written down elsewhere: {error}"));
