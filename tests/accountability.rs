@@ -1,5 +1,7 @@
 //! The faults of the system Vigia replaces, each as a test on a running site: real stores, real models, real commands.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
+mod servers;
+
 use std::{
     path::Path,
     sync::Arc,
@@ -9,7 +11,7 @@ use vigia::{
     cli::prerequisites,
     model::{Action, ActionRecord, Clock as _, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
-    store::{DataFolder, NewUser, Stores, key_of_url},
+    store::{Address, Addresses, DataFolder, NewUser, Stores, UserStore, key_of_url},
     video::{Color, Frame},
 };
 
@@ -21,6 +23,10 @@ struct Running {
 }
 
 fn open(data: &Path) -> Running {
+    open_on(data, Addresses::default())
+}
+
+fn open_on(data: &Path, stores: Addresses) -> Running {
     gstreamer::init().unwrap();
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let camera = |name: &str| CameraConfig {
@@ -30,7 +36,7 @@ fn open(data: &Path) -> Running {
         is_virtual: false,
         active: false,
     };
-    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() };
+    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
     let site = Site::open(config, data, &prerequisites::models_dir(None), clock.clone()).unwrap();
     Running { site, clock }
 }
@@ -247,4 +253,102 @@ fn a_data_folder_in_use_is_refused_with_words() {
     let error = Site::open(SiteConfig::default(), data.path(), &prerequisites::models_dir(None), Arc::new(SystemClock));
     let text = error.err().map(|e| e.to_string()).unwrap_or_default();
     assert!(text.contains("another Vigia"), "{text}");
+}
+
+/// Rights are given on the command line while no console runs; what one may not see does not exist.
+#[test]
+fn an_operator_sees_the_granted_cameras_alone_and_is_refused_the_others() {
+    let data = tempfile::tempdir().unwrap();
+    {
+        let running = open(data.path());
+        running.create_administrator();
+        select(&running, "left a bag", Rect::new(50.0, 40.0, 60.0, 120.0)); // on Gate
+        running.until("the suspect", |s| s.suspects.len() == 1);
+    }
+    add_operator(data.path());
+    {
+        let office = vigia::site::Office::open(&SiteConfig::default(), data.path(), Arc::new(SystemClock)).unwrap();
+        office.set_user_cameras("2", &["Hall".to_owned()]).unwrap();
+        assert!(office.set_user_cameras("2", &["Roof".to_owned()]).is_err());
+    }
+    let running = open(data.path());
+    let gate = running.site.state().cameras.iter().find(|c| c.camera.name == "Gate").unwrap().camera.id;
+    running.login("2", PASSWORD);
+    let state = running.site.state();
+    assert_eq!(state.cameras.iter().map(|c| c.camera.name.as_str()).collect::<Vec<_>>(), ["Hall"]);
+    assert!(state.suspects.is_empty() && state.sightings.is_empty());
+    running.site.send(Command::SelectSuspect {
+        camera: gate,
+        track: TrackId(3),
+        frame: frame(state.now),
+        rect: Rect::new(50.0, 40.0, 60.0, 120.0),
+        reason: "curiosity".into(),
+        expires_in: Duration::from_secs(3600),
+    });
+    running.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("may see")));
+    running.logout();
+    running.login("1", PASSWORD);
+    let state = running.site.state();
+    assert_eq!((state.cameras.len(), state.suspects.len()), (2, 1));
+    let log = running.log();
+    let refused = log.iter().find(|e| e.action == Action::SelectSuspect && e.user_cc == "2").unwrap();
+    assert!(matches!(refused.outcome, Outcome::Refused(_)) && refused.target == Some(gate.to_string()));
+    assert_eq!(log.iter().filter(|e| e.action == Action::ChangeRights).count(), 2);
+}
+
+/// A site whose users, cameras, log and pictures are on servers: everything is there after a restart of the console, in an empty
+/// data folder too, the log is whole, and a user whom another console deactivates is out at once.
+#[test]
+fn a_site_on_servers_keeps_everything_there() {
+    let address = |text: String| Some(Address::parse(&text).unwrap());
+    let users = servers::postgres().database();
+    let stores = Addresses {
+        users: address(users.clone()),
+        cameras: address(servers::postgres().database()),
+        action_logs: address(servers::mongo().database()),
+        objects: address(servers::s3().prefix()),
+        suspects: None,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let id = {
+        let running = open_on(data.path(), stores.clone());
+        running.create_administrator();
+        select(&running, "left a bag", Rect::new(50.0, 40.0, 60.0, 120.0));
+        running.until("the suspect", |s| s.suspects.len() == 1 && s.sightings.len() == 1).suspects[0].suspect.id
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    let another = runtime.block_on(async {
+        let another = UserStore::connect(&Address::parse(&users).unwrap()).await.unwrap();
+        let operator = NewUser {
+            cc: "2".into(),
+            email: "rui@police.example".into(),
+            name: "Rui Costa".into(),
+            password: PASSWORD.into(),
+            is_admin: false,
+        };
+        another.create(operator, SystemClock.now()).await.unwrap();
+        another
+    });
+    let running = open_on(elsewhere.path(), stores.clone());
+    let state = running.until("the picture", |s| s.suspects.iter().any(|v| v.crop.is_some()));
+    assert_eq!((state.suspects[0].suspect.id, state.sightings.len()), (id, 1));
+    assert!(matches!(running.login("2", PASSWORD), Access::LoggedIn(_)));
+    runtime.block_on(another.set_active("2", false, "1", 1)).unwrap();
+    running.until(
+        "the end of the session",
+        |s| matches!(&s.access, Access::LoggedOut { error: Some(e), .. } if e.contains("deactivated")),
+    );
+    assert!(matches!(running.login("1", PASSWORD), Access::LoggedIn(_)));
+    let log = running.log();
+    let out = log.iter().find(|e| e.action == Action::Logout && e.user_cc == "2").unwrap();
+    assert_eq!(out.details["why"], "deactivated");
+    assert!(log.iter().any(|e| e.action == Action::SelectSuspect && e.target == Some(id.to_string())));
+    let consoles: std::collections::BTreeSet<_> = log.iter().map(|e| e.link.unwrap().console).collect();
+    assert_eq!(consoles.len(), 2, "each data folder is a console with a chain of its own");
+    drop(running);
+    let config = SiteConfig { stores, ..SiteConfig::default() };
+    let office = vigia::site::Office::open(&config, data.path(), Arc::new(SystemClock)).unwrap();
+    let (entries, findings) = office.verify_log().unwrap();
+    assert!(entries >= 6 && findings.is_empty(), "{entries}: {findings:?}");
 }

@@ -1,6 +1,6 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
-use crate::model::{ActionRecord, Decision, Picture, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use crate::model::{ActionRecord, Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,6 +19,8 @@ pub(super) struct Board(Arc<Mutex<Contents>>);
 
 pub(super) struct Contents {
     pub access: Access,
+    /// Which cameras the user who is logged in may see.
+    pub rights: Rights,
     /// Newest first.
     pub suspects: Vec<SuspectView>,
     sightings: BTreeMap<SightingId, SightingView>,
@@ -32,6 +34,7 @@ impl Board {
     pub fn new(access: Access) -> Self {
         Self(Arc::new(Mutex::new(Contents {
             access,
+            rights: Rights::All,
             suspects: Vec::new(),
             sightings: BTreeMap::new(),
             reasons: Vec::new(),

@@ -3,8 +3,8 @@ use super::{Access, Command, NoticeLevel, Shared, analysis};
 use crate::{
     follow::Event,
     model::{
-        Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, SightingId, Suspect, SuspectId, TrackId,
-        User,
+        Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, Rights, SightingId, Suspect, SuspectId,
+        TrackId, User,
     },
     store::{LogFilter, LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
@@ -74,6 +74,11 @@ impl Queue {
 
 impl Shared {
     async fn execute(&self, command: Command, user: Option<User>) {
+        if let Some(user) = &user
+            && !self.permits(&command, user).await
+        {
+            return;
+        }
         match (command, user) {
             (Command::CreateAdministrator { cc, name, email, password }, _) => {
                 self.create_administrator(NewUser { cc, email, name, password, is_admin: true }).await;
@@ -158,7 +163,10 @@ impl Shared {
         let entry = self.records.entry((cc, &name), Action::Login, outcome);
         // A login that cannot be recorded does not happen.
         let recorded = self.commit(&[Record::Action(entry)], NOT_DONE).await;
-        self.board.lock().access = match access {
+        let rights = if let Access::LoggedIn(user) = &access { self.rights_of(user).await } else { Rights::All };
+        let mut board = self.board.lock();
+        board.rights = rights;
+        board.access = match access {
             Access::LoggedIn(_) if !recorded => Access::LoggedOut {
                 error: Some("The login could not be recorded, so it was not granted".to_owned()),
                 locked_until: None,

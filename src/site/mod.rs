@@ -8,6 +8,7 @@ mod config;
 mod office;
 mod path;
 mod records;
+mod session;
 pub mod state;
 mod stills;
 
@@ -167,6 +168,7 @@ impl Site {
             loop {
                 second.tick().await;
                 ticking.tick().await;
+                ticking.renew_session().await;
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
@@ -303,7 +305,7 @@ impl Site {
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let cameras = self.shared.paths.iter().map(|p| p.view(now, on_screen)).collect();
-        SiteState {
+        let mut state = SiteState {
             now,
             name: self.shared.config.name.clone(),
             access: board.access.clone(),
@@ -315,7 +317,9 @@ impl Site {
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
-        }
+        };
+        board.hide(&mut state);
+        state
     }
 
     /// Asks for something; the answer is a later [`state`](Self::state). Commands are worked on one after another.

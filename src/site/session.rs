@@ -1,0 +1,103 @@
+//! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated.
+use super::{Access, Command, NoticeLevel, Shared, SiteState, board::Contents};
+use crate::{
+    model::{Action, Outcome, Rights, User},
+    sync::Record,
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+const HIDDEN: &str = "the camera is not among those this user may see";
+
+impl Shared {
+    /// What the user may see; nothing while that cannot be found out.
+    pub(super) async fn rights_of(&self, user: &User) -> Rights {
+        match self.records.stores.users.may_see(user).await {
+            Ok(rights) => rights,
+            Err(error) => {
+                self.error(format!("Which cameras you may see cannot be found out, so none is shown: {error}"));
+                Rights::Only(BTreeSet::new())
+            }
+        }
+    }
+
+    /// Once a second: a user who was deactivated leaves at once, changed rights hold at once. While the users' store does not
+    /// answer the session stays as it is.
+    pub(super) async fn renew_session(&self) {
+        let Access::LoggedIn(before) = self.board.lock().access.clone() else { return };
+        let Ok(now) = self.records.stores.users.user(&before.cc).await else { return };
+        let Some(user) = now.filter(|u| u.active) else { return self.end_session(&before).await };
+        let Ok(rights) = self.records.stores.users.may_see(&user).await else { return };
+        let mut board = self.board.lock();
+        if matches!(&board.access, Access::LoggedIn(still) if still.cc == user.cc) {
+            if !user.is_admin {
+                board.log = None; // was an administrator when it was read
+            }
+            board.rights = rights;
+            board.access = Access::LoggedIn(user);
+        }
+    }
+
+    async fn end_session(&self, user: &User) {
+        {
+            let mut board = self.board.lock();
+            if !matches!(&board.access, Access::LoggedIn(still) if still.cc == user.cc) {
+                return; // somebody else by now
+            }
+            let error = Some("You were deactivated by an administrator".to_owned());
+            board.access = Access::LoggedOut { error, locked_until: None };
+            board.log = None;
+        }
+        let mut entry = self.records.entry((&user.cc, &user.name), Action::Logout, Outcome::Succeeded);
+        entry.details = json!({ "why": "deactivated" });
+        self.commit(&[Record::Action(entry)], "The log does not say that a deactivated user was logged out").await;
+    }
+
+    /// Whether the user may do this; a refusal is recorded and told.
+    pub(super) async fn permits(&self, command: &Command, user: &User) -> bool {
+        let (action, hidden, target) = {
+            let board = self.board.lock();
+            match command {
+                Command::SelectSuspect { camera, .. } => {
+                    (Action::SelectSuspect, !board.rights.allow(*camera), camera.to_string())
+                }
+                Command::Decide { sighting, .. } => {
+                    let seen = board.sighting(*sighting).is_none_or(|v| board.rights.allow(v.sighting.camera));
+                    (Action::DecideMatch, !seen, sighting.to_string())
+                }
+                Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
+                _ => return true,
+            }
+        };
+        if hidden {
+            let mut entry = self.records.entry((&user.cc, &user.name), action, Outcome::Refused(HIDDEN.to_owned()));
+            entry.target = Some(target);
+            self.commit(&[Record::Action(entry)], "A refusal was not recorded").await;
+            let now = self.records.clock.now();
+            self.board.lock().notice(now, NoticeLevel::Error, format!("That was not done: {HIDDEN}"), None);
+        }
+        !hidden
+    }
+}
+
+impl Contents {
+    /// Whether the suspect was marked, or seen, where the user may look.
+    pub(super) fn shows_suspect(&self, id: crate::model::SuspectId) -> bool {
+        self.suspect(id).is_some_and(|v| self.rights.allow(v.suspect.camera))
+            || self.sightings().iter().any(|v| v.sighting.suspect == id && self.rights.allow(v.sighting.camera))
+    }
+
+    /// Takes out of the state what the user may not see: it does not exist for them.
+    pub(super) fn hide(&self, state: &mut SiteState) {
+        if self.rights == Rights::All || !matches!(state.access, Access::LoggedIn(_)) {
+            return;
+        }
+        let rights = &self.rights;
+        state.cameras.retain(|v| rights.allow(v.camera.id));
+        state.sightings.retain(|v| rights.allow(v.sighting.camera));
+        let seen: BTreeSet<_> = state.sightings.iter().map(|v| v.sighting.suspect).collect();
+        state.suspects.retain(|v| rights.allow(v.suspect.camera) || seen.contains(&v.suspect.id));
+        let sighting_seen = |id| self.sighting(id).is_none_or(|v| rights.allow(v.sighting.camera));
+        state.notices.retain(|n| n.sighting.is_none_or(sighting_seen));
+    }
+}
