@@ -50,10 +50,10 @@ impl Anchors {
         let path = self.folder.join(format!("{console}.jsonl"));
         let written = (|| {
             fs::create_dir_all(&self.folder)?;
-            let mut line = serde_json::to_vec(&Anchor { console, seq, hash, at }).map_err(io::Error::other)?;
-            line.push(b'\n');
+            let anchor = serde_json::to_string(&Anchor { console, seq, hash, at }).map_err(io::Error::other)?;
+            let line = format!("\n{anchor}\n"); // on a line of its own, also behind one that a crash broke off
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(&line)?;
+            file.write_all(line.as_bytes())?;
             file.sync_data()
         })();
         written.map_err(|e| io_error(&path, &e))
@@ -73,8 +73,8 @@ impl Anchors {
         for file in files {
             let path = file.map_err(|e| io_error(&self.folder, &e))?.path();
             if path.extension().is_some_and(|e| e == "jsonl") {
-                let text = fs::read_to_string(&path).map_err(|e| io_error(&path, &e))?;
-                anchors.extend(text.lines().filter_map(|line| serde_json::from_str::<Anchor>(line).ok()));
+                let bytes = fs::read(&path).map_err(|e| io_error(&path, &e))?;
+                anchors.extend(String::from_utf8_lossy(&bytes).lines().filter_map(|line| serde_json::from_str::<Anchor>(line).ok()));
             }
         }
         Ok(anchors)
@@ -94,8 +94,10 @@ mod tests {
         anchors.add(&head, Timestamp(5)).unwrap();
         anchors.add(&Head { seq: 6, ..head }, Timestamp(9)).unwrap();
         let path = dir.path().join("anchors").join(format!("{}.jsonl", head.console));
-        OpenOptions::new().append(true).open(path).unwrap().write_all(b"{\"console\":").unwrap();
-        let seqs: Vec<_> = anchors.all().unwrap().iter().map(|a| a.seq).collect();
-        assert_eq!(seqs, [4, 6]);
+        OpenOptions::new().append(true).open(path).unwrap().write_all(b"{\"console\":\xff").unwrap();
+        let seqs = || anchors.all().unwrap().iter().map(|a| a.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(), [4, 6]);
+        anchors.add(&Head { seq: 8, ..head }, Timestamp(11)).unwrap();
+        assert_eq!(seqs(), [4, 6, 8], "the anchor after the broken line is whole");
     }
 }

@@ -145,8 +145,8 @@ impl fmt::Display for Finding {
 #[derive(Debug, Default)]
 pub struct Verifier {
     heads: BTreeMap<Uuid, Head>,
-    /// What witnesses saw, by console and place.
-    anchors: BTreeMap<(Uuid, i64), Hash>,
+    /// What witnesses saw, by console and place: all of it, for one that came later must not cover up an earlier one.
+    anchors: BTreeMap<(Uuid, i64), Vec<Hash>>,
     findings: Vec<Finding>,
     entries: u64,
 }
@@ -154,8 +154,11 @@ pub struct Verifier {
 impl Verifier {
     /// Knows what witnesses outside the log saw.
     pub fn new(anchors: impl IntoIterator<Item = Anchor>) -> Self {
-        let anchors = anchors.into_iter().map(|a| ((a.console, a.seq), a.hash)).collect();
-        Self { anchors, ..Self::default() }
+        let mut verifier = Self::default();
+        for Anchor { console, seq, hash, .. } in anchors {
+            verifier.anchors.entry((console, seq)).or_default().push(hash);
+        }
+        verifier
     }
 
     /// Looks at the next entry: those of one console in the order of their places, consoles in any order.
@@ -179,7 +182,7 @@ impl Verifier {
         } else if seq == head.seq + 1 && link.prev != head.hash {
             self.find(console, at, id, Fault::Moved);
         }
-        if whole && self.anchors.get(&(link.console, seq)).is_some_and(|seen| *seen != link.hash) {
+        if whole && self.anchors.get(&(link.console, seq)).is_some_and(|seen| seen.iter().any(|hash| *hash != link.hash)) {
             self.find(console, at, id, Fault::Rewritten);
         }
         // What follows is compared with what this entry says of itself, so that one change is one finding.
@@ -200,7 +203,7 @@ impl Verifier {
         } else if seen.seq == head.seq && seen.hash != head.hash {
             self.find(Some(head.console), Some(head.seq), None, Fault::Rewritten);
         } else {
-            self.anchors.insert((head.console, head.seq), head.hash);
+            self.anchors.entry((head.console, head.seq)).or_default().push(head.hash);
         }
     }
 
@@ -329,6 +332,23 @@ pub(crate) mod tests {
             let findings = verify(&log, &[anchor]);
             prop_assert!(!findings.is_empty());
             prop_assert_eq!(findings[0].seq, Some(expected), "{:?}", findings);
+        }
+    }
+
+    /// Whoever may add anchors, but not take any away, cannot make the true one disappear behind another for the same place.
+    #[test]
+    fn a_later_anchor_for_the_same_place_does_not_cover_up_the_first() {
+        let console = Uuid::from_u128(7);
+        let (whole, mut anew) = (chain(console, 5), chain(console, 5));
+        let mut head = Head::new(console);
+        for entry in &mut anew {
+            entry.user_name = "Somebody Else".to_owned();
+            entry.link = Some(head.link(entry));
+        }
+        let (seen, forged) = (anchor_of(&whole[4]), anchor_of(&anew[4]));
+        for anchors in [[seen, forged], [forged, seen]] {
+            let rewritten: Vec<_> = verify(&anew, &anchors).iter().map(|f| (f.seq, f.fault)).collect();
+            assert_eq!(rewritten, [(Some(5), Fault::Rewritten)]);
         }
     }
 

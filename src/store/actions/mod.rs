@@ -364,8 +364,10 @@ mod tests {
         let server = servers::mongo();
         let full = server.database();
         let owner = ActionLog::connect(&Address::parse(&full).unwrap()).await.unwrap(); // makes collection and indexes
-        let limited = Address::parse(&server.restricted(&full, "action_logs")).unwrap();
+        let limited = Address::parse(&server.restricted(&full, "")).unwrap(); // every collection of the database
         let log = ActionLog::connect(&limited).await.unwrap();
+        let console = Uuid::new_v4();
+        assert_eq!(log.claim(console).await.unwrap(), log.claim(console).await.unwrap());
         let first = entry(1, Action::Login, Outcome::Succeeded);
         log.append(&first).await.unwrap();
         log.append(&first).await.unwrap();

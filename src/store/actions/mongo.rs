@@ -1,7 +1,8 @@
 //! The action log in a collection of MongoDB.
 //!
-//! `action_logs` has the given fields with their given types. An account that may only insert and find is enough once
-//! somebody with more rights has made collection and indexes (Vigia does so at its first start, where it may).
+//! `action_logs` has the given fields with their given types, `consoles` the number of each console. An account that may only
+//! insert and find in these two is enough once somebody with more rights has made the collection and its indexes (Vigia
+//! does so at its first start, where it may).
 use super::{LogFilter, LogIds, no_number_left, object_id, taken};
 use crate::{
     model::{Action, ActionRecord, Hash, Link, Outcome, Timestamp},
@@ -197,7 +198,8 @@ impl MongoLog {
                 return Err(no_number_left());
             }
             // Whoever else takes the same number at once gets a duplicate key and asks again.
-            let taken = consoles.insert_one(doc! { "_id": next, "console": &console }).await;
+            let insert = consoles.insert_one(doc! { "_id": next, "console": &console });
+            let taken = tokio::time::timeout(ANSWER_WITHIN, insert).await.unwrap_or_else(|_| Err(timed_out()));
             if let Err(e) = taken
                 && code(&e) != Some(DUPLICATE_KEY)
             {
