@@ -74,7 +74,11 @@ impl Anchors {
             let path = file.map_err(|e| io_error(&self.folder, &e))?.path();
             if path.extension().is_some_and(|e| e == "jsonl") {
                 let bytes = fs::read(&path).map_err(|e| io_error(&path, &e))?;
-                anchors.extend(String::from_utf8_lossy(&bytes).lines().filter_map(|line| serde_json::from_str::<Anchor>(line).ok()));
+                anchors.extend(
+                    String::from_utf8_lossy(&bytes)
+                        .lines()
+                        .filter_map(|line| serde_json::from_str::<Anchor>(line).ok()),
+                );
             }
         }
         Ok(anchors)

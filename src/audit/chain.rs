@@ -182,7 +182,9 @@ impl Verifier {
         } else if seq == head.seq + 1 && link.prev != head.hash {
             self.find(console, at, id, Fault::Moved);
         }
-        if whole && self.anchors.get(&(link.console, seq)).is_some_and(|seen| seen.iter().any(|hash| *hash != link.hash)) {
+        if whole
+            && self.anchors.get(&(link.console, seq)).is_some_and(|seen| seen.iter().any(|hash| *hash != link.hash))
+        {
             self.find(console, at, id, Fault::Rewritten);
         }
         // What follows is compared with what this entry says of itself, so that one change is one finding.
