@@ -111,6 +111,21 @@ fn the_tracker_alone_is_deterministic_and_tells_bad_lines() {
     let ids: std::collections::BTreeSet<&str> = result.lines().map(|l| l.split(',').nth(1).unwrap()).collect();
     assert_eq!(ids.len(), 2, "two people, two tracks");
 
+    // One of them unseen for half a second: the second pass has them both on every frame.
+    let seen =
+        |line: &&str| !line.contains(",300,") || !(20..35).contains(&line.split(',').next().unwrap().parse().unwrap());
+    std::fs::write(&det, lines.lines().filter(seen).collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(track(&a).status.success());
+    let online = std::fs::read_to_string(&a).unwrap();
+    let offline = [&a, &b].map(|out| {
+        let flags = ["--fps", "30", "--width", "1920", "--height", "1080", "--offline", "--out", path(out)];
+        assert!(vigia(&[&["track", "--det", path(&det)], &flags[..]].concat()).status.success());
+        std::fs::read_to_string(out).unwrap()
+    });
+    assert_eq!(offline[0], offline[1]);
+    assert_eq!(offline[0].lines().count(), 120);
+    assert!(online.lines().count() < 120, "or there was nothing to fill");
+
     std::fs::write(&det, "1,-1,10,10,20,40,0.9\n2,-1,ten,10,20,40,0.9\n").unwrap();
     let run = track(&a);
     assert!(!run.status.success() && text(&run.stderr).contains("line 2"), "{}", text(&run.stderr));

@@ -2,7 +2,7 @@
 use super::prerequisites;
 use crate::{
     model::Class,
-    tracking::{Observation, ResultRow, Tracker, TrackerConfig, write_results},
+    tracking::{Observation, OfflineConfig, Recording, ResultRow, Tracker, TrackerConfig, write_results},
     video::{Frame, read_file},
     vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
 };
@@ -27,6 +27,9 @@ pub struct Args {
     /// Folder of the trained weights
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
+    /// A second pass over the whole: tracks joined, gaps filled, weak tracks left out
+    #[arg(long)]
+    offline: bool,
     /// CPU threads of one inference
     #[arg(long, default_value_t = 1)]
     threads: u32,
@@ -77,6 +80,8 @@ fn analyze(
     let start = Instant::now();
     let tracker_config = TrackerConfig::nanodet();
     let mut tracker: Option<Tracker> = None; // the frame's size comes with the first frame
+    let offline = args.offline.then(OfflineConfig::nanodet);
+    let mut recording = Recording::default();
     let mut rows = Vec::new();
     let mut number = 0u32;
     let mut failed: Option<VisionError> = None;
@@ -85,7 +90,8 @@ fn analyze(
         let size = (frame.width() as f32, frame.height() as f32);
         let tracker =
             tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
-        match look(detector, appearance, tracker, &frame, number) {
+        let kept = offline.is_some().then_some(&mut recording);
+        match look(detector, appearance, tracker, kept, &frame, number) {
             Ok(found) => {
                 rows.extend(found);
                 ControlFlow::Continue(())
@@ -99,13 +105,16 @@ fn analyze(
     if let Some(error) = failed {
         return Err(error.into());
     }
+    if let Some(config) = &offline {
+        rows = recording.finish(config);
+    }
     let stem = file.file_stem().map_or_else(|| "video".into(), |s| s.to_string_lossy().into_owned());
     let summary = json!({
         "file": file, "frames": report.frames, "analysed": number, "seconds": start.elapsed().as_secs_f64(),
         "width": report.width, "height": report.height, "damage": report.truncated,
         "model": { "name": detector.name(), "sha256": detector.sha256() },
         "appearance": appearance.name(), "device": detector.compute().describe(),
-        "configuration": { "detector": config, "tracker": tracker_config },
+        "configuration": { "detector": config, "tracker": tracker_config, "offline": offline },
     });
     write_whole(&args.out.join(format!("{stem}.txt")), write_results(&rows).as_bytes())?;
     write_whole(&args.out.join(format!("{stem}.json")), format!("{summary:#}\n").as_bytes())?;
@@ -119,6 +128,7 @@ fn look(
     detector: &Detector,
     appearance: &Appearance,
     tracker: &mut Tracker,
+    recording: Option<&mut Recording>,
     frame: &Frame,
     number: u32,
 ) -> Result<Vec<ResultRow>, VisionError> {
@@ -131,6 +141,9 @@ fn look(
         .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: descriptor.as_ref() })
         .collect();
     let step = tracker.step(frame.captured_at(), &observations);
+    if let Some(recording) = recording {
+        recording.push(frame.captured_at(), &observations, &step);
+    }
     Ok(step
         .tracks
         .iter()

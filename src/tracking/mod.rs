@@ -5,8 +5,12 @@
 mod assignment;
 mod kalman;
 pub mod motchallenge;
+mod offline;
 mod score;
 mod tracker;
 
-pub use motchallenge::{MotDetection, MotError, ResultRow, parse_detections, track_detections, write_results};
+pub use motchallenge::{
+    MotDetection, MotError, ResultRow, parse_detections, track_detections, track_recording, write_results,
+};
+pub use offline::{OfflineConfig, Recording};
 pub use tracker::{Observation, Step, Tracker, TrackerConfig};

@@ -1,5 +1,5 @@
 //! The text files of the MOTChallenge: public detections in, tracking results out (<https://arxiv.org/abs/1603.00831>).
-use super::{Observation, Tracker, TrackerConfig, score::ScoreScale};
+use super::{Observation, OfflineConfig, Recording, Step, Tracker, TrackerConfig, score::ScoreScale};
 use crate::model::{Rect, Timestamp};
 use std::fmt::Write as _;
 
@@ -84,10 +84,35 @@ fn parse_line(line: &str) -> Result<MotDetection, String> {
 /// [`parse_detections`] returns them. Rows come sorted by frame, then id. An `fps` that is not above 0 is taken as 1.
 /// Scores that are not in `0.0..=1.0` are brought to the tracker's scale by what the detector has said up to that frame.
 pub fn track_detections(detections: &[MotDetection], fps: f64, config: TrackerConfig) -> Vec<ResultRow> {
+    let mut rows = Vec::new();
+    follow(detections, fps, config, |frame, _, _, step| {
+        rows.extend(step.tracks.iter().map(|t| ResultRow { frame, id: t.id.0, rect: t.rect, score: t.score }));
+    });
+    rows
+}
+
+/// The same with a second pass over the whole; see [`Recording::finish`].
+pub fn track_recording(
+    detections: &[MotDetection],
+    fps: f64,
+    config: TrackerConfig,
+    offline: &OfflineConfig,
+) -> Vec<ResultRow> {
+    let mut recording = Recording::default();
+    follow(detections, fps, config, |_, at, observations, step| recording.push(at, observations, step));
+    recording.finish(offline)
+}
+
+/// Steps a tracker over all frames and shows each with its number, its instant, and what came in and out.
+fn follow(
+    detections: &[MotDetection],
+    fps: f64,
+    config: TrackerConfig,
+    mut show: impl FnMut(u32, Timestamp, &[Observation<'_>], &Step),
+) {
     let fps = if fps.is_finite() && fps > 0.0 { fps } else { 1.0 };
     let mut tracker = Tracker::new(config);
     let mut scale = ScoreScale::default();
-    let mut rows = Vec::new();
     let mut rest = detections;
     let last = detections.last().map_or(0, |d| d.frame);
     for frame in 1..=last {
@@ -98,9 +123,8 @@ pub fn track_detections(detections: &[MotDetection], fps: f64, config: TrackerCo
             now.iter().map(|d| Observation { rect: d.rect, score: scale.apply(d.score), descriptor: None }).collect();
         let at = Timestamp((f64::from(frame - 1) / fps * 1e6).round() as i64);
         let step = tracker.step(at, &observations);
-        rows.extend(step.tracks.iter().map(|t| ResultRow { frame, id: t.id.0, rect: t.rect, score: t.score }));
+        show(frame, at, &observations, &step);
     }
-    rows
 }
 
 /// The rows as a result file, `frame,id,left,top,width,height,score,-1,-1,-1` a line: two decimals for pixels, four for

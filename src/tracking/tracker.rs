@@ -370,11 +370,7 @@ impl<'a> Pool<'a> {
         let mut usable: Vec<Candidate<'a>> = observations
             .iter()
             .enumerate()
-            .filter(|(_, o)| {
-                let Rect { x, y, w, h } = o.rect;
-                // NaN fails every comparison
-                [x, y, w, h].iter().all(|v| v.abs() < MAX_COORDINATE) && w > 0.0 && h > 0.0
-            })
+            .filter(|(_, o)| is_box(&o.rect))
             .filter(|(_, o)| o.score.is_finite() && o.score >= config.low_score)
             .collect();
         usable.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score)); // stable: equals keep the caller's order
@@ -648,6 +644,12 @@ impl Target {
     }
 }
 
+/// Whether this can be a box in an image: finite, not empty, within a million pixels.
+pub(super) fn is_box(&Rect { x, y, w, h }: &Rect) -> bool {
+    // NaN fails every comparison
+    [x, y, w, h].iter().all(|v| v.abs() < MAX_COORDINATE) && w > 0.0 && h > 0.0
+}
+
 /// From the centre of one box to that of the other.
 fn offset(from: &Rect, to: &Rect) -> (f64, f64) {
     let (a, b) = (from.center(), to.center());
@@ -655,7 +657,7 @@ fn offset(from: &Rect, to: &Rect) -> (f64, f64) {
 }
 
 /// The box at `share` of the way from `a` to `b`.
-fn between(a: &Rect, b: &Rect, share: f32) -> Rect {
+pub(super) fn between(a: &Rect, b: &Rect, share: f32) -> Rect {
     let mix = |a: f32, b: f32| a + (b - a) * share;
     Rect::new(mix(a.x, b.x), mix(a.y, b.y), mix(a.w, b.w), mix(a.h, b.h))
 }
