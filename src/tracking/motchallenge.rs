@@ -82,7 +82,7 @@ fn parse_line(line: &str) -> Result<MotDetection, String> {
 /// Follows everybody in a file of detections. Every frame from 1 to the last one with a detection is stepped, those
 /// without detections too; frame `n` is taken at `(n - 1) / fps` seconds. `detections` must be sorted by frame, as
 /// [`parse_detections`] returns them. Rows come sorted by frame, then id. An `fps` that is not above 0 is taken as 1.
-/// Scores that are not in `0.0..=1.0` are brought to the tracker's scale by what the detector has said up to that frame.
+/// Scores are brought to the tracker's scale by what the detector has said up to that frame.
 pub fn track_detections(detections: &[MotDetection], fps: f64, config: TrackerConfig) -> Vec<ResultRow> {
     let mut rows = Vec::new();
     follow(detections, fps, config, |frame, _, _, step| {
@@ -118,7 +118,7 @@ fn follow(
     for frame in 1..=last {
         let (now, later) = rest.split_at(rest.partition_point(|d| d.frame <= frame));
         rest = later;
-        now.iter().for_each(|d| scale.learn(d.score));
+        scale.learn(now.iter().map(|d| d.score));
         let observations: Vec<Observation<'_>> =
             now.iter().map(|d| Observation { rect: d.rect, score: scale.apply(d.score), descriptor: None }).collect();
         let at = Timestamp((f64::from(frame - 1) / fps * 1e6).round() as i64);
@@ -184,6 +184,28 @@ mod tests {
         let expected = rows(&early);
         assert!(!expected.is_empty());
         assert!(rows(&all).starts_with(&expected));
+    }
+
+    #[test]
+    fn a_detector_that_never_says_1_is_followed_as_well() {
+        let walkers = |frame: u32| {
+            [0.0f32, 500.0].map(|y| MotDetection {
+                frame,
+                rect: Rect::new(100.0 + 3.0 * frame as f32, y, 40.0, 100.0),
+                score: [0.97, 0.99, 1.0, 0.98][(frame as usize + y as usize) % 4],
+            })
+        };
+        let detections: Vec<_> = (1..=40).flat_map(walkers).collect();
+        let rows = |transform: fn(f32) -> f32| {
+            let changed: Vec<_> = detections.iter().map(|d| MotDetection { score: transform(d.score), ..*d }).collect();
+            let rows = track_detections(&changed, 30.0, TrackerConfig::default());
+            rows.iter().map(|r| (r.frame, r.id)).collect::<Vec<_>>()
+        };
+        let expected = rows(|s| s);
+        assert!(expected.len() > 70);
+        for transform in [|s: f32| 0.6 * s, |s| s * s, |s| 0.5 + s / 2.0] {
+            assert_eq!(rows(transform), expected);
+        }
     }
 
     #[test]
