@@ -108,19 +108,22 @@ fn select(running: &Running, reason: &str, rect: Rect) {
     });
 }
 
+fn operator() -> NewUser {
+    NewUser {
+        cc: "2".into(),
+        email: "rui@police.example".into(),
+        name: "Rui Costa".into(),
+        password: PASSWORD.into(),
+        is_admin: false,
+    }
+}
+
 fn add_operator(data: &Path) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = DataFolder::open(data).unwrap();
     runtime.block_on(async {
         let stores = Stores::open(&folder, &Default::default()).await.unwrap();
-        let operator = NewUser {
-            cc: "2".into(),
-            email: "rui@police.example".into(),
-            name: "Rui Costa".into(),
-            password: PASSWORD.into(),
-            is_admin: false,
-        };
-        stores.users.create(operator, SystemClock.now()).await.unwrap();
+        stores.users.create(operator(), SystemClock.now()).await.unwrap();
     });
 }
 
@@ -307,7 +310,6 @@ fn a_site_on_servers_keeps_everything_there() {
         cameras: address(servers::postgres().database()),
         action_logs: address(servers::mongo().database()),
         objects: address(servers::s3().prefix()),
-        suspects: None,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let data = tempfile::tempdir().unwrap();
@@ -320,14 +322,7 @@ fn a_site_on_servers_keeps_everything_there() {
     let elsewhere = tempfile::tempdir().unwrap();
     let another = runtime.block_on(async {
         let another = UserStore::connect(&Address::parse(&users).unwrap()).await.unwrap();
-        let operator = NewUser {
-            cc: "2".into(),
-            email: "rui@police.example".into(),
-            name: "Rui Costa".into(),
-            password: PASSWORD.into(),
-            is_admin: false,
-        };
-        another.create(operator, SystemClock.now()).await.unwrap();
+        another.create(operator(), SystemClock.now()).await.unwrap();
         another
     });
     let running = open_on(elsewhere.path(), stores.clone());

@@ -3,7 +3,7 @@
 //!
 //! Pure and deterministic. What the chain alone cannot show is a cut at its end; [`super::anchor`] does.
 use super::Anchor;
-use crate::model::{ActionRecord, Hash, Link, Outcome};
+use crate::model::{ActionRecord, Hash, Link};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
@@ -46,11 +46,7 @@ fn hash(record: &ActionRecord, console: Uuid, seq: i64, prev: Hash) -> Hash {
         sha.update((bytes.map_or(0, <[u8]>::len) as u64).to_be_bytes());
         sha.update(bytes.unwrap_or_default());
     };
-    let (outcome, why) = match &record.outcome {
-        Outcome::Succeeded => ("succeeded", None),
-        Outcome::Refused(why) => ("refused", Some(why.as_bytes())),
-        Outcome::Failed(why) => ("failed", Some(why.as_bytes())),
-    };
+    let (outcome, why) = record.outcome.parts();
     part(Some(DOMAIN));
     part(Some(console.as_bytes()));
     part(Some(&seq.to_be_bytes()));
@@ -62,7 +58,7 @@ fn hash(record: &ActionRecord, console: Uuid, seq: i64, prev: Hash) -> Hash {
     part(record.log_accessed.map(i64::to_be_bytes).as_ref().map(|b| b.as_slice()));
     part(Some(&record.timestamp.0.to_be_bytes()));
     part(Some(outcome.as_bytes()));
-    part(why);
+    part(why.map(str::as_bytes));
     part(record.target.as_deref().map(str::as_bytes));
     part(Some(record.details.to_string().as_bytes())); // keys in order, numbers in one way of writing
     Hash(sha.finalize().into())
@@ -211,11 +207,8 @@ impl Verifier {
 
     /// The verdict: how many entries there were, and all that is wrong with them.
     pub fn finish(mut self) -> (u64, Vec<Finding>) {
-        let mut newest: BTreeMap<Uuid, i64> = BTreeMap::new();
-        for (console, seq) in self.anchors.keys() {
-            let newest = newest.entry(*console).or_default();
-            *newest = (*newest).max(*seq);
-        }
+        // in the order of their places: the last of a console counts
+        let newest: BTreeMap<Uuid, i64> = self.anchors.keys().copied().collect();
         for (console, seq) in newest {
             let seen = self.heads.get(&console).map_or(0, |h| h.seq);
             if seq > seen {
@@ -233,7 +226,7 @@ impl Verifier {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{Action, Timestamp};
+    use crate::model::{Action, Outcome, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
 

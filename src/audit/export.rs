@@ -115,11 +115,7 @@ impl<W: Write> Writer<W> {
         match &mut self.out {
             Out::Jsonl(file) => writeln!(file, "{}", serde_json::to_string(record)?),
             Out::Csv(csv) => {
-                let (outcome, why) = match &record.outcome {
-                    Outcome::Succeeded => ("succeeded", ""),
-                    Outcome::Refused(why) => ("refused", why.as_str()),
-                    Outcome::Failed(why) => ("failed", why.as_str()),
-                };
+                let (outcome, why) = record.outcome.parts();
                 let number = |n: Option<i64>| n.map(|n| n.to_string()).unwrap_or_default();
                 let hash = |h: Option<Hash>| h.map(|h| h.to_string()).unwrap_or_default();
                 let link = record.link;
@@ -133,7 +129,7 @@ impl<W: Write> Writer<W> {
                     record.action.as_str().to_owned(),
                     number(record.log_accessed),
                     outcome.to_owned(),
-                    why.to_owned(),
+                    why.unwrap_or_default().to_owned(),
                     target.unwrap_or_default().to_owned(),
                     record.details.to_string(),
                     link.map(|l| l.console.to_string()).unwrap_or_default(),
@@ -222,7 +218,6 @@ pub fn read(file: impl Read, mut entry: impl FnMut(ActionRecord)) -> Result<Expo
 
 fn from_cells<'a>(cell: impl Fn(usize) -> &'a str) -> Option<ActionRecord> {
     let number = |text: &str| if text.is_empty() { Some(None) } else { text.parse::<i64>().ok().map(Some) };
-    let why = cell(7).to_owned();
     Some(ActionRecord {
         log_id: cell(0).parse().ok()?,
         timestamp: Timestamp::parse(cell(1))?,
@@ -230,12 +225,7 @@ fn from_cells<'a>(cell: impl Fn(usize) -> &'a str) -> Option<ActionRecord> {
         user_name: cell(3).to_owned(),
         action: Action::parse(cell(4))?,
         log_accessed: number(cell(5))?,
-        outcome: match cell(6) {
-            "succeeded" => Outcome::Succeeded,
-            "refused" => Outcome::Refused(why),
-            "failed" => Outcome::Failed(why),
-            _ => return None,
-        },
+        outcome: Outcome::of_parts(cell(6), cell(7).to_owned())?,
         target: match cell(8) {
             "" => None,
             EMPTY => Some(String::new()),

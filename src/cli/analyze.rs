@@ -2,6 +2,7 @@
 use super::prerequisites;
 use crate::{
     model::Class,
+    store::file,
     tracking::{Observation, OfflineConfig, Recording, ResultRow, Tracker, TrackerConfig, write_results},
     video::{Frame, read_file},
     vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
@@ -9,6 +10,7 @@ use crate::{
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use std::{
+    io::Write as _,
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -116,8 +118,8 @@ fn analyze(
         "appearance": appearance.name(), "device": detector.compute().describe(),
         "configuration": { "detector": config, "tracker": tracker_config, "offline": offline },
     });
-    write_whole(&args.out.join(format!("{stem}.txt")), write_results(&rows).as_bytes())?;
-    write_whole(&args.out.join(format!("{stem}.json")), format!("{summary:#}\n").as_bytes())?;
+    write_text(&args.out.join(format!("{stem}.txt")), &write_results(&rows))?;
+    write_text(&args.out.join(format!("{stem}.json")), &format!("{summary:#}\n"))?;
     if let Some(damage) = report.truncated {
         eprintln!("vigia: {}: {damage}; used as far as it goes, {number} frames", file.display());
     }
@@ -152,10 +154,7 @@ fn look(
         .collect())
 }
 
-/// Writes a file that is whole or absent.
-fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, bytes)
-        .and_then(|()| std::fs::rename(&partial, path))
+fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    file::write_whole(file::folder_of(path), path, |to| to.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,5 +1,5 @@
 //! `vigia run`: a configured site, in a window or without one.
-use super::prerequisites;
+use super::{prerequisites, site};
 use crate::{
     model::{Clock, SystemClock},
     site::{CameraStatus, Site, SiteConfig},
@@ -21,12 +21,8 @@ use std::{
 /// Flags of everything that runs a site.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Args {
-    /// Configuration of the site (default: site.toml in the data folder, if there is one)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where databases, journal and pictures are kept
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub site: site::Args,
     /// Folder of the trained weights
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
@@ -39,15 +35,7 @@ pub struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let data = prerequisites::data_dir(args.data_dir.as_deref());
-    let config = match &args.config {
-        Some(file) => SiteConfig::load(file)?,
-        None => {
-            let file = data.join("site.toml");
-            if file.exists() { SiteConfig::load(&file)? } else { SiteConfig::default() }
-        }
-    };
-    run_site(config, &data, args)
+    run_site(args.site.site_config()?, &args.site.data(), args)
 }
 
 /// Runs a site until it is closed, interrupted, or its time is up.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     // Prepared here, so that progress and trouble are seen before a window opens.
     simulate::demo_cameras()?;
-    let mut config = match &args.config {
+    let mut config = match &args.site.config {
         Some(file) => SiteConfig::load(file)?,
         None => SiteConfig { name: "Demo site".to_owned(), ..SiteConfig::default() },
     };
@@ -16,7 +16,7 @@ pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
         .into_iter()
         .map(|c| CameraConfig { name: c.name, url: c.url, location: None, is_virtual: true, active: true })
         .collect();
-    let data = args.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));
+    let data = args.site.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));
     let result = console::run_site(config, &data, args);
     drop(simulator);
     result

@@ -103,6 +103,27 @@ pub enum Outcome {
     Failed(String),
 }
 
+impl Outcome {
+    /// The word for it, as it is stored, and why.
+    pub fn parts(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Succeeded => ("succeeded", None),
+            Self::Refused(why) => ("refused", Some(why)),
+            Self::Failed(why) => ("failed", Some(why)),
+        }
+    }
+
+    /// The outcome with these [`parts`](Self::parts); `None` for another word.
+    pub fn of_parts(word: &str, why: String) -> Option<Self> {
+        match word {
+            "succeeded" => Some(Self::Succeeded),
+            "refused" => Some(Self::Refused(why)),
+            "failed" => Some(Self::Failed(why)),
+            _ => None,
+        }
+    }
+}
+
 /// One entry of the action log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionRecord {

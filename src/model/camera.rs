@@ -41,6 +41,11 @@ fn first_version() -> i64 {
     1
 }
 
+/// Whether this begins as the address of a stream does.
+pub fn is_stream_address(url: &str) -> bool {
+    ["rtsp://", "rtsps://", "file://", "test:"].iter().any(|scheme| url.starts_with(scheme))
+}
+
 /// The address without user name, password and query: what may be shown and logged. Where it cannot be told what is a password
 /// and what is not, only the scheme is left.
 pub fn redact_url(url: &str) -> String {

@@ -10,7 +10,7 @@ pub mod track;
 pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, Link, Outcome};
-pub use camera::{Camera, CameraId, redact_url};
+pub use camera::{Camera, CameraId, is_stream_address, redact_url};
 pub use geometry::Rect;
 pub use picture::Picture;
 pub use slot::Slot;

@@ -5,7 +5,7 @@ use super::{
     records::{Actor, Records},
 };
 use crate::{
-    model::{Action, Camera, CameraId, Outcome, User, redact_url},
+    model::{Action, Camera, CameraId, Outcome, User, is_stream_address, redact_url},
     store::{NewUser, UserError},
     sync::{JournalError, Record},
 };
@@ -51,9 +51,8 @@ pub enum AdministrationError {
 impl AdministrationError {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::User(UserError::Store(_) | UserError::Hashing(_)) | Self::Journal(_) | Self::Site(_) => {
-                Outcome::Failed(self.to_string())
-            }
+            Self::User(error) => error.outcome(),
+            Self::Journal(_) | Self::Site(_) => Outcome::Failed(self.to_string()),
             _ => Outcome::Refused(self.to_string()),
         }
     }
@@ -196,7 +195,7 @@ impl Records {
         if camera.name.is_empty() || camera.name.contains(char::is_control) || camera.name.chars().count() > 100 {
             return Err(AdministrationError::CameraName);
         }
-        if !["rtsp://", "rtsps://", "file://", "test:"].iter().any(|s| camera.url.starts_with(s)) {
+        if !is_stream_address(&camera.url) {
             return Err(AdministrationError::CameraAddress);
         }
         let on_earth = |(lat, lon): (f64, f64)| (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
@@ -225,7 +224,7 @@ impl Records {
         });
         let mut records: Vec<Record> = record.into_iter().collect();
         records.push(Record::Action(entry));
-        self.commit(&records).await?;
+        self.journal.append(&records).await?;
         result
     }
 
@@ -242,7 +241,7 @@ impl Records {
         let mut entry = self.entry(by, action, outcome);
         entry.target = Some(cc.to_owned());
         entry.details = details;
-        self.commit(&[Record::Action(entry)]).await?;
+        self.journal.append(&[Record::Action(entry)]).await?;
         result
     }
 }

@@ -201,8 +201,7 @@ impl Shared {
         match self.records.journal.append(records).await {
             Ok(()) => true,
             Err(error) => {
-                let text = format!("{refused}: {error}");
-                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, None);
+                self.error(format!("{refused}: {error}"));
                 false
             }
         }

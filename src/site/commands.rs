@@ -107,11 +107,7 @@ impl Shared {
     async fn create_administrator(&self, new: NewUser) {
         let cc = new.cc.trim().to_owned();
         let result = self.records.stores.users.create_first_administrator(new, self.records.clock.now()).await;
-        let outcome = match &result {
-            Ok(_) => Outcome::Succeeded,
-            Err(UserError::Store(_) | UserError::Hashing(_)) => Outcome::Failed(words(&result)),
-            Err(_) => Outcome::Refused(words(&result)),
-        };
+        let outcome = result.as_ref().map_or_else(UserError::outcome, |_| Outcome::Succeeded);
         let name = result.as_ref().map(|u| u.name.clone()).unwrap_or_default();
         let mut entries = vec![Record::Action(self.records.entry((&cc, &name), Action::CreateUser, outcome))];
         if result.is_ok() {
@@ -340,11 +336,6 @@ impl Shared {
             Err(error) => self.error(format!("The action log cannot be read: {error}")),
         }
     }
-}
-
-/// The sentence of a failure; empty for a success.
-fn words<T>(result: &Result<T, UserError>) -> String {
-    result.as_ref().err().map(ToString::to_string).unwrap_or_default()
 }
 
 /// What was clicked.

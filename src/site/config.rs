@@ -1,6 +1,7 @@
 //! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
 use crate::{
     follow::FollowConfig,
+    model::is_stream_address,
     store::Addresses,
     video::{SourceConfig, Transport},
     vision::{DetectorConfig, DeviceChoice},
@@ -149,8 +150,7 @@ impl SiteConfig {
             if config.cameras.iter().take(i).any(|c| c.name == camera.name) {
                 return Err(format!("two cameras have the `name` \"{}\"; names must differ", camera.name));
             }
-            let known = ["rtsp://", "rtsps://", "file://", "test:"].iter().any(|s| camera.url.starts_with(s));
-            if !known {
+            if !is_stream_address(&camera.url) {
                 return Err(format!(
                     "camera \"{}\": `url` must start with rtsp://, rtsps://, file:// or test:",
                     camera.name

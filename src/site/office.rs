@@ -3,7 +3,7 @@ use super::{
     SiteConfig, SiteError,
     administration::{AdministrationError, CameraEdit},
     console_user,
-    records::Records,
+    records::{Actor, Records},
 };
 use crate::{
     audit::{Finding, Format},
@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 /// The records of a site, opened to administer or audit it. All it does is recorded as done by the console's user of the
 /// operating system. Dropping it delivers what was recorded.
 pub struct Office {
+    console_user: String,
     records: Records,
     runtime: Runtime,
     _folder: DataFolder,
@@ -30,7 +31,11 @@ impl Office {
         let folder = DataFolder::open(data)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let records = runtime.block_on(Records::open(&folder, config, clock))?;
-        Ok(Self { records, runtime, _folder: folder })
+        Ok(Self { console_user: console_user(), records, runtime, _folder: folder })
+    }
+
+    fn who(&self) -> Actor<'_> {
+        (&self.console_user, "")
     }
 
     /// Does something that is recorded, and writes the new head of the chain down.
@@ -47,7 +52,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn add_user(&self, new: NewUser) -> Result<User, AdministrationError> {
-        self.act(self.records.add_user((&console_user(), ""), new))
+        self.act(self.records.add_user(self.who(), new))
     }
 
     /// All users.
@@ -63,7 +68,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_active(&self, cc: &str, active: bool) -> Result<User, AdministrationError> {
-        self.act(self.records.set_user_active((&console_user(), ""), cc, active))
+        self.act(self.records.set_user_active(self.who(), cc, active))
     }
 
     /// Gives a user a new password.
@@ -71,7 +76,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_password(&self, cc: &str, password: String) -> Result<User, AdministrationError> {
-        self.act(self.records.set_user_password((&console_user(), ""), cc, password))
+        self.act(self.records.set_user_password(self.who(), cc, password))
     }
 
     /// Says which cameras (names or ids) a user may see.
@@ -79,7 +84,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<(), AdministrationError> {
-        self.act(self.records.set_user_cameras((&console_user(), ""), cc, cameras))
+        self.act(self.records.set_user_cameras(self.who(), cc, cameras))
     }
 
     /// Registers a camera.
@@ -87,7 +92,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn add_camera(&self, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
-        self.act(self.records.add_camera((&console_user(), ""), edit))
+        self.act(self.records.add_camera(self.who(), edit))
     }
 
     /// Changes a camera, named by its name or id.
@@ -95,7 +100,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn edit_camera(&self, which: &str, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
-        self.act(self.records.edit_camera((&console_user(), ""), which, edit))
+        self.act(self.records.edit_camera(self.who(), which, edit))
     }
 
     /// All cameras, deactivated ones too.
@@ -120,7 +125,7 @@ impl Office {
     /// The store's or the file's trouble; it is recorded, too.
     pub fn export_log(&self, filter: &LogFilter, format: Format, to: &Path) -> Result<u64, SiteError> {
         self.runtime.block_on(async {
-            let done = self.records.export_log((&console_user(), ""), filter, format, to).await;
+            let done = self.records.export_log(self.who(), filter, format, to).await;
             self.records.anchor().await?;
             done
         })

@@ -4,12 +4,11 @@ use super::{SiteConfig, SiteError};
 use crate::{
     audit::{Anchor, Anchors, Export, Finding, Format, Head, Verifier, export},
     model::{Action, ActionRecord, Clock, Outcome},
-    store::{DataFolder, LogFilter, LogIds, StoreError, Stores, sqlite::io_error},
-    sync::{Delivery, Journal, JournalError, Record},
+    store::{DataFolder, LogFilter, LogIds, Stores, file, sqlite::io_error},
+    sync::{Delivery, Journal, Record},
 };
 use serde_json::json;
 use std::{
-    fs::File,
     io::{BufWriter, Write as _},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -113,7 +112,7 @@ impl Records {
     pub async fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
         self.delivery.flush().await;
         let (own, _) = self.journal.chain().await?;
-        let mut verifier = Verifier::new(self.anchors()?);
+        let mut verifier = Verifier::new(self.anchors.all()?);
         let mut after: Option<ActionRecord> = None;
         loop {
             let page = self.stores.actions.chained(after.as_ref(), PAGE).await?;
@@ -145,7 +144,6 @@ impl Records {
         let written = self.write_log(filter, format, to).await;
         let outcome = written.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
         let mut entry = self.entry(who, Action::ExportLog, outcome);
-        entry.log_accessed = None;
         entry.details = json!({ "file": to.display().to_string(), "entries": written.as_ref().ok() });
         self.journal.append(&[Record::Action(entry)]).await?;
         written
@@ -165,37 +163,18 @@ impl Records {
         }
         let complete = *filter == LogFilter::default();
         let made_at = self.clock.now();
-        let mut anchors = self.anchors()?;
+        let mut anchors = self.anchors.all()?;
         if complete && self.journal.backlog() == 0 {
             let (Head { console, seq, hash }, _) = self.journal.chain().await?;
             anchors.push(Anchor { console, seq, hash, at: made_at });
         }
-        let beside = to.with_extension("partial");
-        let file = BufWriter::new(File::create(&beside).map_err(failed)?);
-        let written = (|| {
-            let mut writer = export::Writer::begin(file, format, &Export { complete, made_at, anchors })?;
+        file::write_whole(file::folder_of(to), to, |to| {
+            let export = Export { complete, made_at, anchors };
+            let mut writer = export::Writer::begin(BufWriter::new(to), format, &export)?;
             entries.iter().rev().try_for_each(|entry| writer.entry(entry))?;
-            let mut file = writer.finish()?;
-            file.flush()?;
-            file.get_ref().sync_all()?;
-            std::fs::rename(&beside, to)
-        })();
-        if written.is_err() {
-            let _ = std::fs::remove_file(&beside);
-        }
-        written.map_err(failed)?;
+            writer.finish()?.flush()
+        })
+        .map_err(failed)?;
         Ok(entries.len() as u64)
-    }
-
-    fn anchors(&self) -> Result<Vec<Anchor>, StoreError> {
-        self.anchors.all()
-    }
-
-    /// Accepts records; returns the journal's refusal.
-    ///
-    /// # Errors
-    /// [`JournalError`]: nothing was recorded.
-    pub async fn commit(&self, records: &[Record]) -> Result<(), JournalError> {
-        self.journal.append(records).await
     }
 }

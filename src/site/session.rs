@@ -1,5 +1,5 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated.
-use super::{Access, Command, NoticeLevel, Shared, SiteState, board::Contents};
+use super::{Access, Command, Shared, SiteState, board::Contents};
 use crate::{
     model::{Action, Outcome, Rights, User},
     sync::Record,
@@ -73,8 +73,7 @@ impl Shared {
             let mut entry = self.records.entry((&user.cc, &user.name), action, Outcome::Refused(HIDDEN.to_owned()));
             entry.target = Some(target);
             self.commit(&[Record::Action(entry)], "A refusal was not recorded").await;
-            let now = self.records.clock.now();
-            self.board.lock().notice(now, NoticeLevel::Error, format!("That was not done: {HIDDEN}"), None);
+            self.error(format!("That was not done: {HIDDEN}"));
         }
         !hidden
     }

@@ -161,8 +161,6 @@ pub struct Addresses {
     pub action_logs: Option<Address>,
     /// Pictures and videos: `file:` or `s3:`.
     pub objects: Option<Address>,
-    /// State of the suspects being followed: `memory:` or `redis:`.
-    pub suspects: Option<Address>,
 }
 
 #[cfg(test)]

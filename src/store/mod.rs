@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod address;
 pub mod cameras;
+pub mod file;
 pub mod folder;
 pub mod objects;
 mod password;

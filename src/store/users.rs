@@ -4,7 +4,7 @@ use super::{
     password::{self, PasswordProblem},
     sql::{Row, Schema, SqlDatabase, Statement, Transaction, sql},
 };
-use crate::model::{CameraId, Rights, Timestamp, User};
+use crate::model::{CameraId, Outcome, Rights, Timestamp, User};
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 static SCHEMA: Schema =
@@ -80,6 +80,16 @@ pub enum UserError {
     /// The store's trouble.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl UserError {
+    /// How an action ended that ended with this: the rules said no, or it went wrong.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Store(_) | Self::Hashing(_) => Outcome::Failed(self.to_string()),
+            _ => Outcome::Refused(self.to_string()),
+        }
+    }
 }
 
 /// How a login ended.

@@ -29,6 +29,20 @@ pub struct LogFilter {
     pub until: Option<Timestamp>,
 }
 
+impl LogFilter {
+    /// Columns, or fields, that must hold exactly this text.
+    fn words(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("user_cc", self.user.as_deref()),
+            ("action", self.action.map(Action::as_str)),
+            ("camera", self.camera.as_deref()),
+            ("suspect", self.suspect.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(column, word)| Some((column, word?)))
+    }
+}
+
 /// The action log. Entries are added and read, never changed or deleted. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct ActionLog(Backend);

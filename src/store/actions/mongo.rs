@@ -123,21 +123,10 @@ impl MongoLog {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<ActionRecord>, StoreError> {
-        let LogFilter { user, action, camera, suspect, from, until } = filter;
-        let mut query = Document::new();
-        for (field, value) in [
-            ("user_cc", user.as_deref()),
-            ("action", action.map(Action::as_str)),
-            ("camera", camera.as_deref()),
-            ("suspect", suspect.as_deref()),
-        ] {
-            if let Some(value) = value {
-                query.insert(field, value);
-            }
-        }
+        let mut query: Document = filter.words().map(|(field, word)| (field.to_owned(), word.into())).collect();
         let mut time = Document::new();
-        time.extend(from.map(|t| ("$gte".to_owned(), Bson::Int64(t.0))));
-        time.extend(until.map(|t| ("$lt".to_owned(), Bson::Int64(t.0))));
+        time.extend(filter.from.map(|t| ("$gte".to_owned(), Bson::Int64(t.0))));
+        time.extend(filter.until.map(|t| ("$lt".to_owned(), Bson::Int64(t.0))));
         if !time.is_empty() {
             query.insert("timestamp_us", time);
         }
@@ -249,11 +238,7 @@ fn validator() -> Document {
 
 fn to_document(record: &ActionRecord) -> Result<Document, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::BadRecord(e.to_string());
-    let (outcome, why) = match &record.outcome {
-        Outcome::Succeeded => ("succeeded", None),
-        Outcome::Refused(why) => ("refused", Some(why)),
-        Outcome::Failed(why) => ("failed", Some(why)),
-    };
+    let (outcome, why) = record.outcome.parts();
     let mut document = doc! {
         "_id": ObjectId::parse_str(object_id(record)).map_err(|e| bad(&e))?,
         "log_id": record.log_id,
@@ -308,11 +293,8 @@ fn from_document(mut d: Document) -> Result<ActionRecord, String> {
         action: Action::parse(&text("action")?).ok_or("action is none that is known here")?,
         log_accessed: d.get_i64("log_accessed").ok(),
         timestamp: Timestamp(timestamp_us),
-        outcome: match text("outcome")?.as_str() {
-            "succeeded" => Outcome::Succeeded,
-            "refused" => Outcome::Refused(why),
-            _ => Outcome::Failed(why),
-        },
+        // A word that Vigia never writes: the hash will not fit.
+        outcome: Outcome::of_parts(&text("outcome")?, why.clone()).unwrap_or(Outcome::Failed(why)),
         target: text("target").ok(),
         link,
         details: bson::deserialize_from_bson(d.remove("details").unwrap_or(Bson::Null)).map_err(|e| e.to_string())?,

@@ -41,11 +41,7 @@ impl EmbeddedLog {
             Some(_) => return Err(taken(record)),
             None => {}
         }
-        let (outcome, why) = match &record.outcome {
-            Outcome::Succeeded => ("succeeded", None),
-            Outcome::Refused(why) => ("refused", Some(why)),
-            Outcome::Failed(why) => ("failed", Some(why)),
-        };
+        let (outcome, why) = record.outcome.parts();
         sqlx::query(
             "INSERT INTO action_logs
              (_id, log_id, user_cc, user_name, action, log_accessed, timestamp, outcome, why, target, details,
@@ -81,18 +77,13 @@ impl EmbeddedLog {
         before: Option<i64>,
         limit: u32,
     ) -> Result<Vec<ActionRecord>, StoreError> {
-        let LogFilter { user, action, camera, suspect, from, until } = filter;
         let mut q = QueryBuilder::<Sqlite>::new("SELECT * FROM action_logs WHERE TRUE");
-        for (column, value) in [
-            (" AND user_cc = ", user.clone()),
-            (" AND action = ", action.map(|a| a.as_str().to_owned())),
-            (" AND camera = ", camera.clone()),
-            (" AND suspect = ", suspect.clone()),
-            (" AND timestamp >= ", from.map(|t| t.to_string())),
-            (" AND timestamp < ", until.map(|t| t.to_string())),
-        ] {
-            if let Some(value) = value {
-                q.push(column).push_bind(value);
+        for (column, word) in filter.words() {
+            q.push(" AND ").push(column).push(" = ").push_bind(word.to_owned());
+        }
+        for (bound, at) in [(" AND timestamp >= ", filter.from), (" AND timestamp < ", filter.until)] {
+            if let Some(at) = at {
+                q.push(bound).push_bind(at.to_string());
             }
         }
         if let Some(before) = before {
@@ -191,11 +182,8 @@ fn from_row(row: &SqliteRow) -> sqlx::Result<ActionRecord> {
         action: Action::parse(&row.try_get::<String, _>("action")?).ok_or_else(|| unreadable("action"))?,
         log_accessed: row.try_get("log_accessed")?,
         timestamp: row.instant("timestamp")?,
-        outcome: match row.try_get::<String, _>("outcome")?.as_str() {
-            "succeeded" => Outcome::Succeeded,
-            "refused" => Outcome::Refused(why),
-            _ => Outcome::Failed(why),
-        },
+        // A word that Vigia never writes: the hash will not fit.
+        outcome: Outcome::of_parts(row.try_get("outcome")?, why.clone()).unwrap_or(Outcome::Failed(why)),
         target: row.try_get("target")?,
         details: row.json("details")?,
         link,

@@ -1,13 +1,12 @@
 //! Objects as the files of a folder.
 use super::{Listed, Progress, blocking, changed_meanwhile, hash_of_file, taken};
-use crate::store::{StoreError, sqlite::io_error};
+use crate::store::{StoreError, file, sqlite::io_error};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
 };
-use uuid::Uuid;
 
 pub(super) const TEMPORARY: &str = ".tmp"; // no key can name it: no part of a key starts with a point
 
@@ -33,7 +32,7 @@ impl Folder {
             Ok(there) if there == bytes => Ok(()),
             Ok(_) => Err(taken(&key)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                write_whole(&root, &path, |file| file.write_all(&bytes)).map_err(|e| io_error(&path, &e))
+                write_object(&root, &path, |file| file.write_all(&bytes)).map_err(|e| io_error(&path, &e))
             }
             Err(e) => Err(io_error(&path, &e)),
         })
@@ -51,7 +50,8 @@ impl Folder {
                 Err(e) => return Err(io_error(&path, &e)),
             }
             let mut source = File::open(&from).map_err(|e| io_error(&from, &e))?;
-            write_whole(&root, &path, |file| io::copy(&mut source, file).map(drop)).map_err(|e| io_error(&path, &e))?;
+            write_object(&root, &path, |file| io::copy(&mut source, file).map(drop))
+                .map_err(|e| io_error(&path, &e))?;
             let (stored, _) = hash_of_file(&path).map_err(|e| io_error(&path, &e))?;
             if stored == hash {
                 return Ok(size);
@@ -86,8 +86,9 @@ impl Folder {
         let (path, file) = (self.root.join(key), file.to_owned());
         blocking(&self.root, move || {
             let Some(mut source) = where_there(&path, File::open(&path))? else { return Ok(false) };
-            let folder = file.parent().unwrap_or(Path::new("."));
-            let written = write_beside(folder, &file, |to| io::copy(&mut source, to).map(drop));
+            let folder = file::folder_of(&file);
+            let written = fs::create_dir_all(folder)
+                .and_then(|()| file::write_whole(folder, &file, |to| io::copy(&mut source, to).map(drop)));
             written.map(|()| true).map_err(|e| io_error(&file, &e))
         })
         .await
@@ -148,30 +149,16 @@ fn walk(folder: &Path, key: &str, listed: &mut Vec<Listed>) -> io::Result<()> {
 
 /// Writes beside, then renames: a reader and a power cut see all of it or nothing. The folders are synced too, for a
 /// rename is a change of the folder.
-fn write_whole(root: &Path, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+fn write_object(root: &Path, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(root);
     fs::create_dir_all(folder)?;
-    write_beside(&root.join(TEMPORARY), path, write)?;
+    let temporary = root.join(TEMPORARY);
+    fs::create_dir_all(&temporary)?;
+    file::write_whole(&temporary, path, write)?;
     for folder in folder.ancestors().take_while(|f| f.starts_with(root)) {
         sync_folder(folder)?;
     }
     Ok(())
-}
-
-/// Writes a new file in the folder `beside`, then gives it its place.
-fn write_beside(beside: &Path, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    fs::create_dir_all(beside)?;
-    let temporary = beside.join(format!(".{}", Uuid::new_v4()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        write(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 #[cfg(unix)]

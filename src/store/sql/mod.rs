@@ -54,11 +54,13 @@ impl SqlDatabase {
         statement: Statement,
         read: impl Fn(&Row) -> sqlx::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = match self {
-            Self::Sqlite(db) => statement.on_sqlite(db.pool()).await.map_err(|e| db.error(e))?,
-            Self::Postgres(db) => db.fetch(statement).await?,
-        };
-        self.read(&rows, read)
+        match self {
+            Self::Sqlite(db) => {
+                let rows = statement.on_sqlite(db.pool()).await.map_err(|e| db.error(e))?;
+                read_all(&rows, read).map_err(|e| db.error(e))
+            }
+            Self::Postgres(db) => read_all(&db.fetch(statement).await?, read).map_err(|e| db.error(&e)),
+        }
     }
 
     /// Runs a statement whose rows do not matter.
@@ -69,17 +71,9 @@ impl SqlDatabase {
     /// A transaction that holds the only right to such transactions from its start, over all consoles, so that what it
     /// reads is still true when it writes. Dropped without [`commit`](Transaction::commit) it changes nothing.
     pub(crate) async fn write(&self) -> Result<Transaction<'_>, StoreError> {
-        let open = match self {
-            Self::Sqlite(db) => Open::Sqlite(db.write().await?),
-            Self::Postgres(db) => Open::Postgres(db.write().await?),
-        };
-        Ok(Transaction { database: self, open })
-    }
-
-    fn read<T>(&self, rows: &[Row], read: impl Fn(&Row) -> sqlx::Result<T>) -> Result<Vec<T>, StoreError> {
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(|e| match self {
-            Self::Sqlite(db) => db.error(e),
-            Self::Postgres(db) => db.error(&e),
+        Ok(match self {
+            Self::Sqlite(db) => Transaction::Sqlite(db, db.write().await?),
+            Self::Postgres(db) => Transaction::Postgres(db, db.write().await?),
         })
     }
 
@@ -93,14 +87,9 @@ impl SqlDatabase {
 }
 
 /// See [`SqlDatabase::write`].
-pub(crate) struct Transaction<'a> {
-    database: &'a SqlDatabase,
-    open: Open,
-}
-
-enum Open {
-    Sqlite(sqlx::SqliteTransaction<'static>),
-    Postgres(sqlx::PgTransaction<'static>),
+pub(crate) enum Transaction<'a> {
+    Sqlite(&'a sqlite::Database, sqlx::SqliteTransaction<'static>),
+    Postgres(&'a postgres::Database, sqlx::PgTransaction<'static>),
 }
 
 impl Transaction<'_> {
@@ -110,14 +99,16 @@ impl Transaction<'_> {
         statement: Statement,
         read: impl Fn(&Row) -> sqlx::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = match (self.database, &mut self.open) {
-            (SqlDatabase::Postgres(db), Open::Postgres(tx)) => db.in_time(statement.on_postgres(&mut **tx)).await?,
-            (SqlDatabase::Sqlite(db), Open::Sqlite(tx)) => {
-                statement.on_sqlite(&mut **tx).await.map_err(|e| db.error(e))?
+        match self {
+            Self::Sqlite(db, tx) => {
+                let rows = statement.on_sqlite(&mut **tx).await.map_err(|e| db.error(e))?;
+                read_all(&rows, read).map_err(|e| db.error(e))
             }
-            _ => Vec::new(), // a transaction is of the database that began it
-        };
-        self.database.read(&rows, read)
+            Self::Postgres(db, tx) => {
+                let rows = db.in_time(statement.on_postgres(&mut **tx)).await?;
+                read_all(&rows, read).map_err(|e| db.error(&e))
+            }
+        }
     }
 
     /// Runs a statement whose rows do not matter.
@@ -127,12 +118,15 @@ impl Transaction<'_> {
 
     /// What was done is durable when this returns.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        match (self.database, self.open) {
-            (SqlDatabase::Postgres(db), Open::Postgres(tx)) => db.in_time(tx.commit()).await,
-            (SqlDatabase::Sqlite(db), Open::Sqlite(tx)) => tx.commit().await.map_err(|e| db.error(e)),
-            _ => Ok(()),
+        match self {
+            Self::Sqlite(db, tx) => tx.commit().await.map_err(|e| db.error(e)),
+            Self::Postgres(db, tx) => db.in_time(tx.commit()).await,
         }
     }
+}
+
+fn read_all<T>(rows: &[Row], read: impl Fn(&Row) -> sqlx::Result<T>) -> sqlx::Result<Vec<T>> {
+    rows.iter().map(read).collect()
 }
 
 /// SQL with its values.
