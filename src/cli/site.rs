@@ -9,6 +9,7 @@ use std::{io::Read as _, path::PathBuf, sync::Arc};
 
 /// Flags that name a site.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "site")] // by itself it would be "Args", as that of the command it is part of
 pub struct Args {
     /// Configuration of the site (default: site.toml in the data folder, if there is one)
     #[arg(long, value_name = "FILE")]
