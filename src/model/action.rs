@@ -40,11 +40,31 @@ pub enum Action {
     ChangeCamera,
     /// Took entries of the action log out of Vigia.
     ExportLog,
+    /// Looked at recorded video.
+    WatchRecording,
+    /// Searched recorded people for somebody who looks alike.
+    FindPerson,
+    /// Took video and pictures of a suspect out of Vigia.
+    ExportEvidence,
+    /// Put data on legal hold, or released it.
+    HoldEvidence,
+    /// Deleted data that was kept long enough.
+    DeleteData,
+    /// Opened, changed, handed over or closed a case.
+    ChangeCase,
+    /// Changed what is noted about a suspect.
+    EditSuspect,
+    /// Compared the stores with each other, or repaired what is derivable.
+    CheckStores,
+    /// Copied a site to other stores.
+    MigrateSite,
+    /// Offered records to a store again that it had refused.
+    RetryRecords,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 26] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -61,6 +81,16 @@ impl Action {
         Self::ChangeRights,
         Self::ChangeCamera,
         Self::ExportLog,
+        Self::WatchRecording,
+        Self::FindPerson,
+        Self::ExportEvidence,
+        Self::HoldEvidence,
+        Self::DeleteData,
+        Self::ChangeCase,
+        Self::EditSuspect,
+        Self::CheckStores,
+        Self::MigrateSite,
+        Self::RetryRecords,
     ];
 
     /// The action with this spelling.
@@ -87,6 +117,16 @@ impl Action {
             Self::ChangeRights => "CHANGE_RIGHTS",
             Self::ChangeCamera => "CHANGE_CAMERA",
             Self::ExportLog => "EXPORT_LOG",
+            Self::WatchRecording => "WATCH_RECORDING",
+            Self::FindPerson => "FIND_PERSON",
+            Self::ExportEvidence => "EXPORT_EVIDENCE",
+            Self::HoldEvidence => "HOLD_EVIDENCE",
+            Self::DeleteData => "DELETE_DATA",
+            Self::ChangeCase => "CHANGE_CASE",
+            Self::EditSuspect => "EDIT_SUSPECT",
+            Self::CheckStores => "CHECK_STORES",
+            Self::MigrateSite => "MIGRATE_SITE",
+            Self::RetryRecords => "RETRY_RECORDS",
         }
     }
 }

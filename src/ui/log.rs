@@ -135,6 +135,16 @@ fn action(action: Action) -> &'static str {
         Action::ChangeRights => "Change rights",
         Action::ChangeCamera => "Change camera",
         Action::ExportLog => "Export log",
+        Action::WatchRecording => "Watch recording",
+        Action::FindPerson => "Find person",
+        Action::ExportEvidence => "Export evidence",
+        Action::HoldEvidence => "Hold evidence",
+        Action::DeleteData => "Delete data",
+        Action::ChangeCase => "Change case",
+        Action::EditSuspect => "Edit suspect",
+        Action::CheckStores => "Check stores",
+        Action::MigrateSite => "Migrate site",
+        Action::RetryRecords => "Retry records",
     }
 }
 
