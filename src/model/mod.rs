@@ -7,6 +7,7 @@ pub mod slot;
 pub mod suspect;
 pub mod time;
 pub mod track;
+pub mod tracklet;
 pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, Link, Outcome};
@@ -17,4 +18,5 @@ pub use slot::Slot;
 pub use suspect::{Decision, DetectionKind, DetectionRecord, MatchView, Sighting, SightingId, Suspect, SuspectId};
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use track::{Class, Descriptor, DescriptorKind, Detection, Track, TrackId};
+pub use tracklet::{Tracklet, TrackletId};
 pub use user::{Rights, User};

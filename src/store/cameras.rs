@@ -40,7 +40,7 @@ impl Default for DetectionFilter {
 /// The cameras database, in SQLite or PostgreSQL. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct CameraStore {
-    db: SqlDatabase,
+    pub(super) db: SqlDatabase,
 }
 
 impl CameraStore {

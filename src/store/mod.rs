@@ -11,6 +11,7 @@ pub mod objects;
 mod password;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
+pub mod tracklets;
 pub mod users;
 
 pub use actions::{ActionLog, LogFilter, LogIds};
@@ -19,6 +20,7 @@ pub use cameras::{CameraStore, DetectionFilter};
 pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
+pub use tracklets::TrackletFilter;
 pub use users::{LoginOutcome, NewUser, UserError, UserStore};
 
 /// Why a store could not do what it was asked, in words for the operator. `place` is the file, folder or server, without

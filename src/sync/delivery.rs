@@ -202,6 +202,7 @@ impl Queue {
             Record::Detection(detection) => cameras.put_detection(detection).await,
             Record::Suspect(suspect) => cameras.put_suspect(suspect).await,
             Record::Sighting(sighting) => cameras.put_sighting(sighting).await,
+            Record::Tracklet(tracklet) => cameras.put_tracklet(tracklet).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{Action, ActionRecord, DetectionRecord, Outcome, SystemClock},
-        store::{DataFolder, DetectionFilter, LogFilter, cameras::tests as examples},
+        store::{DataFolder, DetectionFilter, LogFilter, cameras::tests as examples, tracklets::tests::tracklet},
     };
     use std::fs;
 
@@ -316,16 +317,18 @@ mod tests {
         let suspect = examples::suspect(camera.id, "Suspect 1");
         let sighting = examples::sighting(&suspect);
         let detection = examples::detection(camera.id, Some(suspect.id), Timestamp(1_795_000_000_000_000));
+        let tracklet = tracklet(camera.id, 1);
         let click = [
             Record::Camera(camera.clone()),
             object(1),
             Record::Suspect(suspect.clone()),
             Record::Sighting(sighting.clone()),
             Record::Detection(detection.clone()),
+            Record::Tracklet(tracklet.clone()),
             action(1),
         ];
         // delivered again, all but the action, which a console never records twice
-        for records in [&click[..], &click[..5]] {
+        for records in [&click[..], &click[..6]] {
             site.journal.append(records).await.unwrap();
             assert!(site.delivery.flush().await, "{:?}", site.delivery);
         }
@@ -334,6 +337,7 @@ mod tests {
         assert_eq!(stores.cameras.suspects().await.unwrap(), [suspect]);
         assert_eq!(stores.cameras.sightings(None, 9).await.unwrap(), [sighting]);
         assert_eq!(stores.cameras.detections(&DetectionFilter::default()).await.unwrap(), [detection]);
+        assert_eq!(stores.cameras.tracklet(tracklet.id).await.unwrap(), Some(tracklet));
         assert_eq!(stores.objects.get("crops/1.jpg").await.unwrap(), Some(vec![1; 1000]));
         assert_eq!(stores.actions.page(&LogFilter::default(), None, 9).await.unwrap().len(), 1);
         assert!(site.delivery.health().iter().all(|h| h.backlog == 0 && h.error.is_none()));

@@ -5,10 +5,10 @@ mod journal;
 pub use delivery::{Delivery, Health};
 pub use journal::{Journal, JournalError};
 
-use crate::model::{ActionRecord, Camera, DetectionRecord, Sighting, Suspect};
+use crate::model::{ActionRecord, Camera, DetectionRecord, Sighting, Suspect, Tracklet};
 use serde::{Deserialize, Serialize};
 
-/// Something that must not be lost. Cameras, suspects, sightings and detections may be recorded again when they change:
+/// Something that must not be lost. Cameras, suspects, sightings, tracklets and detections may be recorded again when they change:
 /// the newest version counts. Actions and objects never change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +23,8 @@ pub enum Record {
     Suspect(Suspect),
     /// A sighting.
     Sighting(Sighting),
+    /// What was seen of one person in one stay.
+    Tracklet(Tracklet),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -63,6 +65,7 @@ impl Record {
             Self::Detection(_) => "detection",
             Self::Suspect(_) => "suspect",
             Self::Sighting(_) => "sighting",
+            Self::Tracklet(_) => "tracklet",
             Self::Object { .. } => "object",
         }
     }
@@ -76,6 +79,7 @@ impl Record {
             Self::Detection(d) => format!("{kind}:{}", d.id),
             Self::Suspect(s) => format!("{kind}:{}", s.id),
             Self::Sighting(s) => format!("{kind}:{}", s.id),
+            Self::Tracklet(t) => format!("{kind}:{}", t.id),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -83,7 +87,9 @@ impl Record {
     fn destination(&self) -> Destination {
         match self {
             Self::Action(_) => Destination::Actions,
-            Self::Camera(_) | Self::Detection(_) | Self::Suspect(_) | Self::Sighting(_) => Destination::Cameras,
+            Self::Camera(_) | Self::Detection(_) | Self::Suspect(_) | Self::Sighting(_) | Self::Tracklet(_) => {
+                Destination::Cameras
+            }
             Self::Object { .. } => Destination::Objects,
         }
     }

@@ -158,6 +158,12 @@ impl Statement {
         self
     }
 
+    /// Adds `text`.
+    pub(crate) fn text(mut self, text: &'static str) -> Self {
+        self.sql.to_mut().push_str(text);
+        self
+    }
+
     async fn on_sqlite<'e>(self, on: impl SqliteExecutor<'e>) -> sqlx::Result<Vec<Row>> {
         let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(self.sql));
         for value in self.values {
@@ -171,6 +177,7 @@ impl Statement {
                 Value::Json(v) => query.bind(v),
                 Value::Point(v) => query.bind(v.map(|point| text(&point)).transpose()?),
                 Value::Polygon(v) => query.bind(text(&v)?),
+                Value::Bytes(v) => query.bind(v),
             };
         }
         Ok(query.fetch_all(on).await?.into_iter().map(Row::Sqlite).collect())
@@ -192,6 +199,7 @@ impl Statement {
                     let point = |[x, y]: [f32; 2]| PgPoint { x: x.into(), y: y.into() };
                     query.bind(PgPolygon { points: v.into_iter().map(point).collect() })
                 }
+                Value::Bytes(v) => query.bind(v),
             };
         }
         Ok(query.fetch_all(on).await?.into_iter().map(Row::Postgres).collect())
@@ -210,6 +218,7 @@ pub(crate) enum Value {
     Json(String),
     Point(Option<(f64, f64)>),
     Polygon(Vec<[f32; 2]>),
+    Bytes(Vec<u8>),
 }
 
 fn text(value: &impl serde::Serialize) -> sqlx::Result<String> {
@@ -247,6 +256,7 @@ values! {
     Option<Timestamp>, v => Self::Instant(v);
     Option<(f64, f64)>, v => Self::Point(v);
     &[[f32; 2]], v => Self::Polygon(v.to_vec());
+    Vec<u8>, v => Self::Bytes(v);
 }
 
 /// A row of either database.
@@ -256,7 +266,7 @@ pub(crate) enum Row {
 }
 
 impl Row {
-    /// Text, a number or a truth value, or one of them or NULL.
+    /// Text, bytes, a number or a truth value, or one of them or NULL.
     pub(crate) fn get<T>(&self, column: impl ColumnIndex<SqliteRow> + ColumnIndex<PgRow>) -> sqlx::Result<T>
     where
         T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
