@@ -9,6 +9,7 @@ pub mod file;
 pub mod folder;
 pub mod objects;
 mod password;
+pub mod recordings;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub mod tracklets;
@@ -20,6 +21,7 @@ pub use cameras::{CameraStore, DetectionFilter};
 pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
+pub use recordings::DetectionCount;
 pub use tracklets::TrackletFilter;
 pub use users::{LoginOutcome, NewUser, UserError, UserStore};
 

@@ -203,6 +203,10 @@ impl Queue {
             Record::Suspect(suspect) => cameras.put_suspect(suspect).await,
             Record::Sighting(sighting) => cameras.put_sighting(sighting).await,
             Record::Tracklet(tracklet) => cameras.put_tracklet(tracklet).await,
+            Record::Segment(segment) => cameras.put_segment(segment).await,
+            Record::Gap(gap) => cameras.put_gap(gap).await,
+            Record::Upload(upload) => cameras.put_upload(upload).await,
+            Record::Hold(hold) => cameras.put_hold(hold).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }

@@ -5,7 +5,7 @@ mod journal;
 pub use delivery::{Delivery, Health};
 pub use journal::{Journal, JournalError};
 
-use crate::model::{ActionRecord, Camera, DetectionRecord, Sighting, Suspect, Tracklet};
+use crate::model::{ActionRecord, Camera, DetectionRecord, Gap, Hold, Segment, Sighting, Suspect, Tracklet, Upload};
 use serde::{Deserialize, Serialize};
 
 /// Something that must not be lost. Cameras, suspects, sightings, tracklets and detections may be recorded again when they change:
@@ -25,6 +25,14 @@ pub enum Record {
     Sighting(Sighting),
     /// What was seen of one person in one stay.
     Tracklet(Tracklet),
+    /// A file of recorded video; the file itself is stored before.
+    Segment(Segment),
+    /// Video that is missing.
+    Gap(Gap),
+    /// An upload; its segment comes after it.
+    Upload(Upload),
+    /// What retention must not delete.
+    Hold(Hold),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -66,6 +74,10 @@ impl Record {
             Self::Suspect(_) => "suspect",
             Self::Sighting(_) => "sighting",
             Self::Tracklet(_) => "tracklet",
+            Self::Segment(_) => "segment",
+            Self::Gap(_) => "gap",
+            Self::Upload(_) => "upload",
+            Self::Hold(_) => "hold",
             Self::Object { .. } => "object",
         }
     }
@@ -80,6 +92,10 @@ impl Record {
             Self::Suspect(s) => format!("{kind}:{}", s.id),
             Self::Sighting(s) => format!("{kind}:{}", s.id),
             Self::Tracklet(t) => format!("{kind}:{}", t.id),
+            Self::Segment(s) => format!("{kind}:{}", s.id),
+            Self::Gap(g) => format!("{kind}:{}", g.id),
+            Self::Upload(u) => format!("{kind}:{}", u.id),
+            Self::Hold(h) => format!("{kind}:{}", h.id),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -87,9 +103,15 @@ impl Record {
     fn destination(&self) -> Destination {
         match self {
             Self::Action(_) => Destination::Actions,
-            Self::Camera(_) | Self::Detection(_) | Self::Suspect(_) | Self::Sighting(_) | Self::Tracklet(_) => {
-                Destination::Cameras
-            }
+            Self::Camera(_)
+            | Self::Detection(_)
+            | Self::Suspect(_)
+            | Self::Sighting(_)
+            | Self::Tracklet(_)
+            | Self::Segment(_)
+            | Self::Gap(_)
+            | Self::Upload(_)
+            | Self::Hold(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }

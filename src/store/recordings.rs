@@ -1,0 +1,530 @@
+//! Recorded video in the cameras database: segments, gaps, uploads and holds, and the counts a timeline is drawn from.
+use super::{
+    CameraStore, StoreError,
+    sql::{Row, Statement, json, sql},
+};
+use crate::model::{CameraId, DetectionKind, Gap, Hold, Segment, Timestamp, Upload};
+use uuid::Uuid;
+
+/// How many detections of one type a camera had in one stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DetectionCount {
+    /// Which camera.
+    pub camera: CameraId,
+    /// The beginning of the stretch.
+    pub from: Timestamp,
+    /// Of what.
+    pub kind: DetectionKind,
+    /// How many.
+    pub n: u64,
+}
+
+const MINUTE: i64 = 60_000_000; // microseconds, as in a Timestamp
+
+impl CameraStore {
+    /// Records a segment. One that came from an upload needs its row of `uploads` first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when its camera or upload is not registered, or it ends before it starts; otherwise the
+    /// store's trouble.
+    pub async fn put_segment(&self, s: &Segment) -> Result<(), StoreError> {
+        let upsert = sql("INSERT INTO segments
+             (id, camera, starts_at, ends_at, video_url, format, codec, width, height, size, sha256, upload)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             ON CONFLICT (id) DO UPDATE SET camera = excluded.camera, starts_at = excluded.starts_at,
+             ends_at = excluded.ends_at, video_url = excluded.video_url, format = excluded.format,
+             codec = excluded.codec, width = excluded.width, height = excluded.height, size = excluded.size,
+             sha256 = excluded.sha256, upload = excluded.upload")
+        .bind(s.id)
+        .bind(s.camera)
+        .bind(s.starts_at)
+        .bind(s.ends_at)
+        .bind(&s.video_url)
+        .bind(&s.format)
+        .bind(&s.codec)
+        .bind(s.width)
+        .bind(s.height)
+        .bind(i64::try_from(s.size).unwrap_or(i64::MAX))
+        .bind(&s.sha256)
+        .bind(s.upload);
+        self.db.execute(upsert).await
+    }
+
+    /// The segments of these cameras (`None`: of all) that show anything of this stretch, oldest first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn segments(
+        &self,
+        cameras: Option<&[CameraId]>,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let Some(page) = of_cameras("SELECT * FROM segments WHERE TRUE", cameras) else { return Ok(Vec::new()) };
+        let page =
+            page.and(" AND ends_at > ", from).and(" AND starts_at < ", until).text(" ORDER BY starts_at, camera, id");
+        self.db.fetch(page, segment_from_row).await
+    }
+
+    /// The stretches of these cameras (`None`: of all) of which there is video, ascending for each camera. Segments less than
+    /// `join` microseconds apart are one stretch.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn coverage(
+        &self,
+        cameras: Option<&[CameraId]>,
+        from: Timestamp,
+        until: Timestamp,
+        join: i64,
+    ) -> Result<Vec<(CameraId, Timestamp, Timestamp)>, StoreError> {
+        let select = "SELECT camera, starts_at, ends_at FROM segments WHERE TRUE";
+        let Some(page) = of_cameras(select, cameras) else { return Ok(Vec::new()) };
+        let page = page.and(" AND ends_at > ", from).and(" AND starts_at < ", until);
+        let read = |row: &Row| Ok((row.uuid("camera")?, row.instant("starts_at")?, row.instant("ends_at")?));
+        let mut parts = self.db.fetch(page, read).await?;
+        parts.sort_unstable();
+        let mut joined: Vec<(CameraId, Timestamp, Timestamp)> = Vec::new();
+        for (camera, start, end) in parts {
+            match joined.last_mut() {
+                Some((of, _, last)) if *of == camera && start.0 - last.0 <= join => *last = (*last).max(end),
+                _ => joined.push((camera, start, end)),
+            }
+        }
+        Ok(joined)
+    }
+
+    /// The recorder's oldest segments, by their end, at most `limit`: what retention looks at.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn oldest_recorded(&self, after: Option<Timestamp>, limit: u32) -> Result<Vec<Segment>, StoreError> {
+        let mut page = sql("SELECT * FROM segments WHERE upload IS NULL");
+        if let Some(after) = after {
+            page = page.and(" AND ends_at > ", after);
+        }
+        self.db.fetch(page.and(" ORDER BY ends_at, id LIMIT ", limit), segment_from_row).await
+    }
+
+    /// Bytes of all segments of the recorder.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn recorded_bytes(&self) -> Result<u64, StoreError> {
+        let sum = sql("SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) AS size FROM segments WHERE upload IS NULL");
+        let sum = self.db.fetch(sum, |row| row.get::<i64>("size")).await?;
+        Ok(sum.first().copied().unwrap_or(0).unsigned_abs())
+    }
+
+    /// Forgets a segment; its object is the caller's to delete. One that is not there is no error.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn delete_segment(&self, id: Uuid) -> Result<(), StoreError> {
+        self.db.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await
+    }
+
+    /// Records a gap.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when its camera is not registered; otherwise the store's trouble.
+    pub async fn put_gap(&self, g: &Gap) -> Result<(), StoreError> {
+        let upsert = sql("INSERT INTO gaps (id, camera, starts_at, ends_at, reason) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id) DO UPDATE SET camera = excluded.camera, starts_at = excluded.starts_at,
+             ends_at = excluded.ends_at, reason = excluded.reason")
+        .bind(g.id)
+        .bind(g.camera)
+        .bind(g.from)
+        .bind(g.until)
+        .bind(&g.reason);
+        self.db.execute(upsert).await
+    }
+
+    /// The gaps of these cameras (`None`: of all) that touch this stretch, oldest first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn gaps(
+        &self,
+        cameras: Option<&[CameraId]>,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Gap>, StoreError> {
+        let Some(page) = of_cameras("SELECT * FROM gaps WHERE TRUE", cameras) else { return Ok(Vec::new()) };
+        let page = page
+            .and(" AND (ends_at IS NULL OR ends_at > ", from)
+            .and(") AND starts_at < ", until)
+            .text(" ORDER BY starts_at, camera, id");
+        self.db.fetch(page, gap_from_row).await
+    }
+
+    /// The gaps that nobody has ended yet.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn open_gaps(&self) -> Result<Vec<Gap>, StoreError> {
+        self.db.fetch(sql("SELECT * FROM gaps WHERE ends_at IS NULL ORDER BY starts_at, id"), gap_from_row).await
+    }
+
+    /// Records an upload.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when its camera is not registered; otherwise the store's trouble.
+    pub async fn put_upload(&self, u: &Upload) -> Result<(), StoreError> {
+        let upsert =
+            sql("INSERT INTO uploads (id, camera, video_url, duration, resolution, size, format, metadata, date)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET camera = excluded.camera, video_url = excluded.video_url,
+             duration = excluded.duration, resolution = excluded.resolution, size = excluded.size,
+             format = excluded.format, metadata = excluded.metadata, date = excluded.date")
+            .bind(u.id)
+            .bind(u.camera)
+            .bind(&u.video_url)
+            .bind(u.duration)
+            .bind(&u.resolution)
+            .bind(u.size)
+            .bind(&u.format)
+            .bind(json(&u.metadata)?)
+            .bind(u.date);
+        self.db.execute(upsert).await
+    }
+
+    /// Uploads to one camera, or to all, the video that starts last first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn uploads(&self, camera: Option<CameraId>) -> Result<Vec<Upload>, StoreError> {
+        let mut page = sql("SELECT * FROM uploads");
+        if let Some(camera) = camera {
+            page = page.and(" WHERE camera = ", camera);
+        }
+        let read = |row: &Row| {
+            Ok(Upload {
+                id: row.uuid("id")?,
+                camera: row.uuid("camera")?,
+                video_url: row.get("video_url")?,
+                duration: row.get("duration")?,
+                resolution: row.get("resolution")?,
+                size: row.get("size")?,
+                format: row.get("format")?,
+                metadata: row.json("metadata")?,
+                date: row.instant("date")?,
+            })
+        };
+        self.db.fetch(page.text(" ORDER BY date DESC, id"), read).await
+    }
+
+    /// Places a hold, or changes it.
+    ///
+    /// # Errors
+    /// [`StoreError::BadRecord`] when its camera is not registered or it ends before it starts; otherwise the store's
+    /// trouble.
+    pub async fn put_hold(&self, h: &Hold) -> Result<(), StoreError> {
+        let upsert = sql("INSERT INTO holds
+             (id, case_id, camera, starts_at, ends_at, reason, placed_by, placed_at, released_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET case_id = excluded.case_id, camera = excluded.camera,
+             starts_at = excluded.starts_at, ends_at = excluded.ends_at, reason = excluded.reason,
+             placed_by = excluded.placed_by, placed_at = excluded.placed_at, released_at = excluded.released_at")
+        .bind(h.id)
+        .bind(h.case)
+        .bind(h.camera)
+        .bind(h.from)
+        .bind(h.until)
+        .bind(&h.reason)
+        .bind(&h.placed_by)
+        .bind(h.placed_at)
+        .bind(h.released_at);
+        self.db.execute(upsert).await
+    }
+
+    /// All holds, released ones too, newest first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
+        let read = |row: &Row| {
+            Ok(Hold {
+                id: row.uuid("id")?,
+                case: row.uuid_or_null("case_id")?,
+                camera: row.uuid_or_null("camera")?,
+                from: row.instant("starts_at")?,
+                until: row.instant("ends_at")?,
+                reason: row.get("reason")?,
+                placed_by: row.get("placed_by")?,
+                placed_at: row.instant("placed_at")?,
+                released_at: row.instant_or_null("released_at")?,
+            })
+        };
+        self.db.fetch(sql("SELECT * FROM holds ORDER BY placed_at DESC, id"), read).await
+    }
+
+    /// How many detections of each type each of these cameras (`None`: all) had in each stretch of `minutes` minutes (at
+    /// least 1); stretches without any are left out. Reads counts kept a minute, never the detections themselves.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn detection_counts(
+        &self,
+        cameras: Option<&[CameraId]>,
+        from: Timestamp,
+        until: Timestamp,
+        minutes: u32,
+    ) -> Result<Vec<DetectionCount>, StoreError> {
+        let select = "SELECT camera, type, minute / $1 AS stretch, CAST(SUM(n) AS BIGINT) AS n
+            FROM detections_a_minute WHERE n > 0";
+        let minutes = i64::from(minutes.max(1));
+        let Some(page) = with_cameras(sql(select).bind(minutes), cameras) else { return Ok(Vec::new()) };
+        let page = page
+            .and(" AND minute >= ", from.0.div_euclid(MINUTE))
+            .and(" AND minute < ", until.0.div_euclid(MINUTE) + 1)
+            .text(" GROUP BY camera, type, stretch ORDER BY stretch, camera, type");
+        let read = |row: &Row| {
+            let kind = match row.get::<String>("type")?.as_str() {
+                "Knife" => DetectionKind::Knife,
+                "Gun" => DetectionKind::Gun,
+                _ => DetectionKind::Suspect,
+            };
+            Ok(DetectionCount {
+                camera: row.uuid("camera")?,
+                from: Timestamp(row.get::<i64>("stretch")?.saturating_mul(minutes * MINUTE)),
+                kind,
+                n: row.get::<i64>("n")?.unsigned_abs(),
+            })
+        };
+        self.db.fetch(page, read).await
+    }
+}
+
+/// The statement with ` AND camera IN (…)`; `None` when there is no camera to ask for.
+fn of_cameras(select: &'static str, cameras: Option<&[CameraId]>) -> Option<Statement> {
+    with_cameras(sql(select), cameras)
+}
+
+fn with_cameras(mut page: Statement, cameras: Option<&[CameraId]>) -> Option<Statement> {
+    let Some(cameras) = cameras else { return Some(page) };
+    let (first, others) = cameras.split_first()?;
+    page = page.and(" AND camera IN (", *first);
+    for camera in others {
+        page = page.and(", ", *camera);
+    }
+    Some(page.text(")"))
+}
+
+fn segment_from_row(row: &Row) -> sqlx::Result<Segment> {
+    let pixels = |column: &str| Ok::<_, sqlx::Error>(u32::try_from(row.get::<i64>(column)?).unwrap_or(0));
+    Ok(Segment {
+        id: row.uuid("id")?,
+        camera: row.uuid("camera")?,
+        starts_at: row.instant("starts_at")?,
+        ends_at: row.instant("ends_at")?,
+        video_url: row.get("video_url")?,
+        format: row.get("format")?,
+        codec: row.get("codec")?,
+        width: pixels("width")?,
+        height: pixels("height")?,
+        size: row.get::<i64>("size")?.unsigned_abs(),
+        sha256: row.get("sha256")?,
+        upload: row.uuid_or_null("upload")?,
+    })
+}
+
+fn gap_from_row(row: &Row) -> sqlx::Result<Gap> {
+    Ok(Gap {
+        id: row.uuid("id")?,
+        camera: row.uuid("camera")?,
+        from: row.instant("starts_at")?,
+        until: row.instant_or_null("ends_at")?,
+        reason: row.get("reason")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        cameras::tests::{camera, detection},
+        sql::tests::backends,
+    };
+    use std::time::Duration;
+
+    const T0: Timestamp = Timestamp(1_795_000_020_000_000); // a whole minute
+
+    fn at(seconds: u64) -> Timestamp {
+        T0.plus(Duration::from_secs(seconds))
+    }
+
+    fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
+        let id = Uuid::new_v4();
+        Segment {
+            id,
+            camera,
+            starts_at: at(from),
+            ends_at: at(until),
+            video_url: format!("objects:segments/{id}.mkv"),
+            format: "matroska".to_owned(),
+            codec: "h264".to_owned(),
+            width: 1280,
+            height: 720,
+            size: 5_000_000_000,
+            sha256: "ab".repeat(32),
+            upload: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn segments_gaps_uploads_and_holds_read_back_and_newer_versions_win() {
+        for fresh in backends() {
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            let camera = camera();
+            let mut gap =
+                Gap { id: Uuid::new_v4(), camera: camera.id, from: T0, until: None, reason: "stale".to_owned() };
+            let upload = Upload {
+                id: Uuid::new_v4(),
+                camera: camera.id,
+                video_url: "objects:uploads/a.mp4".to_owned(),
+                duration: 61,
+                resolution: "1280x720".to_owned(),
+                size: 6_000_000_000,
+                format: "mp4".to_owned(),
+                metadata: serde_json::json!({"name": "ação.mp4"}),
+                date: at(5),
+            };
+            let uploaded = Segment { upload: Some(upload.id), ..segment(camera.id, 5, 66) };
+            let mut hold = Hold {
+                id: Uuid::new_v4(),
+                case: Some(Uuid::new_v4()),
+                camera: Some(camera.id),
+                from: T0,
+                until: at(9),
+                reason: "case 7".to_owned(),
+                placed_by: "1".to_owned(),
+                placed_at: T0,
+                released_at: None,
+            };
+            assert!(store.put_gap(&gap).await.unwrap_err().is_bad_record(), "of an unknown camera");
+            store.upsert_camera(&camera).await.unwrap();
+            assert!(store.put_segment(&uploaded).await.unwrap_err().is_bad_record(), "of an unknown upload");
+            assert!(store.put_segment(&segment(camera.id, 5, 4)).await.unwrap_err().is_bad_record());
+            for _ in 0..2 {
+                store.put_upload(&upload).await.unwrap();
+                store.put_segment(&uploaded).await.unwrap();
+                store.put_gap(&gap).await.unwrap();
+                store.put_hold(&hold).await.unwrap();
+            }
+            assert_eq!(store.open_gaps().await.unwrap(), [gap.clone()]);
+            gap.until = Some(at(3));
+            hold.released_at = Some(at(4));
+            store.put_gap(&gap).await.unwrap();
+            store.put_hold(&hold).await.unwrap();
+
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            assert_eq!(store.segments(None, T0, at(1000)).await.unwrap(), [uploaded.clone()]);
+            assert_eq!(store.gaps(None, T0, at(1000)).await.unwrap(), [gap]);
+            assert!(store.open_gaps().await.unwrap().is_empty());
+            assert_eq!(store.uploads(Some(camera.id)).await.unwrap(), [upload]);
+            assert!(store.uploads(Some(Uuid::new_v4())).await.unwrap().is_empty());
+            assert_eq!(store.holds().await.unwrap(), [hold]);
+            assert_eq!(
+                (store.recorded_bytes().await.unwrap(), store.oldest_recorded(None, 9).await.unwrap()),
+                (0, vec![])
+            );
+            for _ in 0..2 {
+                store.delete_segment(uploaded.id).await.unwrap();
+            }
+            assert!(store.segments(None, T0, at(1000)).await.unwrap().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stretch_has_the_segments_that_show_anything_of_it() {
+        for fresh in backends() {
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            let (a, b) = (camera(), camera());
+            let mut all = Vec::new();
+            for c in [&a, &b] {
+                store.upsert_camera(c).await.unwrap();
+                for i in [0, 1, 2, 5] {
+                    let s = segment(c.id, i * 10, i * 10 + 10);
+                    store.put_segment(&s).await.unwrap();
+                    all.push(s);
+                }
+            }
+            let of_b = [b.id];
+            let found = store.segments(Some(&of_b), at(10), at(21)).await.unwrap();
+            assert_eq!(found, [all[5].clone(), all[6].clone()]);
+            assert!(store.segments(Some(&[]), at(0), at(99)).await.unwrap().is_empty(), "no camera, no video");
+            assert_eq!(store.segments(None, at(10), at(20)).await.unwrap().len(), 2);
+            let joined = store.coverage(Some(&of_b), at(0), at(99), 1_000_000).await.unwrap();
+            assert_eq!(joined, [(b.id, at(0), at(30)), (b.id, at(50), at(60))]);
+            assert_eq!(store.recorded_bytes().await.unwrap(), 8 * 5_000_000_000);
+            let oldest = store.oldest_recorded(None, 2).await.unwrap();
+            assert!(oldest.len() == 2 && oldest.iter().all(|s| s.ends_at == at(10)), "{oldest:?}");
+            assert_eq!(store.oldest_recorded(Some(at(10)), 9).await.unwrap().len(), 6);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_counts_a_minute_are_those_of_the_detections() {
+        for fresh in backends() {
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            let (a, b) = (camera(), camera());
+            for c in [&a, &b] {
+                store.upsert_camera(c).await.unwrap();
+            }
+            let moved = detection(a.id, None, at(59));
+            for d in [
+                &moved,
+                &detection(a.id, None, at(60)),
+                &detection(a.id, None, at(3600)),
+                &detection(b.id, None, at(0)),
+            ] {
+                for _ in 0..2 {
+                    store.put_detection(d).await.unwrap(); // delivered twice, counted once
+                }
+            }
+            let counts = |list: Vec<DetectionCount>| -> Vec<_> {
+                list.into_iter()
+                    .filter(|c| c.kind == DetectionKind::Knife)
+                    .map(|c| (c.from.seconds_since(T0), c.n))
+                    .collect()
+            };
+            let of_a = [a.id];
+            let by_minute = store.detection_counts(Some(&of_a), at(0), at(4000), 1).await.unwrap();
+            assert_eq!(by_minute.len(), 6, "each is of a suspect and of a knife: {by_minute:?}");
+            assert_eq!(counts(by_minute), [(0.0, 1), (60.0, 1), (3600.0, 1)]);
+            let before = store.detection_counts(None, at(0), at(119), 1).await.unwrap();
+            assert_eq!(before.iter().map(|c| c.n).sum::<u64>(), 6);
+            store.put_detection(&detection_at(&moved, at(61))).await.unwrap();
+            let by_minute = store.detection_counts(Some(&of_a), at(0), at(4000), 1).await.unwrap();
+            assert_eq!(counts(by_minute), [(60.0, 2), (3600.0, 1)]);
+            let all = store.detection_counts(Some(&of_a), at(0), at(4000), 1440).await.unwrap();
+            assert_eq!(all.iter().map(|c| c.n).sum::<u64>(), 6, "{all:?}");
+        }
+    }
+
+    fn detection_at(d: &crate::model::DetectionRecord, at: Timestamp) -> crate::model::DetectionRecord {
+        crate::model::DetectionRecord { captured_at: at, ..d.clone() }
+    }
+
+    #[test]
+    fn a_hold_keeps_what_it_touches_until_it_is_released() {
+        let camera = Uuid::new_v4();
+        let hold = Hold {
+            id: Uuid::new_v4(),
+            case: None,
+            camera: Some(camera),
+            from: at(10),
+            until: at(20),
+            reason: String::new(),
+            placed_by: String::new(),
+            placed_at: T0,
+            released_at: None,
+        };
+        assert!(hold.keeps(camera, at(0), at(10)) && hold.keeps(camera, at(15), at(16)));
+        assert!(!hold.keeps(camera, at(0), at(9)) && !hold.keeps(camera, at(21), at(22)));
+        assert!(!hold.keeps(Uuid::new_v4(), at(15), at(16)));
+        assert!(Hold { camera: None, ..hold.clone() }.keeps(Uuid::new_v4(), at(15), at(16)));
+        assert!(!Hold { released_at: Some(at(5)), ..hold }.keeps(camera, at(15), at(16)));
+    }
+}
