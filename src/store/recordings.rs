@@ -419,7 +419,7 @@ mod tests {
             store.put_hold(&hold).await.unwrap();
 
             let store = CameraStore::connect(&fresh.address).await.unwrap();
-            assert_eq!(store.segments(None, T0, at(1000)).await.unwrap(), [uploaded.clone()]);
+            assert_eq!(store.segments(None, T0, at(1000)).await.unwrap(), std::slice::from_ref(&uploaded));
             assert_eq!(store.gaps(None, T0, at(1000)).await.unwrap(), [gap]);
             assert!(store.open_gaps().await.unwrap().is_empty());
             assert_eq!(store.uploads(Some(camera.id)).await.unwrap(), [upload]);
