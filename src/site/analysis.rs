@@ -56,7 +56,6 @@ impl Analysis {
 
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
     pub fn take(&mut self, analysed: &Analysed) {
-        let Some(path) = self.shared.paths.iter().find(|p| p.camera.id == analysed.camera) else { return };
         let frame = &analysed.frame;
         let size = (frame.width() as f32, frame.height() as f32);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
@@ -68,6 +67,8 @@ impl Analysis {
         // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
         let shared = Arc::clone(&self.shared);
         let _order = shared.order.blocking_lock();
+        let path = shared.cameras.get(analysed.camera).filter(|path| path.is_current(analysed.epoch));
+        let Some(path) = path else { return }; // switched off, or at another address by now
         let mut events: Vec<Event> = std::mem::take(&mut self.owed).into_values().map(Event::Changed).collect();
         let mut follower = self.shared.follower();
         if per.epoch != analysed.epoch {
@@ -236,7 +237,7 @@ impl Shared {
         let mut events = Vec::new();
         {
             let mut follower = self.follower();
-            for path in &self.paths {
+            for path in self.cameras.paths().iter() {
                 if matches!(path.status(), CameraStatus::Stale { .. }) {
                     events.extend(follower.camera_lost(path.camera.id));
                 }

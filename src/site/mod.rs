@@ -3,6 +3,7 @@
 mod administration;
 mod analysis;
 mod board;
+mod cameras;
 mod commands;
 mod config;
 mod office;
@@ -20,14 +21,14 @@ pub use state::*;
 
 use crate::{
     follow::Follower,
-    model::{Action, Camera, CameraId, Clock, Decision, Outcome, redact_url},
+    model::{CameraId, Clock, Decision},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
     sync::{JournalError, Record},
-    vision::{Appearance, Compute, Detector, Input, VisionError, Worker},
+    vision::{Appearance, Compute, Detector, VisionError, Worker},
 };
 use analysis::Analysis;
 use board::Board;
-use path::CameraPath;
+use cameras::Cameras;
 use records::Records;
 use std::{
     path::Path,
@@ -35,7 +36,6 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
 /// Sightings of earlier runs shown after a start.
 const SIGHTINGS_SHOWN: u32 = 500;
@@ -73,7 +73,7 @@ struct Shared {
     follower: Mutex<Follower>,
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
     order: tokio::sync::Mutex<()>,
-    paths: Vec<CameraPath>,
+    cameras: Cameras,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -84,8 +84,8 @@ impl Shared {
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn camera_name(&self, id: CameraId) -> &str {
-        self.paths.iter().find(|p| p.camera.id == id).map_or("a camera that is gone", |p| &p.camera.name)
+    fn camera_name(&self, id: CameraId) -> String {
+        self.cameras.get(id).map_or_else(|| "a camera that is gone".to_owned(), |p| p.camera.name.clone())
     }
 }
 
@@ -107,7 +107,8 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
-    ticker: Option<tokio::task::JoinHandle<()>>,
+    /// What is done once a second: about the site's own state, and about what others changed in the stores.
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
 }
@@ -127,39 +128,34 @@ impl Site {
         let analysis = format!("{} on {} · appearance: {}", detector.name(), compute.describe(), appearance.name());
         let model = format!("{} {}", detector.name(), detector.sha256());
 
-        let mut shared = runtime.block_on(Self::open_stores(
-            &folder,
-            config,
-            clock,
-            runtime.handle(),
-            model,
-            analysis,
-            Arc::clone(&appearance),
-        ))?;
+        let (records, board, follower) = runtime.block_on(Self::open_stores(&folder, &config, clock))?;
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
-        let (taker, board, now) = (Arc::clone(&slot), shared.board.clone(), Arc::clone(&shared.records.clock));
+        let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));
         let worker = Worker::spawn(
             detector,
-            appearance,
+            Arc::clone(&appearance),
             move |analysed| {
                 if let Some(analysis) = taker.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
                     analysis.take(&analysed);
                 }
             },
-            move |error| board.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), None),
+            move |error| noticed.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), None),
         )?;
-        let cameras = runtime.block_on(known_cameras(&shared))?;
-        shared.paths = cameras
-            .into_iter()
-            .map(|(camera, url)| {
-                let source = shared.config.source(&url);
-                CameraPath::start(camera, source, shared.config.analysis.max_fps, &shared.records.clock, worker.waker())
-            })
-            .collect();
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared {
+            records,
+            config,
+            runtime: runtime.handle().clone(),
+            board,
+            follower: Mutex::new(follower),
+            order: tokio::sync::Mutex::new(()),
+            cameras: Cameras::new(worker.inputs()),
+            model,
+            analysis,
+            appearance,
+        });
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
-        worker.watch(shared.paths.iter().map(|p| Input { camera: p.camera.id, frames: p.waiting.clone() }).collect());
+        runtime.block_on(shared.start_cameras())?;
         let commands = Some(commands::Queue::start(&shared));
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
@@ -168,7 +164,6 @@ impl Site {
             loop {
                 second.tick().await;
                 ticking.tick().await;
-                ticking.renew_session().await;
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
@@ -177,29 +172,33 @@ impl Site {
                 seconds += 1;
             }
         });
+        let reading = Arc::clone(&shared);
+        let reader = runtime.spawn(async move {
+            // A store that takes its time is asked again a second after its answer.
+            loop {
+                reading.renew_session().await;
+                reading.read_cameras().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
         let site = Self {
             shared,
             worker: Some(worker),
             commands,
-            ticker: Some(ticker),
+            tasks: vec![ticker, reader],
             runtime: Some(runtime),
             _folder: folder,
         };
-        site.record_start()?;
         site.load_pictures();
         Ok(site)
     }
 
     async fn open_stores(
         folder: &DataFolder,
-        config: SiteConfig,
+        config: &SiteConfig,
         clock: Arc<dyn Clock>,
-        runtime: &tokio::runtime::Handle,
-        model: String,
-        analysis: String,
-        appearance: Arc<Appearance>,
-    ) -> Result<Shared, SiteError> {
-        let records = Records::open(folder, &config, clock).await?;
+    ) -> Result<(Records, Board, Follower), SiteError> {
+        let records = Records::open(folder, config, clock).await?;
         let (stores, journal, clock) = (&records.stores, &records.journal, &records.clock);
         let access = if stores.users.any_user().await? {
             Access::LoggedOut { error: None, locked_until: None }
@@ -237,31 +236,7 @@ impl Site {
         if !left_open.is_empty() {
             journal.append(&left_open).await?;
         }
-        Ok(Shared {
-            records,
-            config,
-            runtime: runtime.clone(),
-            board,
-            follower: Mutex::new(follower),
-            order: tokio::sync::Mutex::new(()),
-            paths: Vec::new(),
-            model,
-            analysis,
-            appearance,
-        })
-    }
-
-    /// The entry that says that somebody began to look: detection runs from here on, on these cameras, with this model.
-    fn record_start(&self) -> Result<(), SiteError> {
-        let active = self.shared.paths.iter().filter(|p| p.camera.active);
-        let names: Vec<&str> = active.map(|p| p.camera.name.as_str()).collect();
-        if names.is_empty() {
-            return Ok(()); // nothing is looked at
-        }
-        let mut entry = self.shared.records.entry((&console_user(), ""), Action::StartDetection, Outcome::Succeeded);
-        entry.details = serde_json::json!({ "cameras": names, "model": self.shared.model });
-        let runtime = &self.shared.runtime;
-        Ok(runtime.block_on(self.shared.records.journal.append(&[Record::Action(entry)]))?)
+        Ok((records, board, follower))
     }
 
     /// Fetches the pictures of what earlier runs stored, without keeping the start waiting.
@@ -304,7 +279,7 @@ impl Site {
         let stores = stores.collect();
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
-        let cameras = self.shared.paths.iter().map(|p| p.view(now, on_screen)).collect();
+        let cameras = self.shared.cameras.paths().iter().map(|p| p.view(now, on_screen)).collect();
         let mut state = SiteState {
             now,
             name: self.shared.config.name.clone(),
@@ -334,7 +309,7 @@ impl Site {
         let now = self.shared.records.clock.now();
         let board = self.shared.board.lock();
         Summary {
-            cameras: self.shared.paths.iter().map(|p| p.summary(now)).collect(),
+            cameras: self.shared.cameras.paths().iter().map(|p| p.summary(now)).collect(),
             suspects: board.suspects.len(),
             sightings: board.sighting_count(),
             backlog: self.shared.records.journal.backlog(),
@@ -345,11 +320,12 @@ impl Site {
         if let Some(commands) = &self.commands {
             commands.send(&self.shared, Command::Logout); // whoever is logged in leaves with the console
         }
-        if let Some(ticker) = self.ticker.take() {
-            ticker.abort();
+        for task in self.tasks.drain(..) {
+            task.abort();
         }
+        let paths = self.shared.cameras.paths();
         std::thread::scope(|scope| {
-            for path in &self.shared.paths {
+            for path in paths.iter() {
                 scope.spawn(|| path.stop());
             }
         });
@@ -382,49 +358,6 @@ impl Drop for Site {
 /// Who acts where nobody is logged in: the user of the operating system.
 fn console_user() -> String {
     format!("console:{}", std::env::var("USER").unwrap_or_else(|_| "system".to_owned()))
-}
-
-/// The configured cameras, each with the identity it had before (new ones are recorded), then those that are kept in the
-/// database alone; each with the whole address of its stream.
-async fn known_cameras(shared: &Shared) -> Result<Vec<(Camera, String)>, SiteError> {
-    let known = shared.records.stores.cameras.cameras().await?;
-    let mut cameras = Vec::with_capacity(shared.config.cameras.len());
-    let (mut records, mut changed) = (Vec::new(), Vec::new());
-    for wanted in &shared.config.cameras {
-        let old = known.iter().find(|c| c.configured && c.name == wanted.name);
-        let mut camera = Camera {
-            id: old.map_or_else(Uuid::now_v7, |c| c.id),
-            name: wanted.name.clone(),
-            url: redact_url(&wanted.url), // credentials stay in the configuration
-            location: wanted.location,
-            added_at: old.map_or_else(|| shared.records.clock.now(), |c| c.added_at),
-            active: wanted.active,
-            is_virtual: wanted.is_virtual,
-            configured: true,
-            version: old.map_or(1, |c| c.version),
-        };
-        if old != Some(&camera) {
-            camera.version += i64::from(old.is_some());
-            records.push(Record::Camera(camera.clone()));
-            changed.push(camera.name.clone());
-        }
-        cameras.push((camera, wanted.url.clone()));
-    }
-    cameras.extend(known.iter().filter(|c| !c.configured).map(|c| (c.clone(), c.url.clone())));
-    let was_configured = known.into_iter().filter(|k| k.configured && k.active);
-    for gone in was_configured.filter(|k| shared.config.cameras.iter().all(|c| c.name != k.name)) {
-        changed.push(gone.name.clone());
-        records.push(Record::Camera(Camera { active: false, version: gone.version + 1, ..gone }));
-    }
-    if !changed.is_empty() {
-        let mut entry = shared.records.entry((&console_user(), ""), Action::ChangeCamera, Outcome::Succeeded);
-        entry.details = serde_json::json!({ "cameras": changed, "by": "configuration" });
-        records.push(Record::Action(entry));
-    }
-    if !records.is_empty() {
-        shared.records.journal.append(&records).await?;
-    }
-    Ok(cameras)
 }
 
 impl Shared {

@@ -1,7 +1,7 @@
 //! One camera's way from its source to the screen and to the analysis, and what is counted on it.
 use super::state::{CameraCounters, CameraStatus, CameraView, TrackView, WeaponView};
 use crate::{
-    model::{Camera, Clock, Slot, Timestamp},
+    model::{Camera, Clock, Slot, Timestamp, redact_url},
     video::{Frame, Source, SourceConfig, SourceState},
 };
 use std::{
@@ -116,37 +116,50 @@ pub(super) struct Seen {
     pub weapons: Arc<Vec<WeaponView>>,
 }
 
-/// A camera that runs.
+/// A camera that runs, or is switched off. What is known of the camera never changes in place: a change makes another path,
+/// on the same stream ([`with`](Self::with)) or on a new one.
 pub(super) struct CameraPath {
     pub camera: Camera,
+    /// How often the stream was started anew with another address, or switched on or off, in this run.
+    pub generation: u64,
+    /// The whole address, which the configuration or the database keeps.
+    address: String,
+    /// The camera as it may be shown: its address without credentials.
+    public: Camera,
     /// For the analysis: newest frame and connection.
     pub waiting: Slot<(Frame, u64)>,
     /// For the screen.
     pub seen: Slot<Seen>,
     pub meters: Arc<Meters>,
     shown: Slot<(Frame, u64)>,
-    last_shown: AtomicU64,
-    source: Mutex<Option<Source>>,
+    last_shown: Arc<AtomicU64>,
+    source: Arc<Mutex<Option<Source>>>,
 }
+
+/// The epochs of one generation are the lowest 32 bits of those that a path hands out.
+const EPOCH_BITS: u32 = 32;
 
 impl CameraPath {
     /// Connects the camera. `wake` is called after every frame handed to the analysis, at most `max_fps` times a second.
+    /// Connections of another `generation` are other epochs.
     pub fn start(
         camera: Camera,
         config: SourceConfig,
+        generation: u64,
         max_fps: f32,
         clock: &Arc<dyn Clock>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
         let (shown, waiting) = (Slot::new(), Slot::new());
         let meters = Arc::new(Meters::default());
+        let address = config.url.clone();
         let source = camera.active.then(|| {
             let (shown, waiting, meters, now) =
                 (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
             let between = 0.9e6 / f64::from(max_fps.max(0.1));
             let last = AtomicU64::new(0);
             Source::open(config, Arc::clone(clock), move |frame: Frame, epoch: u64| {
-                let at = now.now();
+                let (at, epoch) = (now.now(), (generation << EPOCH_BITS) | epoch);
                 meters.received(at);
                 shown.put((frame.clone(), epoch));
                 let at = u64::try_from(at.0).unwrap_or(0);
@@ -160,14 +173,43 @@ impl CameraPath {
             })
         });
         Self {
+            public: public(&camera),
             camera,
+            generation,
+            address,
             waiting,
             seen: Slot::new(),
             meters,
             shown,
-            last_shown: AtomicU64::new(u64::MAX),
-            source: Mutex::new(source),
+            last_shown: Arc::new(AtomicU64::new(u64::MAX)),
+            source: Arc::new(Mutex::new(source)),
         }
+    }
+
+    /// The same stream of a camera of which something else is known now: its name, its place.
+    pub fn with(&self, camera: Camera) -> Self {
+        Self {
+            public: public(&camera),
+            camera,
+            generation: self.generation,
+            address: self.address.clone(),
+            waiting: self.waiting.clone(),
+            seen: self.seen.clone(),
+            meters: Arc::clone(&self.meters),
+            shown: self.shown.clone(),
+            last_shown: Arc::clone(&self.last_shown),
+            source: Arc::clone(&self.source),
+        }
+    }
+
+    /// Whether the stream can stay as it is for this camera at this address.
+    pub fn serves(&self, camera: &Camera, address: &str) -> bool {
+        self.camera.active == camera.active && self.address == address
+    }
+
+    /// Whether a frame of this epoch came by the stream as it is now, not by one that was given up.
+    pub fn is_current(&self, epoch: u64) -> bool {
+        epoch >> EPOCH_BITS == self.generation
     }
 
     /// How the camera is doing.
@@ -193,7 +235,7 @@ impl CameraPath {
                 self.meters.shown.fetch_add(1, Ordering::Relaxed);
             }
         }
-        CameraView { camera: self.camera.clone(), status, frame, tracks, weapons, counters: self.counters(now) }
+        CameraView { camera: self.public.clone(), status, frame, tracks, weapons, counters: self.counters(now) }
     }
 
     /// Numbers now.
@@ -222,11 +264,15 @@ impl CameraPath {
         }
     }
 
-    /// Disconnects; the last frame stays for whoever still looks.
+    /// Disconnects, which may take a moment; the last frame stays for whoever still looks.
     pub fn stop(&self) {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(source) = source {
             source.stop();
         }
     }
+}
+
+fn public(camera: &Camera) -> Camera {
+    Camera { url: redact_url(&camera.url), ..camera.clone() }
 }

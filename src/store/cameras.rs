@@ -127,6 +127,16 @@ impl CameraStore {
         self.db.fetch(sql("SELECT * FROM cameras ORDER BY added_at, id"), camera_from_row).await
     }
 
+    /// A number that grows whenever a camera is registered or changed: cheap to ask for, again and again.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn cameras_version(&self) -> Result<i64, StoreError> {
+        // No row is ever deleted, and versions only grow.
+        let sum = sql("SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) AS version FROM cameras");
+        Ok(self.db.fetch(sum, |row| row.get("version")).await?.pop().unwrap_or(0))
+    }
+
     /// Records a detection.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub use appearance::{Appearance, LEARNED_FILE};
 pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
-pub use worker::{Analysed, Input, Worker, describe_persons};
+pub use worker::{Analysed, Input, Inputs, Worker, describe_persons};
 
 /// What can go wrong between a frame and its detections.
 #[derive(Debug, thiserror::Error)]

@@ -93,26 +93,34 @@ impl Worker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// What the thread looks at.
+    pub fn inputs(&self) -> Inputs {
+        Inputs(Arc::clone(&self.shared))
+    }
+}
+
+/// What a [`Worker`] looks at; may change while it runs. Cloning shares it.
+#[derive(Clone)]
+pub struct Inputs(Arc<Shared>);
+
+impl Inputs {
     /// Replaces the cameras that are looked at.
     pub fn watch(&self, inputs: Vec<Input>) {
-        *self.shared.inputs.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
-        self.waker()();
+        *self.0.inputs.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
+        self.wake();
     }
 
-    /// A function that tells the thread of a new frame; call it after putting one. Never blocks for long.
-    pub fn waker(&self) -> impl Fn() + Clone + Send + Sync + 'static {
-        let shared = Arc::clone(&self.shared);
-        move || {
-            *shared.ready.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            shared.wake.notify_one();
-        }
+    /// Tells the thread of a new frame; to be called after putting one. Never blocks for long.
+    pub fn wake(&self) {
+        *self.0.ready.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.wake.notify_one();
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.waker()();
+        self.inputs().wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // at most the one batch under way
         }
