@@ -4,6 +4,7 @@ use super::{
     path::Seen,
     state::{CameraStatus, NoticeLevel, TrackView, WeaponView},
     stills,
+    tracklets::{self, Tracklets},
 };
 use crate::{
     follow::{Event, Observed},
@@ -28,6 +29,12 @@ use uuid::Uuid;
 const UNRECORDED: &str = "Nothing more is recorded";
 /// Between two stored detections of a knife in one camera: flicker is not news.
 const KNIFE_EVERY_SECONDS: f64 = 5.0;
+/// Tracklets wait at most so long for a commit, seconds.
+const FLUSH_SECONDS: f64 = 1.0;
+/// Records of tracklets kept while the journal refuses; the operator has been told that nothing more is recorded.
+const MOST_WAITING: usize = 1024;
+/// A camera without a frame for so long, seconds, has lost whoever was in view.
+const GONE_SECONDS: f64 = 10.0;
 /// Margin around a stored crop, of the box's sides.
 const CROP_MARGIN: f32 = 0.12;
 /// Longest sides of stored crops and frames, pixels.
@@ -40,28 +47,41 @@ pub(super) struct Analysis {
     cameras: BTreeMap<CameraId, PerCamera>,
     /// Ends of sightings that the journal refused; they go with the next commit.
     owed: BTreeMap<SightingId, Sighting>,
+    /// Tracklets and their pictures; they go with the next commit, or after a second.
+    waiting: Vec<Record>,
+    flushed_at: Timestamp,
 }
 
 struct PerCamera {
     tracker: Tracker,
     epoch: u64,
     known: BTreeSet<TrackId>,
+    tracklets: Tracklets,
+    /// When its last frame came.
+    looked_at: Timestamp,
     last_knife: Option<Timestamp>,
 }
 
 impl Analysis {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, cameras: BTreeMap::new(), owed: BTreeMap::new() }
+        let flushed_at = shared.records.clock.now();
+        Self { shared, cameras: BTreeMap::new(), owed: BTreeMap::new(), waiting: Vec::new(), flushed_at }
     }
 
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
     pub fn take(&mut self, analysed: &Analysed) {
         let frame = &analysed.frame;
+        for other in self.cameras.values_mut().filter(|c| frame.captured_at().seconds_since(c.looked_at) > GONE_SECONDS)
+        {
+            self.waiting.extend(other.tracklets.finish()); // whoever was in view is taken to have left
+        }
         let size = (frame.width() as f32, frame.height() as f32);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
             tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
             epoch: analysed.epoch,
             known: BTreeSet::new(),
+            tracklets: Tracklets::new(analysed.camera, None),
+            looked_at: frame.captured_at(),
             last_knife: None,
         });
         // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
@@ -78,6 +98,7 @@ impl Analysis {
                 events.extend(follower.track_ended(analysed.camera, id));
             }
             per.known.clear();
+            self.waiting.extend(per.tracklets.finish());
             per.tracker.set_frame(size);
         }
         let persons: Vec<(&_, Option<&Descriptor>)> = analysed
@@ -94,6 +115,7 @@ impl Analysis {
         let step = per.tracker.step(frame.captured_at(), &observations);
         for id in &step.ended {
             per.known.remove(id);
+            self.waiting.extend(per.tracklets.end(*id));
             events.extend(follower.track_ended(analysed.camera, *id));
         }
         let appearance: BTreeMap<TrackId, &Descriptor> = step
@@ -102,14 +124,22 @@ impl Analysis {
             .zip(&persons)
             .filter_map(|(id, (_, descriptor))| Some(((*id)?, (*descriptor)?)))
             .collect();
+        let looks = per.tracklets.looks(frame, &step.tracks);
+        // Only what is seen well may be compared or enter a gallery.
+        let seen_well = |id: &TrackId| looks.get(id).is_some_and(|look| look.good);
         let observed: Vec<Observed<'_>> = step
             .tracks
             .iter()
-            .map(|track| Observed { track, descriptor: appearance.get(&track.id).copied() })
+            .map(|track| Observed {
+                track,
+                descriptor: appearance.get(&track.id).copied().filter(|_| seen_well(&track.id)),
+            })
             .collect();
         events.extend(follower.observe(analysed.camera, frame.captured_at(), &observed));
         let matches = follower.matches(analysed.camera);
         drop(follower);
+        per.looked_at = frame.captured_at();
+        self.waiting.extend(per.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
 
         let new_tracks = step.tracks.iter().filter(|t| per.known.insert(t.id)).count() as u64;
         let mut records = self.shared.records_of(&events, Some((analysed.camera, frame)));
@@ -121,6 +151,11 @@ impl Analysis {
             let metadata = json!({ "score": knife.score, "model": self.shared.model });
             records.extend(detection(analysed.camera, frame, knife.rect, None, DetectionKind::Knife, metadata));
         }
+        let now = self.shared.records.clock.now();
+        if !records.is_empty() || now.seconds_since(self.flushed_at).abs() >= FLUSH_SECONDS {
+            self.flushed_at = now;
+            records.append(&mut self.waiting);
+        }
         let committed = self.shared.runtime.block_on(self.shared.commit(&records, UNRECORDED));
         if committed {
             self.shared.show(&events, Some(frame));
@@ -130,6 +165,7 @@ impl Analysis {
             self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
         }
         if !committed {
+            self.waiting.extend(records.into_iter().filter(is_of_tracklet).take(MOST_WAITING));
             let mut follower = self.shared.follower();
             for event in events {
                 match event {
@@ -151,8 +187,24 @@ impl Analysis {
         let armed = analysed.detections.iter().filter(|d| d.class != Class::Person);
         let weapons = armed.map(|d| WeaponView { detection: *d, at }).collect::<Vec<_>>();
         path.seen.put(Seen { epoch: analysed.epoch, tracks: Arc::new(tracks), weapons: Arc::new(weapons) });
-        let now = self.shared.records.clock.now();
         path.meters.analysed(now, (now.seconds_since(frame.captured_at()) * 1e3) as f32, new_tracks);
+    }
+}
+
+impl Drop for Analysis {
+    /// Whoever is in view when the site stops leaves a tracklet, too.
+    fn drop(&mut self) {
+        let mut records = std::mem::take(&mut self.waiting);
+        records.extend(self.cameras.values_mut().flat_map(|per| per.tracklets.finish()));
+        self.shared.runtime.block_on(self.shared.commit(&records, UNRECORDED));
+    }
+}
+
+fn is_of_tracklet(record: &Record) -> bool {
+    match record {
+        Record::Tracklet(_) => true,
+        Record::Object { key, .. } => key.starts_with(tracklets::KEYS),
+        _ => false,
     }
 }
 

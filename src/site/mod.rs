@@ -12,6 +12,7 @@ mod records;
 mod session;
 pub mod state;
 mod stills;
+mod tracklets;
 
 pub use administration::{AdministrationError, CameraEdit};
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SiteConfig, VideoConfig};

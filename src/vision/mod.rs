@@ -6,12 +6,14 @@ mod detector;
 mod device;
 mod nanodet;
 mod pixels;
+mod quality;
 mod weights;
 mod worker;
 
 pub use appearance::{Appearance, LEARNED_FILE};
 pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
+pub use quality::{Look, QualityGate};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
 pub use worker::{Analysed, Input, Inputs, Worker, describe_persons};
 
