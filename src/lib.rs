@@ -1,6 +1,7 @@
 //! Vigia: a native desktop console for control rooms. `ARCHITECTURE.md` walks through the rooms.
 pub mod audit;
 pub mod cli;
+pub mod evidence;
 pub mod follow;
 pub mod model;
 pub mod site;

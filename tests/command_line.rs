@@ -162,3 +162,23 @@ fn a_site_without_a_window_tells_every_second_how_it_is() {
     let told = text(&run.stderr);
     assert!(!run.status.success() && told.contains("line 3") && told.contains("adress"), "{told}");
 }
+
+#[test]
+fn the_key_of_a_site_is_printed_and_is_the_same_every_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let key = || vigia(&["evidence", "key", "--data-dir", path(&data)]);
+    let (first, second) = (key(), key());
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    assert_eq!((first.stdout.len(), &first.stdout), (65, &second.stdout));
+
+    let nothing = dir.path().join("package.zip");
+    std::fs::write(&nothing, "minutes of the meeting").unwrap();
+    let run = vigia(&["verify", path(&nothing), "--key", text(&first.stdout).trim()]);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(text(&run.stdout).contains("NOT what was exported"), "{}", text(&run.stdout));
+    let run = vigia(&["verify", path(&dir.path().join("gone.zip"))]);
+    assert!(run.status.code() == Some(2) && text(&run.stderr).contains("gone.zip"), "{}", text(&run.stderr));
+    let run = vigia(&["verify", path(&nothing), "--key", "12ab"]);
+    assert!(run.status.code() == Some(2) && text(&run.stderr).contains("12ab"), "{}", text(&run.stderr));
+}

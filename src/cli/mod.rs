@@ -6,11 +6,13 @@ mod camera;
 mod console;
 mod demo;
 pub mod doctor;
+mod evidence;
 pub mod prerequisites;
 mod simulate;
 mod site;
 mod track;
 mod user;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +48,11 @@ enum Command {
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Check a package of evidence with nothing but the package and the site's public key
+    Verify(verify::Args),
+    /// The key that signs packages of evidence
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// List what Vigia needs: found or missing, version, what to do
     Doctor(doctor::Args),
     /// Measure, and print JSON
@@ -64,6 +71,9 @@ impl Cli {
         let filter = tracing_subscriber::EnvFilter::try_from_env("VIGIA_LOG")
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,vigia={default}")));
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        if let Some(Command::Verify(args)) = &self.command {
+            return Ok(verify::run(args)); // works also where there is no video
+        }
         gstreamer::init().map_err(|e| anyhow::anyhow!("GStreamer does not start: {e}. Run `vigia doctor`"))?;
         match self.command {
             None => console::run(&self.run),
@@ -75,6 +85,8 @@ impl Cli {
             Some(Command::User(command)) => user::run(&command),
             Some(Command::Camera(command)) => camera::run(&command),
             Some(Command::Audit(command)) => audit::run(&command),
+            Some(Command::Verify(args)) => Ok(verify::run(&args)),
+            Some(Command::Evidence(command)) => evidence::run(&command),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),
         }

@@ -41,6 +41,13 @@ impl Timestamp {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
+    /// `2026-11-22 14:03:22.250 +00:00 [Europe/Lisbon]` in the zone of this machine: unambiguous also where clocks are put back.
+    pub fn local_with_zone(self) -> String {
+        let local = self.jiff().to_zoned(jiff::tz::TimeZone::system());
+        let zone = local.time_zone().iana_name().map(|name| format!(" [{name}]")).unwrap_or_default();
+        format!("{}{zone}", local.strftime("%Y-%m-%d %H:%M:%S%.3f %:z"))
+    }
+
     /// Reads RFC 3339; `None` when it is not.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))

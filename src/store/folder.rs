@@ -123,6 +123,11 @@ impl DataFolder {
         self.databases().join("journal.sqlite")
     }
 
+    /// The file of the key that signs evidence, of the site whose data folder this is.
+    pub fn evidence_key_in(data: &Path) -> PathBuf {
+        data.join("keys").join("evidence.key")
+    }
+
     /// The folder of objects.
     pub fn objects(&self) -> PathBuf {
         self.path.join("objects")
