@@ -540,7 +540,7 @@ mod tests {
         let mut twice = whole.clone();
         twice.insert(1, whole[0].clone());
         assert!(found(&laid_out(&twice)).contains(&Finding::Duplicate { name: "videos/gate.mp4".to_owned() }));
-        let mut outside = whole.clone();
+        let mut outside = whole;
         outside.insert(0, ("../../etc/cron.d/job".to_owned(), b"x".to_vec()));
         assert!(found(&laid_out(&outside)).contains(&Finding::UnsafeName { name: "../../etc/cron.d/job".to_owned() }));
         // A bomb: a header that promises an exabyte, and a file marked as compressed.
@@ -559,7 +559,7 @@ mod tests {
     fn a_file_that_cannot_be_named_so_or_read_makes_no_package_and_neither_does_a_cancelled_one() {
         let dir = tempfile::tempdir().unwrap();
         let key = SiteKey::open(&dir.path().join("key")).unwrap();
-        let mut attempt = |items: Vec<Item>, go_on: bool| {
+        let attempt = |items: Vec<Item>, go_on: bool| {
             let mut file = tempfile::tempfile().unwrap();
             let contents = Contents { manifest: manifest_of(Vec::new()), items };
             write(contents, &key, &mut file, |_| go_on).unwrap_err().to_string()
