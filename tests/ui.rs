@@ -1,6 +1,9 @@
 //! The operator's console without a window: typed keys and clicks in, commands and pixels out.
 //! With `VIGIA_SCREENS=DIR` every screen that is looked at here is also written there as a PNG.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests, too
+#[path = "ui/administration.rs"]
+mod administration;
+
 use egui::{Event, Key, Modifiers, Pos2, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
@@ -144,6 +147,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         sightings: Vec::new(),
         recent_reasons: Vec::new(),
         log: None,
+        admin: Arc::default(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),

@@ -91,7 +91,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
                 name: Some(name.clone()),
                 url: Some(url.clone()),
                 location: place.location()?,
-                active: None,
+                ..CameraEdit::default()
             };
             println!("registered: {}", line(&site.office()?.add_camera(&edit)?));
         }
@@ -106,7 +106,8 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             cameras.iter().filter(|_| !json).for_each(|camera| println!("{}", line(camera)));
         }
         Command::Edit { camera, name, url, place, site } => {
-            let edit = CameraEdit { name: name.clone(), url: url.clone(), location: place.location()?, active: None };
+            let (name, url, location) = (name.clone(), url.clone(), place.location()?);
+            let edit = CameraEdit { name, url, location, ..CameraEdit::default() };
             println!("changed: {}", line(&site.office()?.edit_camera(camera, &edit)?));
         }
         Command::Disable { camera, site } => {

@@ -38,6 +38,8 @@ pub enum Action {
     ChangeRights,
     /// Registered, edited or deactivated a camera.
     ChangeCamera,
+    /// Connected to an address to see what it shows.
+    TestCamera,
     /// Took entries of the action log out of Vigia.
     ExportLog,
     /// Looked at recorded video.
@@ -64,7 +66,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -80,6 +82,7 @@ impl Action {
         Self::ChangePassword,
         Self::ChangeRights,
         Self::ChangeCamera,
+        Self::TestCamera,
         Self::ExportLog,
         Self::WatchRecording,
         Self::FindPerson,
@@ -116,6 +119,7 @@ impl Action {
             Self::ChangePassword => "CHANGE_PASSWORD",
             Self::ChangeRights => "CHANGE_RIGHTS",
             Self::ChangeCamera => "CHANGE_CAMERA",
+            Self::TestCamera => "TEST_CAMERA",
             Self::ExportLog => "EXPORT_LOG",
             Self::WatchRecording => "WATCH_RECORDING",
             Self::FindPerson => "FIND_PERSON",

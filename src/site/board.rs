@@ -1,4 +1,5 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
+use super::AdminState;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
 use crate::model::{ActionRecord, Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
@@ -26,6 +27,9 @@ pub(super) struct Contents {
     sightings: BTreeMap<SightingId, SightingView>,
     pub reasons: Vec<String>,
     pub log: Option<Arc<Vec<ActionRecord>>>,
+    admin: Arc<AdminState>,
+    /// The version of the users that were read last.
+    pub users_read: i64,
     pub notices: VecDeque<Notice>,
     serial: u64,
 }
@@ -39,6 +43,8 @@ impl Board {
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
             log: None,
+            admin: Arc::default(),
+            users_read: -1,
             notices: VecDeque::new(),
             serial: 0,
         })))
@@ -61,6 +67,36 @@ impl Contents {
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
         }
+    }
+
+    /// Whether an administrator is at the console.
+    pub fn is_admin(&self) -> bool {
+        matches!(&self.access, Access::LoggedIn(user) if user.is_admin)
+    }
+
+    pub fn admin(&self) -> &AdminState {
+        &self.admin
+    }
+
+    pub fn change_admin(&mut self, change: impl FnOnce(&mut AdminState)) {
+        change(Arc::make_mut(&mut self.admin));
+    }
+
+    /// What the screen of whoever is at the console may know of it: others than administrators only how their own command
+    /// ended.
+    pub fn admin_state(&self) -> Arc<AdminState> {
+        if self.is_admin() {
+            return Arc::clone(&self.admin);
+        }
+        let AdminState { answers, answer, .. } = &*self.admin;
+        Arc::new(AdminState { answers: *answers, answer: answer.clone(), ..AdminState::default() })
+    }
+
+    /// Forgets what was read for the one who was at the console.
+    pub fn leave(&mut self) {
+        self.log = None;
+        let answers = self.admin.answers;
+        self.admin = Arc::new(AdminState { answers, ..AdminState::default() });
     }
 
     pub fn remember_reason(&mut self, reason: &str) {

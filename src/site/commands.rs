@@ -73,7 +73,7 @@ impl Queue {
 }
 
 impl Shared {
-    async fn execute(&self, command: Command, user: Option<User>) {
+    async fn execute(self: &Arc<Self>, command: Command, user: Option<User>) {
         if let Some(user) = &user
             && !self.permits(&command, user).await
         {
@@ -91,6 +91,7 @@ impl Shared {
             }
             (Command::Decide { sighting, confirm }, Some(user)) => self.decide(&user, sighting, confirm).await,
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
+            (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
             (_, None) => {} // never sent
         }
@@ -175,7 +176,7 @@ impl Shared {
         {
             let mut board = self.board.lock();
             board.access = Access::LoggedOut { error: None, locked_until: None };
-            board.log = None;
+            board.leave();
         }
         let entry = Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded));
         if let Err(error) = self.records.journal.append(&[entry]).await {

@@ -14,7 +14,9 @@ pub mod state;
 mod stills;
 mod tracklets;
 
-pub use administration::{AdministrationError, CameraEdit};
+pub use administration::{
+    AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
+};
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SiteConfig, VideoConfig};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
@@ -179,6 +181,7 @@ impl Site {
             loop {
                 reading.renew_session().await;
                 reading.read_cameras().await;
+                reading.read_users(false).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -290,6 +293,7 @@ impl Site {
             sightings: board.sightings(),
             recent_reasons: board.reasons.clone(),
             log: board.log.clone(),
+            admin: board.admin_state(),
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),

@@ -83,8 +83,8 @@ impl Office {
     ///
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
-    pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<(), AdministrationError> {
-        self.act(self.records.set_user_cameras(self.who(), cc, cameras))
+    pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<User, AdministrationError> {
+        self.act(self.records.name_user_cameras(self.who(), cc, cameras))
     }
 
     /// Registers a camera.

@@ -202,6 +202,11 @@ impl CameraPath {
         }
     }
 
+    /// The whole address, with its credentials: to connect with, never to be shown.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Whether the stream can stay as it is for this camera at this address.
     pub fn serves(&self, camera: &Camera, address: &str) -> bool {
         self.camera.active == camera.active && self.address == address

@@ -30,8 +30,8 @@ impl Shared {
         let Ok(rights) = self.records.stores.users.may_see(&user).await else { return };
         let mut board = self.board.lock();
         if matches!(&board.access, Access::LoggedIn(still) if still.cc == user.cc) {
-            if !user.is_admin {
-                board.log = None; // was an administrator when it was read
+            if before.is_admin && !user.is_admin {
+                board.leave(); // was an administrator when it was read
             }
             board.rights = rights;
             board.access = Access::LoggedIn(user);
@@ -46,7 +46,7 @@ impl Shared {
             }
             let error = Some("You were deactivated by an administrator".to_owned());
             board.access = Access::LoggedOut { error, locked_until: None };
-            board.log = None;
+            board.leave();
         }
         let mut entry = self.records.entry((&user.cc, &user.name), Action::Logout, Outcome::Succeeded);
         entry.details = json!({ "why": "deactivated" });
@@ -55,6 +55,9 @@ impl Shared {
 
     /// Whether the user may do this; a refusal is recorded and told.
     pub(super) async fn permits(&self, command: &Command, user: &User) -> bool {
+        if let Command::Administer(asked) = command {
+            return self.may_administer(asked, user).await;
+        }
         let (action, hidden, target) = {
             let board = self.board.lock();
             match command {

@@ -1,4 +1,5 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
+use super::{AdminCommand, AdminState};
 pub use crate::model::MatchView;
 use crate::{
     model::{
@@ -176,6 +177,8 @@ pub struct SiteState {
     pub recent_reasons: Vec<String>,
     /// The action log's newest entries first, once [`Command::ReadLog`] has been granted; `None` before.
     pub log: Option<Arc<Vec<ActionRecord>>>,
+    /// Users and rights, for administrators; how the last command about them ended.
+    pub admin: Arc<AdminState>,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
     /// Notices not yet forgotten, oldest first.
@@ -231,6 +234,8 @@ pub enum Command {
     },
     /// Stops following a suspect; the record stays.
     EndSuspect(SuspectId),
+    /// Manages users and cameras, for administrators; or one's own password.
+    Administer(AdminCommand),
     /// Reads the newest entries of the action log (administrators only; itself logged).
     ReadLog,
 }

@@ -5,7 +5,11 @@ use super::{
     sql::{Row, Schema, SqlDatabase, Statement, Transaction, sql},
 };
 use crate::model::{CameraId, Outcome, Rights, Timestamp, User};
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 static SCHEMA: Schema =
     Schema { sqlite: sqlx::migrate!("migrations/users/sqlite"), postgres: sqlx::migrate!("migrations/users/postgres") };
@@ -255,21 +259,45 @@ impl UserStore {
         Ok(self.db.fetch(granted, |row| row.uuid("camera")).await?.into_iter().collect())
     }
 
-    /// Grants exactly these cameras to the user.
+    /// The cameras granted to each user who has any.
     ///
     /// # Errors
-    /// [`UserError::Unknown`], or the store's trouble.
-    pub async fn set_grants(&self, cc: &str, cameras: &BTreeSet<CameraId>) -> Result<(), UserError> {
-        let mut tx = self.db.write().await?;
-        if find(&mut tx, cc).await?.is_none() {
-            return Err(UserError::Unknown);
+    /// The store's trouble.
+    pub async fn all_grants(&self) -> Result<BTreeMap<String, BTreeSet<CameraId>>, StoreError> {
+        let granted = |row: &Row| Ok((row.get::<String>("cc")?, row.uuid("camera")?));
+        let mut grants: BTreeMap<String, BTreeSet<CameraId>> = BTreeMap::new();
+        for (cc, camera) in self.db.fetch(sql("SELECT cc, camera FROM camera_grants"), granted).await? {
+            grants.entry(cc).or_default().insert(camera);
         }
+        Ok(grants)
+    }
+
+    /// A number that grows whenever a user or somebody's rights are changed: cheap to ask for, again and again.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn users_version(&self) -> Result<i64, StoreError> {
+        // No row is ever deleted, and versions only grow.
+        let sum = sql("SELECT CAST(COALESCE(SUM(version), 0) AS BIGINT) AS version FROM users");
+        Ok(self.db.fetch(sum, |row| row.get("version")).await?.pop().unwrap_or(0))
+    }
+
+    /// Grants exactly these cameras to the user, who is one version on then.
+    ///
+    /// # Errors
+    /// [`UserError`]: unknown, or changed by somebody else since `version`; or the store's trouble.
+    pub async fn set_grants(&self, cc: &str, cameras: &BTreeSet<CameraId>, version: i64) -> Result<User, UserError> {
+        let mut tx = self.db.write().await?;
+        let there = at_version(&mut tx, cc, version).await?;
+        let changed = User { version: there.version + 1, ..there };
+        tx.execute(update(&changed)).await?;
         tx.execute(sql("DELETE FROM camera_grants WHERE cc = $1").bind(cc)).await?;
         for camera in cameras {
             let grant = sql("INSERT INTO camera_grants (cc, camera) VALUES ($1, $2)");
             tx.execute(grant.bind(cc).bind(*camera)).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(changed)
     }
 
     /// What the user may see: administrators everything; operators everything while the site has no grant at all, and
@@ -691,13 +719,15 @@ mod tests {
             let admin = store.create(NewUser { cc: "3".to_owned(), is_admin: true, ..ana() }, T0).await.unwrap();
             assert_eq!(store.may_see(&operator).await.unwrap(), Rights::All);
             let camera = CameraId::new_v4();
-            store.set_grants(&operator.cc, &BTreeSet::from([camera])).await.unwrap();
+            store.set_grants(&operator.cc, &BTreeSet::from([camera]), 1).await.unwrap();
             assert_eq!(store.may_see(&operator).await.unwrap(), Rights::Only(BTreeSet::from([camera])));
             assert_eq!(store.may_see(&other).await.unwrap(), Rights::Only(BTreeSet::new()));
             assert_eq!(store.may_see(&admin).await.unwrap(), Rights::All);
-            store.set_grants(&operator.cc, &BTreeSet::new()).await.unwrap();
+            let late = store.set_grants(&operator.cc, &BTreeSet::new(), 1).await;
+            assert!(matches!(late, Err(UserError::Changed)), "{late:?}");
+            store.set_grants(&operator.cc, &BTreeSet::new(), 2).await.unwrap();
             assert_eq!(store.may_see(&other).await.unwrap(), Rights::All);
-            assert!(matches!(store.set_grants("9", &BTreeSet::new()).await, Err(UserError::Unknown)));
+            assert!(matches!(store.set_grants("9", &BTreeSet::new(), 1).await, Err(UserError::Unknown)));
         }
     }
 

@@ -2,7 +2,7 @@
 use super::{tokens, widgets};
 use crate::model::Timestamp;
 use crate::site::{Access, Command, NoticeLevel, SiteState};
-use egui::{Align, Color32, Frame, Id, Key, Layout, Margin, Response, RichText, Stroke, TextEdit, Ui, vec2};
+use egui::{Align, Frame, Layout, Margin, RichText, Stroke, Ui, vec2};
 
 /// Passwords shorter than this are refused by the store of users.
 pub const PASSWORD_LENGTH: usize = 15;
@@ -78,8 +78,16 @@ impl Form {
         ui.heading("Log in");
         ui.add_space(4.0);
         let mut entered = false;
-        let cc = field(ui, "Badge number", "Citizen-card or badge number", &mut self.cc, false, &mut entered);
-        let password = field(ui, "Password", "", &mut self.password, !self.shown, &mut entered);
+        let cc = widgets::field(
+            ui,
+            "access",
+            "Badge number",
+            "Citizen-card or badge number",
+            &mut self.cc,
+            false,
+            &mut entered,
+        );
+        let password = widgets::field(ui, "access", "Password", "", &mut self.password, !self.shown, &mut entered);
         ui.checkbox(&mut self.shown, "Show password");
         if opened {
             cc.request_focus();
@@ -87,12 +95,12 @@ impl Form {
         let mut locked = false;
         if let Access::LoggedOut { error, locked_until } = &state.access {
             if let Some(error) = error {
-                note(ui, tokens::BAD, error);
+                widgets::note(ui, tokens::BAD, error);
             }
             let wait = locked_until.map_or(0.0, |until| until.seconds_since(state.now));
             if wait > 0.0 {
                 locked = true;
-                note(ui, tokens::WARN, &format!("The next attempt is accepted in {}", widgets::span(wait)));
+                widgets::note(ui, tokens::WARN, &format!("The next attempt is accepted in {}", widgets::span(wait)));
             }
         }
         ui.add_space(4.0);
@@ -121,15 +129,32 @@ impl Form {
         ));
         ui.add_space(4.0);
         let mut entered = false;
-        let cc = field(ui, "Badge number", "Citizen-card or badge number", &mut self.cc, false, &mut entered);
-        let name = field(ui, "Full name", "As it will stand in the action log", &mut self.name, false, &mut entered);
-        let email = field(ui, "E-mail", "name@department.example", &mut self.email, false, &mut entered);
+        let cc = widgets::field(
+            ui,
+            "access",
+            "Badge number",
+            "Citizen-card or badge number",
+            &mut self.cc,
+            false,
+            &mut entered,
+        );
+        let name = widgets::field(
+            ui,
+            "access",
+            "Full name",
+            "As it will stand in the action log",
+            &mut self.name,
+            false,
+            &mut entered,
+        );
+        let email =
+            widgets::field(ui, "access", "E-mail", "name@department.example", &mut self.email, false, &mut entered);
         let hint = format!("At least {PASSWORD_LENGTH} characters; several words are fine");
-        let password = field(ui, "Password", &hint, &mut self.password, !self.shown, &mut entered);
-        let again = field(ui, "Password again", "", &mut self.again, !self.shown, &mut entered);
+        let password = widgets::field(ui, "access", "Password", &hint, &mut self.password, !self.shown, &mut entered);
+        let again = widgets::field(ui, "access", "Password again", "", &mut self.again, !self.shown, &mut entered);
         ui.horizontal(|ui| {
             ui.checkbox(&mut self.shown, "Show passwords");
-            let (tint, words) = self.password_hint();
+            let (tint, words) = widgets::password_hint(&self.password, &self.again);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.label(RichText::new(words).size(12.5).color(tint))
             });
@@ -141,7 +166,7 @@ impl Form {
         let failure =
             state.notices.iter().rev().find(|n| n.level == NoticeLevel::Error && since.is_some_and(|t| n.at >= t));
         if let Some(notice) = failure.filter(|_| !working) {
-            note(ui, tokens::BAD, &notice.text);
+            widgets::note(ui, tokens::BAD, &notice.text);
         }
         ui.add_space(4.0);
         let clicked = submit(ui, "Create administrator", "Creating the administrator…", !working, working);
@@ -169,46 +194,13 @@ impl Form {
             password: self.password.clone(),
         })
     }
-
-    fn password_hint(&self) -> (Color32, String) {
-        let count = self.password.chars().count();
-        if count == 0 {
-            (tokens::TEXT_WEAK, String::new())
-        } else if count < PASSWORD_LENGTH {
-            (tokens::WARN, format!("{count} of {PASSWORD_LENGTH} characters"))
-        } else if self.again.is_empty() {
-            (tokens::GOOD, format!("Long enough: {count} characters"))
-        } else if self.again == self.password {
-            (tokens::GOOD, "Both passwords match".to_owned())
-        } else {
-            (tokens::WARN, "The passwords differ".to_owned())
-        }
-    }
 }
 
 /// Something before and after one `@`, without spaces: what is worth checking without sending mail.
-fn plausible_email(text: &str) -> bool {
+pub fn plausible_email(text: &str) -> bool {
     let mut parts = text.split('@');
     let parts = (parts.next(), parts.next(), parts.next());
     matches!(parts, (Some(user), Some(host), None) if !user.is_empty() && !host.is_empty()) && !text.contains(' ')
-}
-
-fn field(ui: &mut Ui, label: &str, hint: &str, text: &mut String, password: bool, entered: &mut bool) -> Response {
-    let label_response = ui.label(tokens::strong(label).size(13.0));
-    ui.add_space(-4.0);
-    let response = ui
-        .add(
-            TextEdit::singleline(text)
-                .id(Id::unique(("access", label)))
-                .password(password)
-                .char_limit(256)
-                .hint_text(hint.to_owned())
-                .margin(Margin::symmetric(10, 8))
-                .desired_width(f32::INFINITY),
-        )
-        .labelled_by(label_response.id);
-    *entered |= response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-    response
 }
 
 fn submit(ui: &mut Ui, text: &str, working_text: &str, enabled: bool, working: bool) -> bool {
@@ -223,18 +215,6 @@ fn submit(ui: &mut Ui, text: &str, working_text: &str, enabled: bool, working: b
     }
     let button = widgets::primary(text).min_size(vec2(width, 36.0));
     ui.vertical_centered(|ui| ui.add_enabled(enabled, button)).inner.clicked()
-}
-
-fn note(ui: &mut Ui, tint: Color32, text: &str) {
-    Frame::new()
-        .fill(tint.gamma_multiply(0.12))
-        .stroke(Stroke::new(1.0, tint.gamma_multiply(0.6)))
-        .corner_radius(tokens::RADIUS_SMALL)
-        .inner_margin(Margin::symmetric(10, 7))
-        .show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.label(RichText::new(text).color(tint));
-        });
 }
 
 fn brand(ui: &mut Ui, site: &str) {

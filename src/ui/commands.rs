@@ -30,6 +30,10 @@ pub enum UiCommand {
     ShowWall,
     /// Shows the action log.
     ShowLog,
+    /// Shows users, rights and cameras.
+    ShowAdministration,
+    /// Opens the form for one's own new password.
+    ChangePassword,
     /// Shows how cameras and stores are doing.
     ShowHealth,
     /// Logs out.
@@ -52,7 +56,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -65,6 +69,7 @@ impl UiCommand {
         Self::ShowSuspects,
         Self::ShowWall,
         Self::ShowLog,
+        Self::ShowAdministration,
         Self::ShowHealth,
         Self::ShowShortcuts,
         Self::LogOut,
@@ -87,6 +92,8 @@ impl UiCommand {
             Self::ShowShortcuts => "Keyboard shortcuts…",
             Self::ShowWall => "Wall",
             Self::ShowLog => "Action log",
+            Self::ShowAdministration => "Administration",
+            Self::ChangePassword => "Change password…",
             Self::ShowHealth => "Health…",
             Self::LogOut => "Log out",
             Self::Quit => "Quit",
@@ -109,6 +116,8 @@ impl UiCommand {
             Self::ShowShortcuts => "Lists every key",
             Self::ShowWall => "Shows all cameras",
             Self::ShowLog => "Shows what operators did (administrators only)",
+            Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
+            Self::ChangePassword => "Gives you a new password; asks for the one you have",
             Self::ShowHealth => "Shows how cameras and stores are doing",
             Self::LogOut => "Ends this session; cameras and follows go on",
             Self::Quit => "Closes the console",
@@ -158,6 +167,8 @@ impl UiCommand {
             Self::ShowShortcuts => const { &[plain(Key::F1), plain(Key::Questionmark)] },
             Self::ShowWall => const { &[plain(Key::F3)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
+            Self::ShowAdministration => const { &[plain(Key::F8)] },
+            Self::ChangePassword => &[],
             Self::ShowHealth => const { &[plain(Key::F6)] },
             Self::LogOut => const { &[control(Key::L)] },
             Self::Quit => const { &[control(Key::Q)] },
@@ -210,7 +221,7 @@ fn command_of(key: Key, modifiers: Modifiers, typing: bool) -> Option<(UiCommand
             // `?` is written with Shift on most keyboards.
             let modifiers = if shortcut.logical_key == Key::Questionmark { Modifiers::NONE } else { modifiers };
             let writes = shortcut.modifiers.is_none()
-                && !matches!(shortcut.logical_key, Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F6);
+                && !matches!(shortcut.logical_key, Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F6 | Key::F8);
             shortcut.logical_key == key && modifiers.matches_exact(shortcut.modifiers) && !(typing && writes)
         })?;
         Some((command, position))

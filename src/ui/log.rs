@@ -134,6 +134,7 @@ fn action(action: Action) -> &'static str {
         Action::ChangePassword => "Change password",
         Action::ChangeRights => "Change rights",
         Action::ChangeCamera => "Change camera",
+        Action::TestCamera => "Test camera",
         Action::ExportLog => "Export log",
         Action::WatchRecording => "Watch recording",
         Action::FindPerson => "Find person",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use widgets::Pictures;
 
 mod access;
+mod administration;
 pub mod app;
 pub mod bench;
 mod card;
@@ -47,8 +48,12 @@ struct Session {
     card: Option<card::Card>,
     inbox: inbox::Inbox,
     suspects: suspects::Suspects,
+    administration: administration::Administration,
+    own_password: administration::OwnPassword,
     shortcuts: bool,
     health: bool,
+    /// The form for one's own password is open.
+    password: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -56,6 +61,7 @@ enum Screen {
     #[default]
     Wall,
     Log,
+    Administration,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -198,7 +204,9 @@ impl Session {
             UiCommand::ShowShortcuts => self.shortcuts = !self.shortcuts,
             UiCommand::ShowWall => self.screen = Screen::Wall,
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
-            UiCommand::ShowLog => {}
+            UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
+            UiCommand::ShowLog | UiCommand::ShowAdministration => {}
+            UiCommand::ChangePassword => self.password = true,
             UiCommand::ShowHealth => self.health = !self.health,
             UiCommand::LogOut => asked.push(Command::Logout),
             UiCommand::Quit => context.send_viewport_cmd(egui::ViewportCommand::Close),
@@ -218,6 +226,10 @@ impl Session {
 
     /// Closes the topmost open thing.
     fn back(&mut self) {
+        if std::mem::take(&mut self.password) {
+            self.own_password = administration::OwnPassword::default();
+            return;
+        }
         if std::mem::take(&mut self.shortcuts) || std::mem::take(&mut self.health) {
             return;
         }
@@ -225,6 +237,7 @@ impl Session {
             if !card.close_form() {
                 self.card = None;
             }
+        } else if self.screen == Screen::Administration && self.administration.back() {
         } else if self.screen != Screen::Wall {
             self.screen = Screen::Wall;
         } else if !self.suspects.close() {
@@ -263,6 +276,7 @@ impl Session {
         // The window is cleared to the background colour: no fill here.
         egui::CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match self.screen {
             Screen::Log => asked.extend(log::ui(ui, state)),
+            Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Wall => {
                 let open = self.card.as_ref().map(card::Card::subject);
                 if let Some(click) = self.wall.ui(ui, state, largest, open) {
@@ -270,6 +284,12 @@ impl Session {
                 }
             }
         });
+        if matches!(self.screen, Screen::Log | Screen::Administration) && !user.is_admin {
+            self.screen = Screen::Wall; // an administrator no more
+        }
+        if self.password {
+            asked.extend(self.own_password.ui(ui.ctx(), state, &mut self.password));
+        }
         if self.health {
             health::window(ui.ctx(), state, &mut self.health);
         }
@@ -287,7 +307,11 @@ impl Session {
             ui.label(tokens::strong("Vigia").size(16.0));
             ui.label(tokens::weak(&state.name));
             ui.add_space(12.0);
-            let screens = [(UiCommand::ShowWall, Screen::Wall), (UiCommand::ShowLog, Screen::Log)];
+            let screens = [
+                (UiCommand::ShowWall, Screen::Wall),
+                (UiCommand::ShowLog, Screen::Log),
+                (UiCommand::ShowAdministration, Screen::Administration),
+            ];
             for (command, screen) in screens.into_iter().filter(|(_, screen)| *screen == Screen::Wall || user.is_admin)
             {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
@@ -304,8 +328,13 @@ impl Session {
                         if user.is_admin { "administrator" } else { "operator" }
                     )));
                     ui.separator();
-                    for command in [UiCommand::ShowShortcuts, UiCommand::ShowHealth, UiCommand::LogOut, UiCommand::Quit]
-                    {
+                    for command in [
+                        UiCommand::ShowShortcuts,
+                        UiCommand::ShowHealth,
+                        UiCommand::ChangePassword,
+                        UiCommand::LogOut,
+                        UiCommand::Quit,
+                    ] {
                         let button = egui::Button::new(command.text()).shortcut_text(command.keys_text());
                         if ui.add(button).on_hover_text(command.tooltip()).clicked() {
                             chosen = Some(command);

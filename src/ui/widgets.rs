@@ -67,6 +67,63 @@ fn filled(text: impl Into<String>, fill: Color32) -> egui::Button<'static> {
         .stroke(Stroke::new(1.0, fill.gamma_multiply(1.6)))
 }
 
+/// A text field under its label, in a form called `scope`; `entered` becomes true when Enter was pressed in it.
+pub fn field(
+    ui: &mut Ui,
+    scope: &str,
+    label: &str,
+    hint: &str,
+    text: &mut String,
+    password: bool,
+    entered: &mut bool,
+) -> Response {
+    let label_response = ui.label(tokens::strong(label).size(13.0));
+    ui.add_space(-4.0);
+    let response = ui
+        .add(
+            egui::TextEdit::singleline(text)
+                .id(egui::Id::unique((scope, label)))
+                .password(password)
+                .char_limit(256)
+                .hint_text(hint.to_owned())
+                .margin(Margin::symmetric(10, 8))
+                .desired_width(f32::INFINITY),
+        )
+        .labelled_by(label_response.id);
+    *entered |= response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    response
+}
+
+/// How a password and its repetition are doing while they are typed: a colour and a few words.
+pub fn password_hint(password: &str, again: &str) -> (Color32, String) {
+    const LENGTH: usize = super::access::PASSWORD_LENGTH;
+    let count = password.chars().count();
+    if count == 0 {
+        (tokens::TEXT_WEAK, String::new())
+    } else if count < LENGTH {
+        (tokens::WARN, format!("{count} of {LENGTH} characters"))
+    } else if again.is_empty() {
+        (tokens::GOOD, format!("Long enough: {count} characters"))
+    } else if again == password {
+        (tokens::GOOD, "Both passwords match".to_owned())
+    } else {
+        (tokens::WARN, "The passwords differ".to_owned())
+    }
+}
+
+/// A few words that must not be overlooked, in a tinted frame.
+pub fn note(ui: &mut Ui, tint: Color32, text: &str) {
+    Frame::new()
+        .fill(tint.gamma_multiply(0.12))
+        .stroke(Stroke::new(1.0, tint.gamma_multiply(0.6)))
+        .corner_radius(tokens::RADIUS_SMALL)
+        .inner_margin(Margin::symmetric(10, 7))
+        .show(ui, |ui| {
+            ui.set_width(ui.available_width());
+            ui.label(egui::RichText::new(text).color(tint));
+        });
+}
+
 /// A card on a panel.
 pub fn card(selected: bool) -> Frame {
     let stroke = if selected { Stroke::new(1.5, tokens::ACCENT) } else { Stroke::new(1.0, tokens::LINE) };

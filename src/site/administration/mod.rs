@@ -1,12 +1,16 @@
 //! Managing users and cameras: each change with its entry in the action log, refused and failed ones too. The screen and the
 //! command line come through here.
+mod console;
+
+pub use console::{AddressTest, AdminCommand, AdminState, TestOutcome, UserView};
+
 use super::{
     SiteError,
     records::{Actor, Records},
 };
 use crate::{
-    model::{Action, Camera, CameraId, Outcome, User, is_stream_address, redact_url},
-    store::{NewUser, UserError},
+    model::{Action, Camera, CameraId, Outcome, Timestamp, User, is_stream_address, redact_url},
+    store::{NewUser, StoreError, UserError},
     sync::{JournalError, Record},
 };
 use serde_json::{Value, json};
@@ -40,6 +44,12 @@ pub enum AdministrationError {
     /// The first user must be an administrator.
     #[error("nobody is registered yet: the first user must be an administrator (--admin)")]
     FirstMustBeAdministrator,
+    /// Somebody who asks for a new password does not have the old one.
+    #[error("the password you have now is another one")]
+    OldPassword,
+    /// Too many wrong passwords.
+    #[error("too many wrong passwords: the next attempt is accepted at {}", .0.local_date_time())]
+    Locked(Timestamp),
     /// It was not recorded, so it was not done (or is not certain to be remembered).
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -52,6 +62,7 @@ impl AdministrationError {
     fn outcome(&self) -> Outcome {
         match self {
             Self::User(error) => error.outcome(),
+            Self::Site(SiteError::Store(StoreError::Changed(_))) => Outcome::Refused(self.to_string()),
             Self::Journal(_) | Self::Site(_) => Outcome::Failed(self.to_string()),
             _ => Outcome::Refused(self.to_string()),
         }
@@ -69,8 +80,13 @@ pub struct CameraEdit {
     pub url: Option<String>,
     /// Latitude and longitude, degrees.
     pub location: Option<(f64, f64)>,
+    /// Takes it off the map, where no new place is given.
+    pub unplaced: bool,
     /// Whether it is connected.
     pub active: Option<bool>,
+    /// The version that whoever changes it has seen: one that somebody else changed since is left as it is. `None` takes it as
+    /// it is now.
+    pub version: Option<i64>,
 }
 
 impl Records {
@@ -91,6 +107,20 @@ impl Records {
             }
         };
         self.recorded(by, Action::CreateUser, &cc, details, added.await).await
+    }
+
+    /// Changes name, e-mail address and whether the user is an administrator, of the version given.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn edit_user(&self, by: Actor<'_>, wanted: &User) -> Result<User> {
+        let described = |u: &User| json!({ "name": u.name, "email": u.email, "administrator": u.is_admin });
+        let before = self.stores.users.user(&wanted.cc).await.ok().flatten();
+        let changed = self.stores.users.edit(wanted).await.map_err(AdministrationError::from);
+        let details = json!({
+            "before": before.as_ref().map(described), "after": described(changed.as_ref().unwrap_or(wanted)),
+        });
+        self.recorded(by, Action::EditUser, &wanted.cc, details, changed).await
     }
 
     /// Deactivates or reactivates a user.
@@ -115,20 +145,44 @@ impl Records {
         self.recorded(by, Action::ChangePassword, cc, Value::Null, changed).await
     }
 
-    /// Says which cameras a user may see.
+    /// Says which cameras, by name or id, a user may see, whatever that was before.
     ///
     /// # Errors
     /// [`AdministrationError`], recorded.
-    pub async fn set_user_cameras(&self, by: Actor<'_>, cc: &str, cameras: &[String]) -> Result<()> {
-        let changed = async {
+    pub async fn name_user_cameras(&self, by: Actor<'_>, cc: &str, cameras: &[String]) -> Result<User> {
+        let found = async {
             let known = self.cameras().await?;
-            let mut granted = BTreeSet::new();
-            for wanted in cameras {
-                granted.insert(find(&known, wanted)?.id);
-            }
-            Ok(self.stores.users.set_grants(cc, &granted).await?)
+            let ids: Result<BTreeSet<CameraId>> = cameras.iter().map(|w| Ok(find(&known, w)?.id)).collect();
+            let user = self.stores.users.user(cc).await.map_err(UserError::from)?.ok_or(UserError::Unknown)?;
+            Ok((ids?, user.version))
         };
-        self.recorded(by, Action::ChangeRights, cc, json!({ "cameras": cameras }), changed.await).await
+        match found.await {
+            Ok((ids, version)) => self.set_user_cameras(by, cc, &ids, version).await,
+            Err(error) => self.recorded(by, Action::ChangeRights, cc, json!({ "cameras": cameras }), Err(error)).await,
+        }
+    }
+
+    /// Says which cameras the user may see, who is of the version given.
+    ///
+    /// # Errors
+    /// [`AdministrationError`], recorded.
+    pub async fn set_user_cameras(
+        &self,
+        by: Actor<'_>,
+        cc: &str,
+        cameras: &BTreeSet<CameraId>,
+        version: i64,
+    ) -> Result<User> {
+        let known = self.cameras().await.unwrap_or_default(); // names are for the reader of the log only
+        let named = |ids: &BTreeSet<CameraId>| {
+            let name =
+                |id: &CameraId| known.iter().find(|c| c.id == *id).map_or_else(|| id.to_string(), |c| c.name.clone());
+            ids.iter().map(name).collect::<Vec<_>>()
+        };
+        let before = self.stores.users.grants(cc).await.ok();
+        let changed = self.stores.users.set_grants(cc, cameras, version).await.map_err(AdministrationError::from);
+        let details = json!({ "before": before.as_ref().map(named), "cameras": named(cameras) });
+        self.recorded(by, Action::ChangeRights, cc, details, changed).await
     }
 
     /// Registers a camera that is kept in the database, not in the configuration file.
@@ -171,8 +225,9 @@ impl Records {
             let camera = Camera {
                 name: edit.name.as_ref().map_or(old.name, |name| name.trim().to_owned()),
                 url: edit.url.clone().unwrap_or(old.url),
-                location: edit.location.or(old.location),
+                location: edit.location.or(old.location.filter(|_| !edit.unplaced)),
                 active: edit.active.unwrap_or(old.active),
+                version: edit.version.unwrap_or(old.version),
                 ..old
             };
             self.accept(&camera).await?;
