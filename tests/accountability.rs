@@ -310,6 +310,7 @@ fn a_site_on_servers_keeps_everything_there() {
         cameras: address(servers::postgres().database()),
         action_logs: address(servers::mongo().database()),
         objects: address(servers::s3().prefix()),
+        suspects: address(servers::redis().namespace()),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let data = tempfile::tempdir().unwrap();

@@ -297,6 +297,7 @@ pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<
             ended_at: None,
             crop_url: String::new(),
             gallery: Vec::new(),
+            changed_at: NOW,
         },
         crop,
     }

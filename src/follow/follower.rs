@@ -108,6 +108,27 @@ impl Follower {
         self.suspects.insert(suspect.id, Followed { suspect, gallery, strangers: Vec::new() });
     }
 
+    /// Follows, learns or ends as another console's version of a suspect says, in which this console's own is merged. What comes of
+    /// it are the ends of this console's own sightings.
+    pub fn take_over(&mut self, suspect: &Suspect, now: Timestamp) -> Vec<Event> {
+        if !suspect.is_followed(now) {
+            return self.end(suspect.id);
+        }
+        match self.suspects.get_mut(&suspect.id) {
+            Some(followed) => {
+                followed.gallery = Gallery::new(suspect.gallery.clone());
+                followed.suspect = suspect.clone();
+            }
+            None => self.follow(suspect.clone()),
+        }
+        Vec::new()
+    }
+
+    /// Whether the sighting is of a track that this console sees now.
+    pub fn sees(&self, sighting: SightingId) -> bool {
+        self.sightings.contains_key(&sighting)
+    }
+
     /// The appearance seen so far of a track: the first gallery of a suspect marked on it.
     pub fn appearance_of(&self, camera: CameraId, track: TrackId) -> Vec<Descriptor> {
         self.tracks.get(&(camera, track)).map(|t| t.gallery.vectors().to_vec()).unwrap_or_default()
@@ -295,6 +316,7 @@ impl Follower {
             && f.gallery.add(descriptor, self.config.gallery)
         {
             f.suspect.gallery = f.gallery.vectors().to_vec();
+            f.suspect.touch(at);
             events.push(Event::Gallery(f.suspect.clone()));
         }
     }
@@ -357,6 +379,7 @@ impl Follower {
             }
             if changed {
                 f.suspect.gallery = f.gallery.vectors().to_vec();
+                f.suspect.touch(decided.decision.decided_at().unwrap_or_default());
                 events.push(Event::Gallery(f.suspect.clone()));
             }
         }
@@ -376,7 +399,8 @@ impl Follower {
                     // Rejected before, and still in view: the stay goes on.
                     seen.sighting = Some(decided.id);
                     decided.left_at = None;
-                    self.sightings.insert(decided.id, (decided.clone(), decided.last_seen_at));
+                    // Recorded again with the next look: of two versions the one that has seen more counts.
+                    self.sightings.insert(decided.id, (decided.clone(), Timestamp::default()));
                 }
             }
         }
@@ -500,6 +524,7 @@ mod tests {
             ended_at: None,
             crop_url: "crops/x.jpg".into(),
             gallery,
+            changed_at: Timestamp(0),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Suspects and where they were seen. A suspect is a label on an appearance, never an identity.
 use super::{CameraId, Descriptor, Rect, Timestamp, TrackId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A suspect's identity.
@@ -33,9 +34,29 @@ pub struct Suspect {
     pub crop_url: String,
     /// Appearance vectors, the first from the clicked crop.
     pub gallery: Vec<Descriptor>,
+    /// When this version was made: of two consoles' versions the later one counts.
+    #[serde(default)]
+    pub changed_at: Timestamp,
 }
 
 impl Suspect {
+    /// Marks a change made at `now`: later than the version it was made from, whatever the clock of that console said.
+    pub fn touch(&mut self, now: Timestamp) {
+        self.changed_at = now.max(self.changed_at.plus(Duration::from_micros(1)));
+    }
+
+    /// Takes over what another version of this suspect, perhaps of another console, says later; tells whether that changed
+    /// anything. Who has been ended stays so, also where a later change did not know of it.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let ended_at = self.ended_at.or(other.ended_at);
+        let news = other.changed_at > self.changed_at || ended_at != self.ended_at;
+        if other.changed_at > self.changed_at {
+            *self = other.clone();
+        }
+        self.ended_at = ended_at;
+        news
+    }
+
     /// Whether the suspect is followed at `now`.
     pub fn is_followed(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.expires_at
@@ -66,6 +87,26 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// The greater of two counts: that of the click, then the later decision, then none.
+    pub fn order(&self) -> (u8, Timestamp, bool, &str) {
+        match self {
+            Self::Pending => (0, Timestamp(0), false, ""),
+            Self::Confirmed { by, at } => (1, *at, true, by),
+            Self::Rejected { by, at } => (1, *at, false, by),
+            Self::Origin => (2, Timestamp(0), false, ""),
+        }
+    }
+
+    /// When somebody decided.
+    pub fn decided_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Confirmed { at, .. } | Self::Rejected { at, .. } => Some(*at),
+            Self::Origin | Self::Pending => None,
+        }
+    }
+}
+
 /// One stay of a suspect (or a possible match) in one camera's view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
@@ -91,6 +132,27 @@ pub struct Sighting {
     pub crop_url: String,
     /// Where the crop was in its frame, pixels.
     pub rect: Rect,
+}
+
+impl Sighting {
+    /// The greater of two versions has seen more: the console that watches the camera makes them.
+    pub fn seen_order(&self) -> (Timestamp, Option<Timestamp>, u32) {
+        (self.last_seen_at, self.left_at, self.probability.to_bits()) // bits of floats that are not negative sort as they do
+    }
+
+    /// Takes over what another version, perhaps of another console, knows better: what was seen goes by
+    /// [`seen_order`](Self::seen_order), the decision by [`Decision::order`], in whatever order they come. Tells whether that changed anything.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let (seen, decided) = (other.seen_order() > self.seen_order(), other.decision.order() > self.decision.order());
+        if seen {
+            let decision = self.decision.clone();
+            *self = Self { decision, ..other.clone() };
+        }
+        if decided {
+            self.decision = other.decision.clone();
+        }
+        seen || decided
+    }
 }
 
 /// Which suspect a track is taken for, and how surely.

@@ -4,7 +4,7 @@ use crate::{
     follow::Event,
     model::{
         Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, Rights, SightingId, Suspect, SuspectId,
-        TrackId, User,
+        Timestamp, TrackId, User,
     },
     store::{LogFilter, LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
@@ -223,6 +223,7 @@ impl Shared {
             ended_at: None,
             crop_url: crop_url.clone(),
             gallery,
+            changed_at: at,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
@@ -274,7 +275,9 @@ impl Shared {
         if sighting.decision == Decision::Origin {
             return; // the operator clicked this very person: there is nothing to decide
         }
-        let (by, at) = (user.cc.clone(), self.records.clock.now());
+        // The last decision counts, also where the clock of whoever decided before it was ahead.
+        let before = sighting.decision.decided_at().map_or(Timestamp(0), |t| t.plus(Duration::from_micros(1)));
+        let (by, at) = (user.cc.clone(), self.records.clock.now().max(before));
         let decision = if confirm { Decision::Confirmed { by, at } } else { Decision::Rejected { by, at } };
         let events = self.follower().decide(&sighting, decision);
         let mut records = self.records_of(&events, None);
@@ -300,6 +303,7 @@ impl Shared {
         }
         let before = suspect.clone();
         suspect.ended_at = Some(self.records.clock.now());
+        suspect.touch(self.records.clock.now());
         let events = self.follower().end(id);
         let mut records = self.records_of(&events, None);
         records.push(Record::Suspect(suspect.clone()));

@@ -72,6 +72,11 @@ impl Address {
         Self(format!("file:{}", path.display()))
     }
 
+    /// The address of a store in memory.
+    pub fn memory() -> Self {
+        Self("memory:".to_owned())
+    }
+
     /// What comes before the first colon.
     pub fn scheme(&self) -> &str {
         self.0.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default()
@@ -161,6 +166,8 @@ pub struct Addresses {
     pub action_logs: Option<Address>,
     /// Pictures and videos: `file:` or `s3:`.
     pub objects: Option<Address>,
+    /// The state of the suspects being followed: `memory:` or `redis:`.
+    pub suspects: Option<Address>,
 }
 
 #[cfg(test)]

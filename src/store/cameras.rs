@@ -1,7 +1,9 @@
 //! Cameras and what was seen on them: detections, suspects, sightings.
 //!
-//! Every `put` is an upsert by identity: the same record delivered twice is there once, the one delivered last replaces
-//! the one before. Cameras, which consoles and administrators change at once, go by their version instead.
+//! Every `put` is an upsert by identity: the same record delivered twice is there once. Of a detection the one delivered last
+//! replaces the one before. Several consoles change cameras, suspects and sightings at once, and deliver late after an outage:
+//! cameras go by their version, suspects by the time of their change, sightings by what was seen last and decided last, as
+//! [`Suspect::merge`] and [`Sighting::merge`] say.
 use super::{
     Address, StoreError,
     sql::{Row, Schema, SqlDatabase, json, sql},
@@ -9,7 +11,10 @@ use super::{
 use crate::model::{
     Camera, CameraId, Decision, DetectionRecord, Rect, Sighting, Suspect, SuspectId, Timestamp, TrackId,
 };
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+/// Longer than a write to a server may take: it is given up after half of that.
+const LONGEST_WRITE: Duration = Duration::from_secs(10);
 
 static SCHEMA: Schema = Schema {
     sqlite: sqlx::migrate!("migrations/cameras/sqlite"),
@@ -197,18 +202,29 @@ impl CameraStore {
         self.db.fetch(page, read).await
     }
 
-    /// Records a suspect, with its gallery.
+    /// Records a suspect, with its gallery: merged into what is known of it.
     ///
     /// # Errors
     /// [`StoreError::BadRecord`] when its camera is not registered; otherwise the store's trouble.
-    pub async fn put_suspect(&self, s: &Suspect) -> Result<(), StoreError> {
+    pub async fn put_suspect(&self, suspect: &Suspect) -> Result<(), StoreError> {
+        let mut tx = self.db.write().await?;
+        let known = sql("SELECT * FROM suspects WHERE id = $1").bind(suspect.id);
+        let s = match tx.fetch(known, suspect_from_row).await?.pop() {
+            Some(mut known) => {
+                if !known.merge(suspect) {
+                    return Ok(());
+                }
+                known
+            }
+            None => suspect.clone(),
+        };
         let upsert = sql("INSERT INTO suspects
-             (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery, changed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (id) DO UPDATE SET label = excluded.label, colour = excluded.colour, reason = excluded.reason,
              marked_by = excluded.marked_by, marked_at = excluded.marked_at, camera = excluded.camera,
              expires_at = excluded.expires_at, ended_at = excluded.ended_at, crop_url = excluded.crop_url,
-             gallery = excluded.gallery")
+             gallery = excluded.gallery, changed_at = excluded.changed_at")
         .bind(s.id)
         .bind(&s.label)
         .bind(json(&s.colour)?)
@@ -219,8 +235,10 @@ impl CameraStore {
         .bind(s.expires_at)
         .bind(s.ended_at)
         .bind(&s.crop_url)
-        .bind(json(&s.gallery)?);
-        self.db.execute(upsert).await
+        .bind(json(&s.gallery)?)
+        .bind(s.changed_at);
+        tx.execute(upsert).await?;
+        tx.commit().await
     }
 
     /// All suspects, newest first, also those no longer followed.
@@ -228,30 +246,62 @@ impl CameraStore {
     /// # Errors
     /// The store's trouble.
     pub async fn suspects(&self) -> Result<Vec<Suspect>, StoreError> {
-        let read = |row: &Row| {
-            Ok(Suspect {
-                id: row.uuid("id")?,
-                label: row.get("label")?,
-                colour: row.json("colour")?,
-                reason: row.get("reason")?,
-                marked_by: row.get("marked_by")?,
-                marked_at: row.instant("marked_at")?,
-                camera: row.uuid("camera")?,
-                expires_at: row.instant("expires_at")?,
-                ended_at: row.instant_or_null("ended_at")?,
-                crop_url: row.get("crop_url")?,
-                gallery: row.json("gallery")?,
-            })
-        };
-        self.db.fetch(sql("SELECT * FROM suspects ORDER BY marked_at DESC, id DESC"), read).await
+        self.db.fetch(sql("SELECT * FROM suspects ORDER BY marked_at DESC, id DESC"), suspect_from_row).await
     }
 
-    /// Records a sighting.
+    /// The suspects whose time is not over at `now`, ended ones too, newest first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn unexpired_suspects(&self, now: Timestamp) -> Result<Vec<Suspect>, StoreError> {
+        let unexpired = sql("SELECT * FROM suspects WHERE expires_at > $1 ORDER BY marked_at DESC, id DESC").bind(now);
+        self.db.fetch(unexpired, suspect_from_row).await
+    }
+
+    /// Whether several consoles can work on this store at once.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.db, SqlDatabase::Postgres(_))
+    }
+
+    /// The suspects and sightings that were written after `since` by the clock of the database, and the instant from which the
+    /// next call is to look on: a little before now, since what is being written has a time already. Cheap. `None` begins now.
+    /// Only where the store [is shared](Self::is_shared); otherwise nobody else writes.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn changed_since(
+        &self,
+        since: Option<Timestamp>,
+    ) -> Result<(Vec<Suspect>, Vec<Sighting>, Timestamp), StoreError> {
+        if !self.is_shared() {
+            return Ok((Vec::new(), Vec::new(), Timestamp::default()));
+        }
+        let now = self.db.fetch(sql("SELECT clock_timestamp() AS now"), |row| row.instant("now")).await?;
+        let now = now.first().copied().unwrap_or_default().minus(LONGEST_WRITE);
+        let since = since.unwrap_or(now);
+        let suspects = sql("SELECT * FROM suspects WHERE stored_at > $1").bind(since);
+        let suspects = self.db.fetch(suspects, suspect_from_row).await?;
+        let sightings = sql("SELECT * FROM sightings WHERE stored_at > $1 ORDER BY entered_at").bind(since);
+        Ok((suspects, self.db.fetch(sightings, sighting_from_row).await?, now))
+    }
+
+    /// Records a sighting: merged into what is known of it.
     ///
     /// # Errors
     /// [`StoreError::BadRecord`] when its suspect or camera is not registered or its probability is none; otherwise the
     /// store's trouble.
-    pub async fn put_sighting(&self, s: &Sighting) -> Result<(), StoreError> {
+    pub async fn put_sighting(&self, sighting: &Sighting) -> Result<(), StoreError> {
+        let mut tx = self.db.write().await?;
+        let known = sql("SELECT * FROM sightings WHERE id = $1").bind(sighting.id);
+        let s = match tx.fetch(known, sighting_from_row).await?.pop() {
+            Some(mut known) => {
+                if !known.merge(sighting) {
+                    return Ok(());
+                }
+                known
+            }
+            None => sighting.clone(),
+        };
         let (decision, decided) = match &s.decision {
             Decision::Origin => ("origin", None),
             Decision::Pending => ("pending", None),
@@ -281,7 +331,8 @@ impl CameraStore {
             .bind(decided.map(|(_, at)| *at))
             .bind(&s.crop_url)
             .bind(json(&[x, y, w, h])?);
-        self.db.execute(upsert).await
+        tx.execute(upsert).await?;
+        tx.commit().await
     }
 
     /// Sightings, of one suspect or of all, newest entry first, at most `limit`.
@@ -331,6 +382,23 @@ fn camera_from_row(row: &Row) -> sqlx::Result<Camera> {
     })
 }
 
+fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
+    Ok(Suspect {
+        id: row.uuid("id")?,
+        label: row.get("label")?,
+        colour: row.json("colour")?,
+        reason: row.get("reason")?,
+        marked_by: row.get("marked_by")?,
+        marked_at: row.instant("marked_at")?,
+        camera: row.uuid("camera")?,
+        expires_at: row.instant("expires_at")?,
+        ended_at: row.instant_or_null("ended_at")?,
+        crop_url: row.get("crop_url")?,
+        gallery: row.json("gallery")?,
+        changed_at: row.instant("changed_at")?,
+    })
+}
+
 fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
     let [x, y, w, h]: [f32; 4] = row.json("rect")?;
     let decided = || Ok::<_, sqlx::Error>((row.get::<String>("decided_by")?, row.instant("decided_at")?));
@@ -357,10 +425,9 @@ fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{Descriptor, DescriptorKind, DetectionKind};
+    use crate::model::{Clock as _, Descriptor, DescriptorKind, DetectionKind, SystemClock};
     use crate::store::sql::tests::{Fresh, backends};
     use serde_json::json;
-    use std::time::Duration;
     use uuid::Uuid;
 
     const T0: Timestamp = Timestamp(1_795_000_000_000_000);
@@ -395,6 +462,7 @@ pub(crate) mod tests {
                 kind: DescriptorKind::ColourStripes,
                 vector: [0.1, 1.0 / 3.0, f32::MIN_POSITIVE, 0.999_999_94].into(),
             }],
+            changed_at: T0,
         }
     }
 
@@ -454,6 +522,7 @@ pub(crate) mod tests {
             camera.version = 2;
             suspect.ended_at = Some(T0.plus(Duration::from_secs(9)));
             suspect.gallery.push(Descriptor { kind: DescriptorKind::Learned, vector: [1.0, 0.0].into() });
+            suspect.touch(T0);
             store.upsert_camera(&camera).await.unwrap();
             store.put_suspect(&suspect).await.unwrap();
 
@@ -465,7 +534,7 @@ pub(crate) mod tests {
             for decision in [
                 Decision::Pending,
                 Decision::Confirmed { by: by.clone(), at },
-                Decision::Rejected { by, at },
+                Decision::Rejected { by, at: at.plus(Duration::from_secs(1)) },
                 Decision::Origin,
             ] {
                 sighting.decision = decision;
@@ -538,6 +607,49 @@ pub(crate) mod tests {
             let uploads =
                 "SELECT id, camera, video_url, duration, resolution, size, format, metadata, date FROM uploads";
             store.db.execute(sql(uploads)).await.unwrap();
+        }
+    }
+
+    /// Two consoles write versions of the same rows, in any order: each row ends with what was seen last, decided last and changed
+    /// last, and whoever asks what was written learns of it once it is there.
+    #[tokio::test]
+    async fn versions_of_several_consoles_are_merged_and_what_was_written_is_told() {
+        for fresh in backends() {
+            let store = fresh.cameras().await;
+            let (_, _, since) = store.changed_since(None).await.unwrap();
+            let camera = camera();
+            store.upsert_camera(&camera).await.unwrap();
+            let first = suspect(camera.id, "Suspect 1");
+            let mut ended = Suspect { ended_at: Some(T0.plus(Duration::from_secs(5))), ..first.clone() };
+            ended.touch(T0.plus(Duration::from_secs(5)));
+            let mut taught = first.clone();
+            taught.gallery.push(Descriptor { kind: DescriptorKind::Learned, vector: [0.0, 1.0].into() });
+            taught.touch(T0.plus(Duration::from_secs(6)));
+            let seen = sighting(&first);
+            let at = T0.plus(Duration::from_secs(3));
+            let decided = Sighting { decision: Decision::Rejected { by: "2".to_owned(), at }, ..seen.clone() };
+            let later = T0.plus(Duration::from_secs(9));
+            let left = Sighting { last_seen_at: later, left_at: Some(later), ..seen.clone() };
+            let expected = (
+                Suspect { ended_at: ended.ended_at, ..taught.clone() },
+                Sighting { decision: decided.decision.clone(), ..left.clone() },
+            );
+            for order in [[0, 1, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0]] {
+                for table in ["DELETE FROM sightings", "DELETE FROM suspects"] {
+                    store.db.execute(sql(table)).await.unwrap();
+                }
+                for i in order {
+                    store.put_suspect([&first, &ended, &taught][i]).await.unwrap();
+                    store.put_sighting([&seen, &decided, &left][i]).await.unwrap();
+                }
+                let now = (store.suspects().await.unwrap(), store.sightings(None, 9).await.unwrap());
+                assert_eq!(now, (vec![expected.0.clone()], vec![expected.1.clone()]), "{order:?}");
+                let (suspects, sightings, _) = store.changed_since(Some(since)).await.unwrap();
+                let told = store.is_shared();
+                assert_eq!((suspects.len(), sightings.len()), (usize::from(told), usize::from(told)));
+            }
+            let (suspects, sightings, _) = store.changed_since(Some(SystemClock.now())).await.unwrap();
+            assert_eq!((suspects.len(), sightings.len()), (0, 0), "long after the last write");
         }
     }
 

@@ -12,6 +12,7 @@ mod password;
 pub mod recordings;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
+pub mod suspects;
 pub mod tracklets;
 pub mod users;
 
@@ -22,6 +23,7 @@ pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
 pub use recordings::DetectionCount;
+pub use suspects::SuspectStore;
 pub use tracklets::TrackletFilter;
 pub use users::{LoginOutcome, NewUser, UserError, UserStore};
 
@@ -98,7 +100,7 @@ impl StoreError {
     }
 }
 
-/// The four stores of one site. Cloning shares them.
+/// The stores of one site. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Stores {
     /// Who may log in.
@@ -109,6 +111,8 @@ pub struct Stores {
     pub actions: ActionLog,
     /// Pictures and videos.
     pub objects: ObjectStore,
+    /// The state of the suspects being followed.
+    pub suspects: SuspectStore,
 }
 
 impl Stores {
@@ -124,6 +128,7 @@ impl Stores {
             cameras: CameraStore::connect(&at(&addresses.cameras, Address::sqlite(&folder.cameras()))).await?,
             actions: ActionLog::connect(&at(&addresses.action_logs, Address::sqlite(&folder.actions()))).await?,
             objects: ObjectStore::connect(&at(&addresses.objects, Address::folder(&folder.objects()))).await?,
+            suspects: SuspectStore::connect(&at(&addresses.suspects, Address::memory()))?,
         })
     }
 }

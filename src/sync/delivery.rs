@@ -1,6 +1,6 @@
 //! Brings records from the journal to their stores: at least once, in order per store, never lost.
 use super::{
-    Destination, Record,
+    Destination, Others, Record,
     journal::{Entry, Journal},
 };
 use crate::{
@@ -9,10 +9,11 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Mutex, Notify, watch},
     task::JoinSet,
     time::sleep,
 };
+use uuid::Uuid;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -20,11 +21,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: u32 = 3;
 /// Records taken from the journal at once.
 const BATCH: u32 = 16;
+/// Sightings that an emptied suspect state gets back beside those that are open or undecided.
+const REFILLED_SIGHTINGS: u32 = 500;
 
 /// How the delivery to one store, or the journal itself, is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// `cameras`, `action log`, `objects` or `journal`.
+    /// `cameras`, `action log`, `objects`, `suspect state` or `journal`.
     pub store: &'static str,
     /// Records accepted and not yet delivered; for the journal those of all stores.
     pub backlog: u64,
@@ -55,11 +58,12 @@ pub struct Delivery {
     tasks: JoinSet<()>,
     stop: watch::Sender<bool>,
     journal: Journal,
+    stores: Stores,
 }
 
 impl Delivery {
     /// Starts to deliver what is and comes into the journal. Must be called on a tokio runtime with time.
-    #[expect(clippy::needless_pass_by_value, reason = "all three are shared handles, cloned for each queue")]
+    #[expect(clippy::needless_pass_by_value, reason = "the clock is a shared handle, cloned for each queue")]
     pub fn spawn(journal: Journal, stores: Stores, clock: Arc<dyn Clock>) -> Self {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
@@ -70,13 +74,14 @@ impl Delivery {
                 stores: stores.clone(),
                 clock: Arc::clone(&clock),
                 progress: watch::Sender::default(),
-                hurry: Notify::new(),
+                hurry: Arc::default(),
+                mark: Mutex::default(),
             });
             let (running, stopped) = (Arc::clone(&queue), stop.subscribe());
             tasks.spawn(async move { running.run(stopped).await });
             queue
         });
-        Self { queues: queues.into(), tasks, stop, journal }
+        Self { queues: queues.into(), tasks, stop, journal, stores }
     }
 
     /// How every store's delivery is doing, and the journal last. Cheap.
@@ -90,6 +95,12 @@ impl Delivery {
             failing_since: None,
         });
         all
+    }
+
+    /// Hears from now on what other consoles change.
+    pub fn others(&self) -> Others {
+        let queue = self.queues.iter().find(|q| q.destination == Destination::Suspects);
+        Others::new(self.stores.clone(), queue.map(|q| Arc::clone(&q.hurry)).unwrap_or_default())
     }
 
     /// Delivers now, without waiting for the end of a pause: until nothing is left (`true`) or until each store that has
@@ -123,7 +134,9 @@ struct Queue {
     clock: Arc<dyn Clock>,
     progress: watch::Sender<Progress>,
     /// Ends the pause under way.
-    hurry: Notify,
+    hurry: Arc<Notify>,
+    /// What the last refill of the suspect state left there; `None` when it is not known to be whole.
+    mark: Mutex<Option<Uuid>>,
 }
 
 impl Queue {
@@ -160,8 +173,34 @@ impl Queue {
         }
     }
 
+    /// The suspect state gets back all that it lost: when somebody emptied it, when it was away, and when this console starts. What
+    /// still waits for the cameras database belongs to it, too.
+    async fn keep_whole(&self) -> Result<(), StoreError> {
+        let Stores { cameras, suspects: state, .. } = &self.stores;
+        let mut known = self.mark.lock().await;
+        let mark = match state.mark().await {
+            Ok(mark) if mark.is_some() && mark == *known => return Ok(()),
+            answer => {
+                *known = None;
+                answer?
+            }
+        };
+        let mut suspects = cameras.unexpired_suspects(self.clock.now()).await?;
+        let mut sightings = cameras.unfinished_sightings().await?;
+        sightings.extend(cameras.sightings(None, REFILLED_SIGHTINGS).await?);
+        let undelivered = self.journal.undelivered_state().await?;
+        suspects.extend(undelivered.0);
+        sightings.extend(undelivered.1);
+        tracing::info!(suspects = suspects.len(), emptied = mark.is_none(), "the suspect state is filled");
+        *known = Some(state.refill(&suspects, &sightings).await?);
+        Ok(())
+    }
+
     /// Offers the records that have waited longest; `false` when there are none.
     async fn round(&self, stop: &watch::Receiver<bool>) -> Result<bool, StoreError> {
+        if self.destination == Destination::Suspects {
+            self.keep_whole().await?;
+        }
         let entries = self.journal.oldest(self.destination, BATCH).await?;
         if entries.is_empty() {
             self.journal.recount(self.destination).await?;
@@ -195,8 +234,16 @@ impl Queue {
     }
 
     async fn deliver(&self, entry: &Entry) -> Result<(), StoreError> {
-        let Stores { cameras, actions, objects, .. } = &self.stores;
-        match entry.record.as_ref().map_err(|e| StoreError::BadRecord(e.clone()))? {
+        let Stores { cameras, actions, objects, suspects, .. } = &self.stores;
+        let record = entry.record.as_ref().map_err(|e| StoreError::BadRecord(e.clone()))?;
+        if self.destination == Destination::Suspects {
+            return match record {
+                Record::Suspect(suspect) => suspects.put_suspect(suspect).await,
+                Record::Sighting(sighting) => suspects.put_sighting(sighting).await,
+                _ => Ok(()), // never sent there
+            };
+        }
+        match record {
             Record::Action(action) => actions.append(action).await,
             Record::Camera(camera) => cameras.upsert_camera(camera).await,
             Record::Detection(detection) => cameras.put_detection(detection).await,
@@ -213,6 +260,12 @@ impl Queue {
 
     fn note(&self, error: Option<&StoreError>) {
         let now = self.clock.now();
+        if error.is_some() && self.destination == Destination::Suspects {
+            // What it had may be gone when it is back.
+            if let Ok(mut mark) = self.mark.try_lock() {
+                *mark = None;
+            }
+        }
         self.progress.send_modify(|p| match error {
             None => p.failing = None,
             Some(e) => {
@@ -266,10 +319,14 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::{
-        model::{Action, ActionRecord, DetectionRecord, Outcome, SystemClock},
-        store::{DataFolder, DetectionFilter, LogFilter, cameras::tests as examples, tracklets::tests::tracklet},
+        model::{Action, ActionRecord, DetectionRecord, Outcome, Suspect, SystemClock},
+        servers,
+        store::{
+            Address, Addresses, DataFolder, DetectionFilter, LogFilter, cameras::tests as examples,
+            tracklets::tests::tracklet,
+        },
     };
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
     struct Site {
         _dir: tempfile::TempDir,
@@ -281,11 +338,15 @@ mod tests {
 
     impl Site {
         async fn open() -> Self {
+            Self::open_with(Default::default()).await
+        }
+
+        async fn open_with(addresses: Addresses) -> Self {
             let dir = tempfile::tempdir().unwrap();
             let folder = DataFolder::open(dir.path()).unwrap();
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await.unwrap();
-            let stores = Stores::open(&folder, &Default::default()).await.unwrap();
+            let stores = Stores::open(&folder, &addresses).await.unwrap();
             let delivery = Delivery::spawn(journal.clone(), stores.clone(), clock);
             Self { _dir: dir, folder, journal, stores, delivery }
         }
@@ -417,13 +478,67 @@ mod tests {
         let journal = Journal::open(site.folder.journal(), Arc::clone(&clock)).await.unwrap();
         let delivery = Delivery::spawn(journal.clone(), site.stores.clone(), clock);
         assert!(delivery.flush().await);
-        assert_eq!(delivery.health().iter().map(|h| h.set_aside).collect::<Vec<_>>(), [1, 0, 0, 1]);
+        assert_eq!(delivery.health().iter().map(|h| h.set_aside).collect::<Vec<_>>(), [1, 0, 0, 0, 1]);
 
         let cured = DetectionRecord { kinds: good.kinds.clone(), ..poison };
         journal.append(&[Record::Detection(cured)]).await.unwrap();
         assert!(delivery.flush().await);
         assert!(delivery.health().iter().all(|h| h.set_aside == 0 && h.error.is_none()), "{delivery:?}");
         assert_eq!(site.stores.cameras.detections(&DetectionFilter::default()).await.unwrap().len(), 2);
+    }
+
+    /// The suspect state is down at the start, comes, is emptied, dies with records on their way, and comes back: it has all of them
+    /// each time, and nobody else waits for it.
+    #[tokio::test]
+    async fn a_suspect_state_that_was_away_or_emptied_gets_everything_back() {
+        let server = servers::Redis::start();
+        server.kill();
+        let suspects = Some(Address::parse(&server.namespace()).unwrap());
+        let site = Site::open_with(Addresses { suspects, ..Addresses::default() }).await;
+        let camera = examples::camera();
+        let now = SystemClock.now();
+        let suspect = |label: &str| Suspect {
+            expires_at: now.plus(Duration::from_secs(600)),
+            ..examples::suspect(camera.id, label)
+        };
+        let (first, second) = (suspect("Suspect 1"), suspect("Suspect 2"));
+        let seen = examples::sighting(&first);
+        let click = [Record::Camera(camera.clone()), Record::Suspect(first.clone()), Record::Sighting(seen.clone())];
+        site.journal.append(&click).await.unwrap();
+        assert!(!site.delivery.flush().await);
+        assert_eq!(site.stores.cameras.suspects().await.unwrap().len(), 1, "the others do not wait for it");
+        let health = site.health("suspect state");
+        assert!(health.backlog == 2 && health.set_aside == 0 && health.failing_since.is_some(), "{health:?}");
+
+        let state = async || {
+            let all = site.stores.suspects.suspects().await.unwrap();
+            all.into_iter().map(|f| (f.suspect.label, f.open.len())).collect::<BTreeMap<_, _>>()
+        };
+        let only_first = BTreeMap::from([("Suspect 1".to_owned(), 1)]);
+        server.restart();
+        assert!(site.delivery.flush().await, "{:?}", site.delivery);
+        assert_eq!(state().await, only_first);
+        assert_eq!(site.health("suspect state").error, None);
+
+        let mut others = site.delivery.others();
+        let listening = tokio::spawn(async move { others.next().await });
+        server.flush();
+        let filled = async {
+            while state().await != only_first {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LONGEST_PAUSE / 2, filled).await.is_ok(), "noticed before the next record");
+        listening.abort();
+
+        server.kill();
+        site.journal.append(&[Record::Suspect(second)]).await.unwrap();
+        assert!(!site.delivery.flush().await);
+        server.restart();
+        server.flush();
+        assert!(site.delivery.flush().await, "{:?}", site.delivery);
+        assert_eq!(state().await.len(), 2);
+        assert_eq!(site.stores.suspects.sightings(first.id, 9).await.unwrap(), [seen], "each once");
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 use super::{Destination, Record};
 use crate::{
     audit::Head,
-    model::{ActionRecord, Clock, Hash},
+    model::{ActionRecord, Clock, Hash, Sighting, Suspect},
     store::{
         StoreError,
         sqlite::{Database, TextColumns as _, to_json},
@@ -130,7 +130,9 @@ impl Journal {
         let now = self.0.clock.now().to_string();
         let mut changes = Vec::new();
         for record in records {
-            changes.extend(self.append_one(&mut tx, record, &now).await?);
+            for destination in record.destinations() {
+                changes.extend(self.append_one(&mut tx, record, destination, &now).await?);
+            }
         }
         tx.commit().await.map_err(|e| self.0.db.error(e))?;
         Ok(changes)
@@ -140,13 +142,14 @@ impl Journal {
         &self,
         tx: &mut SqliteConnection,
         record: &Record,
+        destination: Destination,
         now: &str,
     ) -> Result<Option<Change>, JournalError> {
         let e = |e| self.0.db.error(e);
         if let Record::Action(action) = record {
             return self.append_action(tx, action, now).await;
         }
-        let (record_id, body, destination) = (record.record_id(), to_json(record)?, record.destination());
+        let (record_id, body) = (record.id_for(destination), to_json(record)?);
         let there: Option<(bool, bool)> =
             sqlx::query_as("SELECT set_aside, body = ?2 AND blob IS ?3 FROM journal WHERE record_id = ?1")
                 .bind(&record_id)
@@ -175,7 +178,7 @@ impl Journal {
                 .map_err(e)?;
                 Ok(set_aside.then_some(Change { destination, pending: 1, set_aside: -1 }))
             }
-            None => Ok(Some(self.insert(tx, record, &body, now).await?)),
+            None => Ok(Some(self.insert(tx, record, destination, &body, now).await?)),
         }
     }
 
@@ -207,22 +210,22 @@ impl Journal {
             .await
             .map_err(e)?;
         let body = to_json(&record)?;
-        Ok(Some(self.insert(tx, &record, &body, now).await?))
+        Ok(Some(self.insert(tx, &record, Destination::Actions, &body, now).await?))
     }
 
     async fn insert(
         &self,
         tx: &mut SqliteConnection,
         record: &Record,
+        destination: Destination,
         body: &str,
         now: &str,
     ) -> Result<Change, JournalError> {
-        let destination = record.destination();
         sqlx::query(
             "INSERT INTO journal (record_id, store, kind, body, blob, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )
-        .bind(record.record_id())
+        .bind(record.id_for(destination))
         .bind(destination.name())
         .bind(record.kind())
         .bind(body)
@@ -313,6 +316,26 @@ impl Journal {
 
     pub(super) fn waiting(&self, destination: Destination) -> Waiting {
         self.0.counts.borrow().get(destination as usize).copied().unwrap_or_default()
+    }
+
+    /// The suspects and sightings that are not in the cameras database yet.
+    pub(super) async fn undelivered_state(&self) -> Result<(Vec<Suspect>, Vec<Sighting>), StoreError> {
+        let bodies: Vec<String> = sqlx::query_scalar(
+            "SELECT body FROM journal WHERE store = ?1 AND kind IN ('suspect', 'sighting') ORDER BY id",
+        )
+        .bind(Destination::Cameras.name())
+        .fetch_all(self.0.db.pool())
+        .await
+        .map_err(|e| self.0.db.error(e))?;
+        let (mut suspects, mut sightings) = (Vec::new(), Vec::new());
+        for body in bodies {
+            match read_record(&body, None) {
+                Ok(Record::Suspect(suspect)) => suspects.push(suspect),
+                Ok(Record::Sighting(sighting)) => sightings.push(sighting),
+                Ok(_) | Err(_) => {} // one that cannot be read is told of where it is delivered
+            }
+        }
+        Ok((suspects, sightings))
     }
 
     /// The records that have waited longest for this store.
@@ -511,8 +534,9 @@ mod tests {
         drop(before);
 
         let after = open(&path).await;
-        assert_eq!(after.backlog(), 7);
+        assert_eq!(after.backlog(), 7 + 2, "suspect and sighting go to two stores");
         assert_eq!(records(&after, Destination::Cameras).await, of_cameras);
+        assert_eq!(records(&after, Destination::Suspects).await, of_cameras[1..3]);
         assert_eq!(records(&after, Destination::Actions).await, [action(5), action(6)]);
         assert_eq!(records(&after, Destination::Objects).await, [object("crops/a.jpg", b"\0bytes\xff")]);
         assert_eq!(after.newest_log_id().await.unwrap(), Some(6));
@@ -530,11 +554,11 @@ mod tests {
         journal.append(&[Record::Camera(renamed.clone())]).await.unwrap();
         journal.delivered(Destination::Cameras, &[&under_way[0]]).await.unwrap();
         assert_eq!(records(&journal, Destination::Cameras).await, [Record::Camera(renamed), suspect]);
-        assert_eq!(journal.backlog(), 2);
+        assert_eq!(journal.backlog(), 3);
 
         journal.append(&[action(1), object("crops/a.jpg", b"one")]).await.unwrap();
         journal.append(&[action(1), object("crops/a.jpg", b"one")]).await.unwrap();
-        assert_eq!(journal.backlog(), 4);
+        assert_eq!(journal.backlog(), 5);
         let error = journal.append(&[action(2), object("crops/a.jpg", b"two")]).await.unwrap_err();
         assert!(matches!(error, JournalError::Conflict(_)), "{error}");
         assert_eq!(records(&journal, Destination::Actions).await, [action(1)], "half of a batch was accepted");

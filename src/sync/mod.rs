@@ -1,9 +1,11 @@
 //! Records on their way: durable in the [`Journal`] before anybody is told so, then brought to the stores by [`Delivery`].
 mod delivery;
 mod journal;
+mod others;
 
 pub use delivery::{Delivery, Health};
 pub use journal::{Journal, JournalError};
+pub use others::Others;
 
 use crate::model::{ActionRecord, Camera, DetectionRecord, Gap, Hold, Segment, Sighting, Suspect, Tracklet, Upload};
 use serde::{Deserialize, Serialize};
@@ -51,16 +53,19 @@ enum Destination {
     Cameras,
     Actions,
     Objects,
+    /// Derived from what the cameras database has; what it misses is made up from there.
+    Suspects,
 }
 
 impl Destination {
-    const ALL: [Self; 3] = [Self::Cameras, Self::Actions, Self::Objects];
+    const ALL: [Self; 4] = [Self::Cameras, Self::Actions, Self::Objects, Self::Suspects];
 
     fn name(self) -> &'static str {
         match self {
             Self::Cameras => "cameras",
             Self::Actions => "action log",
             Self::Objects => "objects",
+            Self::Suspects => "suspect state",
         }
     }
 }
@@ -79,6 +84,14 @@ impl Record {
             Self::Upload(_) => "upload",
             Self::Hold(_) => "hold",
             Self::Object { .. } => "object",
+        }
+    }
+
+    /// The same for all versions of one record on its way to one store, and for no other.
+    fn id_for(&self, destination: Destination) -> String {
+        match destination {
+            Destination::Suspects => format!("state of {}", self.record_id()),
+            _ => self.record_id(),
         }
     }
 
@@ -114,6 +127,12 @@ impl Record {
             | Self::Hold(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
+    }
+
+    /// The stores that it goes to.
+    fn destinations(&self) -> impl Iterator<Item = Destination> + use<> {
+        let followed = matches!(self, Self::Suspect(_) | Self::Sighting(_)).then_some(Destination::Suspects);
+        std::iter::once(self.destination()).chain(followed)
     }
 
     fn may_change(&self) -> bool {
