@@ -348,3 +348,35 @@ fn a_site_on_servers_keeps_everything_there() {
     let (entries, findings) = office.verify_log().unwrap();
     assert!(entries >= 6 && findings.is_empty(), "{entries}: {findings:?}");
 }
+
+/// Cameras and follows go on; the screen is nobody's.
+#[test]
+fn a_session_that_nobody_uses_ends_and_the_log_says_why() {
+    let data = tempfile::tempdir().unwrap();
+    let running = open(data.path());
+    running.create_administrator();
+    let times = |running: &Running| running.site.state().session.unwrap();
+    assert_eq!(times(&running).ends_at, times(&running).used_at.plus(Duration::from_secs(30 * 60)));
+    running.clock.advance(Duration::from_secs(29 * 60));
+    running.site.send(Command::StillHere);
+    assert_eq!(times(&running).used_at, running.clock.now());
+    running.clock.advance(Duration::from_secs(29 * 60));
+    assert!(matches!(running.site.state().access, Access::LoggedIn(_)));
+    running.clock.advance(Duration::from_secs(61));
+    running.site.send(Command::StillHere); // too late
+    let idle =
+        |s: &SiteState| matches!(&s.access, Access::LoggedOut { error: Some(e), .. } if e.contains("nobody used"));
+    running.until("the end of the idle session", idle);
+    assert!(running.site.state().session.is_none());
+    running.login("1", PASSWORD);
+    for _ in 0..26 {
+        running.clock.advance(Duration::from_secs(29 * 60));
+        running.site.send(Command::StillHere);
+    }
+    let over = |s: &SiteState| matches!(&s.access, Access::LoggedOut { error: Some(e), .. } if e.contains("12 hours"));
+    running.until("the end of the shift", over);
+    running.login("1", PASSWORD);
+    let log = running.log();
+    let ends: Vec<_> = log.iter().filter(|e| e.action == Action::Logout).map(|e| e.details["why"].clone()).collect();
+    assert_eq!(ends, ["idle", "longest"]);
+}

@@ -18,8 +18,8 @@ use vigia::model::{
     Track, TrackId, User,
 };
 use vigia::site::{
-    Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SightingView, SiteState,
-    StoreHealth, SuspectView, TrackView, WeaponView,
+    Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SessionTimes,
+    SightingView, SiteState, StoreHealth, SuspectView, TrackView, WeaponView,
 };
 use vigia::ui::{Console, tokens};
 use vigia::video::{Color, Frame};
@@ -147,6 +147,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         sightings: Vec::new(),
         recent_reasons: Vec::new(),
         log: None,
+        session: None,
         admin: Arc::default(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
@@ -860,4 +861,32 @@ fn many_cameras_fit() {
 fn a_wall_can_be_measured_without_a_window() {
     let cost = vigia::ui::bench::measure(2, 3).unwrap();
     assert!(cost.cpu_ms > 0.0 && cost.wall_ms > 0.0 && !cost.adapter.is_empty(), "{cost:?}");
+}
+
+#[test]
+fn a_session_that_nobody_uses_is_warned_about_and_any_input_keeps_it() {
+    let mut idle = state(logged_in(false));
+    let ends = |used: u64, left: u64, latest: u64| SessionTimes {
+        used_at: NOW.minus(Duration::from_secs(used)),
+        ends_at: NOW.plus(Duration::from_secs(left)),
+        ends_at_latest: NOW.plus(Duration::from_secs(latest)),
+    };
+    idle.session = Some(ends(1758, 42, 9000));
+    let mut harness = open(idle);
+    asked(&mut harness);
+    look(&mut harness, "session-ends");
+    assert!(shows(&harness, "This session ends in 42 s") && shows(&harness, "Press a key"));
+    harness.run_steps(3);
+    assert!(asked(&mut harness).is_empty(), "nobody did anything");
+    harness.hover_at(pos2(400.0, 300.0));
+    harness.run_steps(1);
+    assert!(asked(&mut harness).iter().all(|c| matches!(c, Command::StillHere)));
+    harness.state_mut().state.session = Some(ends(0, 1800, 9000));
+    harness.hover_at(pos2(420.0, 300.0));
+    harness.run_steps(2);
+    assert!(asked(&mut harness).is_empty(), "told a moment ago");
+    assert!(!shows(&harness, "This session ends"));
+    harness.state_mut().state.session = Some(ends(1, 30, 30));
+    harness.run_steps(2);
+    assert!(shows(&harness, "log in again then"));
 }

@@ -130,11 +130,12 @@ async fn login_in(folder: &std::path::Path, logins: u32) -> anyhow::Result<serde
     let (mut right, mut strangers) = (Vec::new(), Vec::new());
     for i in 0..logins {
         let start = Instant::now();
-        let granted = users.verify_login("1", &password, SystemClock.now()).await?;
+        let granted = users.verify_login("1", &password, "bench", SystemClock.now()).await?;
         right.push(start.elapsed());
         // a number of its own each time, lest the lock-out answers instead
         let start = Instant::now();
-        let refused = users.verify_login(&format!("stranger {i}"), &password, SystemClock.now()).await?;
+        let refused =
+            users.verify_login(&format!("stranger {i}"), &password, &format!("bench {i}"), SystemClock.now()).await?;
         strangers.push(start.elapsed());
         if !matches!((&granted, &refused), (LoginOutcome::Granted(_), LoginOutcome::WrongCredentials { .. })) {
             bail!("a login was decided wrongly: {granted:?}, {refused:?}");

@@ -1,10 +1,11 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
-use super::AdminState;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
+use super::{AdminState, SessionConfig, SessionTimes};
 use crate::model::{ActionRecord, Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// Notices kept for a screen that was busy; older ones have been in the inbox all along.
@@ -27,6 +28,8 @@ pub(super) struct Contents {
     sightings: BTreeMap<SightingId, SightingView>,
     pub reasons: Vec<String>,
     pub log: Option<Arc<Vec<ActionRecord>>>,
+    /// Since when somebody is logged in, and when they used the console last.
+    pub session: Option<(Timestamp, Timestamp)>,
     admin: Arc<AdminState>,
     /// The version of the users that were read last.
     pub users_read: i64,
@@ -43,6 +46,7 @@ impl Board {
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
             log: None,
+            session: None,
             admin: Arc::default(),
             users_read: -1,
             notices: VecDeque::new(),
@@ -67,6 +71,21 @@ impl Contents {
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
         }
+    }
+
+    /// Lets somebody in, or says why not.
+    pub fn enter(&mut self, access: Access, now: Timestamp) {
+        self.session = matches!(access, Access::LoggedIn(_)).then_some((now, now));
+        self.access = access;
+    }
+
+    /// When the session ends.
+    pub fn session_times(&self, config: SessionConfig) -> Option<SessionTimes> {
+        let (since, used_at) = self.session?;
+        let minutes = |n: u32| Duration::from_secs(60 * u64::from(n));
+        let ends_at_latest = since.plus(minutes(60 * config.longest_hours));
+        let ends_at = used_at.plus(minutes(config.idle_minutes)).min(ends_at_latest);
+        Some(SessionTimes { used_at, ends_at, ends_at_latest })
     }
 
     /// Whether an administrator is at the console.
@@ -95,6 +114,7 @@ impl Contents {
     /// Forgets what was read for the one who was at the console.
     pub fn leave(&mut self) {
         self.log = None;
+        self.session = self.session.filter(|_| matches!(self.access, Access::LoggedIn(_)));
         let answers = self.admin.answers;
         self.admin = Arc::new(AdminState { answers, ..AdminState::default() });
     }

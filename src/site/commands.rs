@@ -50,6 +50,10 @@ impl Queue {
     pub fn send(&self, shared: &Shared, command: Command) {
         let mut board = shared.board.lock();
         let user = if let Access::LoggedIn(user) = &board.access { Some(user.clone()) } else { None };
+        if matches!(command, Command::StillHere) {
+            drop(board);
+            return shared.still_here();
+        }
         let opening = matches!(command, Command::Login { .. } | Command::CreateAdministrator { .. });
         if opening == user.is_some() || (opening && board.access == Access::Working) {
             return; // nobody is logged in, or somebody is already: a screen that asks all the same gets nothing
@@ -93,7 +97,7 @@ impl Shared {
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
-            (_, None) => {} // never sent
+            (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }
 
@@ -117,7 +121,7 @@ impl Shared {
         let recorded = self.commit(&entries, NOT_DONE).await;
         let any = self.records.stores.users.any_user().await.unwrap_or(true);
         let mut board = self.board.lock();
-        board.access = match result {
+        let access = match result {
             Ok(user) if recorded => Access::LoggedIn(user),
             Ok(_) => Access::LoggedOut { error: None, locked_until: None },
             Err(error) => {
@@ -126,10 +130,12 @@ impl Shared {
                 if any { Access::LoggedOut { error: None, locked_until: None } } else { Access::FirstStart }
             }
         };
+        board.enter(access, self.records.clock.now());
     }
 
     async fn login(&self, cc: &str, password: &str) {
-        let result = self.records.stores.users.verify_login(cc, password, self.records.clock.now()).await;
+        let result =
+            self.records.stores.users.verify_login(cc, password, &self.records.console, self.records.clock.now()).await;
         let cc = cc.trim();
         let (access, outcome, name) = match result {
             Ok(LoginOutcome::Granted(user)) => {
@@ -163,13 +169,14 @@ impl Shared {
         let rights = if let Access::LoggedIn(user) = &access { self.rights_of(user).await } else { Rights::All };
         let mut board = self.board.lock();
         board.rights = rights;
-        board.access = match access {
+        let access = match access {
             Access::LoggedIn(_) if !recorded => Access::LoggedOut {
                 error: Some("The login could not be recorded, so it was not granted".to_owned()),
                 locked_until: None,
             },
             access => access,
         };
+        board.enter(access, self.records.clock.now());
     }
 
     async fn logout(&self, user: &User) {

@@ -45,6 +45,8 @@ pub struct SiteConfig {
     pub video: VideoConfig,
     /// When a possible match is shown.
     pub follow: FollowConfig,
+    /// How long somebody stays logged in.
+    pub session: SessionConfig,
     /// Where the stores are; the embedded ones unless told otherwise.
     pub stores: Addresses,
     /// The cameras, in the order of the wall.
@@ -59,6 +61,7 @@ impl Default for SiteConfig {
             analysis: AnalysisConfig::default(),
             video: VideoConfig::default(),
             follow: FollowConfig::default(),
+            session: SessionConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
         }
@@ -102,6 +105,23 @@ pub struct VideoConfig {
 impl Default for VideoConfig {
     fn default() -> Self {
         Self { transport: Transport::Auto, latency_ms: 100, stall_after_s: 3.0, connect_timeout_s: 10.0 }
+    }
+}
+
+/// How long somebody stays logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Minutes without a key, a click or a move of the mouse after which the session ends. In a control room people look for
+    /// long and touch little; NIST SP 800-63B-4 wants an hour at most.
+    pub idle_minutes: u32,
+    /// Hours after which a session ends however busy it is: a shift. NIST SP 800-63B-4 wants 24 at most.
+    pub longest_hours: u32,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { idle_minutes: 30, longest_hours: 12 }
     }
 }
 
@@ -168,6 +188,8 @@ impl SiteConfig {
             (seconds(v.connect_timeout_s), "`video.connect_timeout_s` must be above 0 and at most 3600 seconds"),
             (v.latency_ms <= 60_000, "`video.latency_ms` must be at most 60000 milliseconds"),
             (a.max_fps > 0.0 && a.max_fps <= 1000.0, "`analysis.max_fps` must be above 0 and at most 1000"),
+            ((1..=1440).contains(&self.session.idle_minutes), "`session.idle_minutes` must be between 1 and 1440"),
+            ((1..=168).contains(&self.session.longest_hours), "`session.longest_hours` must be between 1 and 168"),
             ((1..=256).contains(&a.threads), "`analysis.threads` must be between 1 and 256"),
             (
                 (32..=2048).contains(&a.detector.input) && a.detector.input % 32 == 0,
@@ -224,6 +246,7 @@ mod tests {
             ("[video]\nstall_after_s = 0\n", "stall_after_s"),
             ("[analysis.detector]\ninput = 100\n", "input"),
             ("[follow]\nalert = nan\n", "alert"),
+            ("[session]\nidle_minutes = 0\n", "idle_minutes"),
         ] {
             let told = SiteConfig::parse(text).unwrap_err();
             assert!(told.contains(key), "{told}");

@@ -17,7 +17,7 @@ mod tracklets;
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
-pub use config::{AnalysisConfig, CameraConfig, ConfigError, SiteConfig, VideoConfig};
+pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use state::*;
@@ -167,6 +167,7 @@ impl Site {
             loop {
                 second.tick().await;
                 ticking.tick().await;
+                ticking.end_idle_session().await;
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
@@ -294,6 +295,7 @@ impl Site {
             recent_reasons: board.reasons.clone(),
             log: board.log.clone(),
             admin: board.admin_state(),
+            session: board.session_times(self.shared.config.session),
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),

@@ -26,6 +26,8 @@ pub(super) struct Records {
     pub journal: Journal,
     pub delivery: Delivery,
     pub clock: Arc<dyn Clock>,
+    /// Which console this is.
+    pub console: String,
     log_ids: LogIds,
     anchors: Anchors,
     /// The head written down last.
@@ -69,6 +71,7 @@ impl Records {
             journal,
             delivery,
             clock,
+            console: console.to_string(),
         })
     }
 

@@ -1,4 +1,5 @@
-//! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated.
+//! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
+//! uses the console any more, and in any case after a shift.
 use super::{Access, Command, Shared, SiteState, board::Contents};
 use crate::{
     model::{Action, Outcome, Rights, User},
@@ -26,7 +27,9 @@ impl Shared {
     pub(super) async fn renew_session(&self) {
         let Access::LoggedIn(before) = self.board.lock().access.clone() else { return };
         let Ok(now) = self.records.stores.users.user(&before.cc).await else { return };
-        let Some(user) = now.filter(|u| u.active) else { return self.end_session(&before).await };
+        let Some(user) = now.filter(|u| u.active) else {
+            return self.end_session(&before, "deactivated", "You were deactivated by an administrator").await;
+        };
         let Ok(rights) = self.records.stores.users.may_see(&user).await else { return };
         let mut board = self.board.lock();
         if matches!(&board.access, Access::LoggedIn(still) if still.cc == user.cc) {
@@ -38,19 +41,48 @@ impl Shared {
         }
     }
 
-    async fn end_session(&self, user: &User) {
+    /// Somebody uses the console. A session that is over stays over.
+    pub(super) fn still_here(&self) {
+        let now = self.records.clock.now();
+        let mut board = self.board.lock();
+        let over = board.session_times(self.config.session).is_none_or(|times| times.ends_at <= now);
+        if let Some((_, used_at)) = board.session.as_mut().filter(|_| !over) {
+            *used_at = now;
+        }
+    }
+
+    /// Once a second: a session that nobody uses ends, and so does one that is longer than a shift.
+    pub(super) async fn end_idle_session(&self) {
+        let now = self.records.clock.now();
+        let config = self.config.session;
+        let (user, times) = {
+            let board = self.board.lock();
+            let Access::LoggedIn(user) = &board.access else { return };
+            let Some(times) = board.session_times(config).filter(|times| times.ends_at <= now) else { return };
+            (user.clone(), times)
+        };
+        if times.ends_at_latest <= now {
+            let words = format!("You were logged out after {} hours: log in again to go on", config.longest_hours);
+            self.end_session(&user, "longest", &words).await;
+        } else {
+            let words = format!("You were logged out: nobody used this console for {} minutes", config.idle_minutes);
+            self.end_session(&user, "idle", &words).await;
+        }
+    }
+
+    async fn end_session(&self, user: &User, why: &str, words: &str) {
         {
             let mut board = self.board.lock();
             if !matches!(&board.access, Access::LoggedIn(still) if still.cc == user.cc) {
                 return; // somebody else by now
             }
-            let error = Some("You were deactivated by an administrator".to_owned());
+            let error = Some(words.to_owned());
             board.access = Access::LoggedOut { error, locked_until: None };
             board.leave();
         }
         let mut entry = self.records.entry((&user.cc, &user.name), Action::Logout, Outcome::Succeeded);
-        entry.details = json!({ "why": "deactivated" });
-        self.commit(&[Record::Action(entry)], "The log does not say that a deactivated user was logged out").await;
+        entry.details = json!({ "why": why });
+        self.commit(&[Record::Action(entry)], "The log does not say that a session ended").await;
     }
 
     /// Whether the user may do this; a refusal is recorded and told.

@@ -158,6 +158,17 @@ pub enum Access {
     LoggedIn(User),
 }
 
+/// When the session of whoever is logged in ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionTimes {
+    /// When the console was used last, as far as [`Command::StillHere`] told.
+    pub used_at: Timestamp,
+    /// When the session ends, unless the console is used.
+    pub ends_at: Timestamp,
+    /// When it ends in any case.
+    pub ends_at_latest: Timestamp,
+}
+
 /// Everything the screen shows, at one instant. Cheap to make for every repaint.
 #[derive(Clone, Debug)]
 pub struct SiteState {
@@ -177,6 +188,8 @@ pub struct SiteState {
     pub recent_reasons: Vec<String>,
     /// The action log's newest entries first, once [`Command::ReadLog`] has been granted; `None` before.
     pub log: Option<Arc<Vec<ActionRecord>>>,
+    /// When the session ends; `None` while nobody is logged in.
+    pub session: Option<SessionTimes>,
     /// Users and rights, for administrators; how the last command about them ended.
     pub admin: Arc<AdminState>,
     /// How each store is doing.
@@ -208,6 +221,8 @@ pub enum Command {
         /// Password.
         password: String,
     },
+    /// Somebody uses the console: a key, a click, a move of the mouse. Keeps the session; worth saying every few seconds.
+    StillHere,
     /// Logs out.
     Logout,
     /// Marks the person under `rect` on `frame` as a suspect.

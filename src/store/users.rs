@@ -14,12 +14,24 @@ use std::{
 static SCHEMA: Schema =
     Schema { sqlite: sqlx::migrate!("migrations/users/sqlite"), postgres: sqlx::migrate!("migrations/users/postgres") };
 
-/// Wrong passwords in a row before the number is locked.
-const FREE_FAILURES: u32 = 5;
-/// The first lock; each further failure doubles it.
-const FIRST_LOCK: Duration = Duration::from_secs(30);
-/// The longest lock.
-const LONGEST_LOCK: Duration = Duration::from_secs(15 * 60);
+/// How failures in a row are slowed down: so many are free, the next locks for a while, each further one twice as long.
+struct Throttle {
+    free: u32,
+    first: Duration,
+    longest: Duration,
+}
+
+/// One badge number at one console. Only here is the lock long, so that whoever types wrong passwords at one console locks
+/// nobody out of the others.
+const NUMBER_HERE: Throttle =
+    Throttle { free: 4, first: Duration::from_secs(30), longest: Duration::from_secs(15 * 60) };
+/// One badge number over all consoles, against somebody with several. From one console alone it takes hours to get here, and
+/// every login of the user starts the count anew; NIST SP 800-63B-4 allows 100 failures in a row at most.
+const NUMBER_ANYWHERE: Throttle =
+    Throttle { free: 19, first: Duration::from_secs(30), longest: Duration::from_secs(15 * 60) };
+/// One console, whatever numbers are typed: one password after another for all numbers becomes slow. The lock stays short, for
+/// it holds up everybody at this console.
+const CONSOLE: Throttle = Throttle { free: 9, first: Duration::from_secs(5), longest: Duration::from_secs(60) };
 /// After this long without an attempt the failures of a number that belongs to nobody are forgotten.
 const FORGET_STRANGERS: Duration = Duration::from_secs(24 * 3600);
 const MAX_FIELD: usize = 200;
@@ -313,19 +325,29 @@ impl UserStore {
         Ok(if any.is_empty() { Rights::All } else { Rights::Only(self.grants(&user.cc).await?) })
     }
 
-    /// Decides a login.
+    /// Decides a login at `console`.
     ///
-    /// After five failures in a row the number is locked, for 30 s and then twice as long with every further failure up
-    /// to 15 min, also over a restart. A number that belongs to nobody is treated alike and takes as long, so that the
+    /// After five failures in a row at one console the number is locked there, for 30 s and then twice as long with every
+    /// further failure up to 15 min, also over a restart; after twenty on whatever consoles it is locked on all. After ten
+    /// failures with whatever numbers the console is locked for 5 s up to a minute. A number that belongs to nobody is treated alike and takes as long, so that the
     /// answer does not tell who is a user.
     ///
     /// # Errors
     /// The store's trouble; nobody is logged in then.
-    pub async fn verify_login(&self, cc: &str, password: &str, now: Timestamp) -> Result<LoginOutcome, UserError> {
+    pub async fn verify_login(
+        &self,
+        cc: &str,
+        password: &str,
+        console: &str,
+        now: Timestamp,
+    ) -> Result<LoginOutcome, UserError> {
         let cc: String = cc.trim().chars().take(MAX_FIELD).collect();
+        if cc.is_empty() {
+            return Ok(LoginOutcome::WrongCredentials { locked_until: None }); // nobody's number
+        }
         // The failure is written before the password is looked at: attempts at the same time, or a kill in the middle,
         // gain nothing.
-        let locked_until = match self.count_attempt(&cc, now).await? {
+        let locked_until = match self.count_attempt(&cc, console, now).await? {
             Attempt::Refused(until) => return Ok(LoginOutcome::Locked { until }),
             Attempt::Counted(locked_until) => locked_until,
         };
@@ -340,7 +362,9 @@ impl UserStore {
         .await?;
         match user {
             Some(user) if right => {
-                self.db.execute(forgetting(&cc)).await?;
+                let forgetting = sql("DELETE FROM login_attempts
+                     WHERE (cc = $1 AND (console = $2 OR console = '')) OR (cc = '' AND console = $2)");
+                self.db.execute(forgetting.bind(&cc).bind(console)).await?;
                 if let Some((old, new)) = renewed {
                     self.renew_hash(&cc, &old, &new).await;
                 }
@@ -360,28 +384,34 @@ impl UserStore {
         }
     }
 
-    async fn count_attempt(&self, cc: &str, now: Timestamp) -> Result<Attempt, StoreError> {
+    async fn count_attempt(&self, cc: &str, console: &str, now: Timestamp) -> Result<Attempt, StoreError> {
         let mut tx = self.db.write().await?;
-        let before = tx
-            .fetch(sql("SELECT failures, locked_until FROM login_failures WHERE cc = $1").bind(cc), |row| {
-                Ok((row.get::<i64>("failures")?, row.instant_or_null("locked_until")?))
-            })
-            .await?
-            .pop();
-        let (failures, lock) = before.unwrap_or_default();
-        // A clock that went far back must not lock anybody out for longer than a lock can be.
-        if let Some(until) = lock.filter(|until| now < *until && *until <= now.plus(LONGEST_LOCK)) {
+        let mut counted = Vec::new();
+        let mut refused_until = None;
+        for (cc, console, throttle) in [(cc, console, NUMBER_HERE), (cc, "", NUMBER_ANYWHERE), ("", console, CONSOLE)] {
+            let before = sql("SELECT failures, locked_until FROM login_attempts WHERE cc = $1 AND console = $2");
+            let read = |row: &Row| Ok((row.get::<i64>("failures")?, row.instant_or_null("locked_until")?));
+            let (failures, lock) = tx.fetch(before.bind(cc).bind(console), read).await?.pop().unwrap_or_default();
+            // A clock that went far back must not lock anybody out for longer than a lock can be.
+            let lock = lock.filter(|until| now < *until && *until <= now.plus(throttle.longest));
+            refused_until = refused_until.max(lock);
+            let failures = u32::try_from(failures).unwrap_or(u32::MAX).saturating_add(1);
+            counted.push((cc, console, failures, throttle.lock_after(failures).map(|d| now.plus(d))));
+        }
+        if let Some(until) = refused_until {
             return Ok(Attempt::Refused(until));
         }
-        let failures = u32::try_from(failures).unwrap_or(u32::MAX).saturating_add(1);
-        let locked_until = lock_after(failures).map(|d| now.plus(d));
-        let counting =
-            sql("INSERT INTO login_failures (cc, failures, last_failed_at, locked_until) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (cc) DO UPDATE SET failures = excluded.failures, last_failed_at = excluded.last_failed_at,
-             locked_until = excluded.locked_until");
-        tx.execute(counting.bind(cc).bind(failures).bind(now).bind(locked_until)).await?;
+        let mut locked_until = None;
+        for (cc, console, failures, lock) in counted {
+            let counting = sql("INSERT INTO login_attempts (cc, console, failures, last_failed_at, locked_until)
+                 VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (cc, console) DO UPDATE SET failures = excluded.failures,
+                 last_failed_at = excluded.last_failed_at, locked_until = excluded.locked_until");
+            tx.execute(counting.bind(cc).bind(console).bind(failures).bind(now).bind(lock)).await?;
+            locked_until = locked_until.max(lock);
+        }
         let strangers =
-            sql("DELETE FROM login_failures WHERE last_failed_at < $1 AND cc NOT IN (SELECT cc FROM users)");
+            sql("DELETE FROM login_attempts WHERE last_failed_at < $1 AND cc NOT IN (SELECT cc FROM users)");
         tx.execute(strangers.bind(now.minus(FORGET_STRANGERS))).await?;
         tx.commit().await?;
         Ok(Attempt::Counted(locked_until))
@@ -395,10 +425,12 @@ enum Attempt {
     Counted(Option<Timestamp>),
 }
 
-/// How long a number is locked after so many failures in a row.
-fn lock_after(failures: u32) -> Option<Duration> {
-    let doublings = failures.checked_sub(FREE_FAILURES)?;
-    Some(FIRST_LOCK.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST_LOCK))
+impl Throttle {
+    /// How long the lock is after so many failures in a row.
+    fn lock_after(&self, failures: u32) -> Option<Duration> {
+        let doublings = failures.checked_sub(self.free + 1)?;
+        Some(self.first.saturating_mul(2_u32.saturating_pow(doublings)).min(self.longest))
+    }
 }
 
 /// Checks the fields and turns the password into what is kept of it.
@@ -487,7 +519,7 @@ fn update(user: &User) -> Statement {
 }
 
 fn forgetting(cc: &str) -> Statement {
-    sql("DELETE FROM login_failures WHERE cc = $1").bind(cc)
+    sql("DELETE FROM login_attempts WHERE cc = $1").bind(cc)
 }
 
 fn user_from_row(row: &Row) -> sqlx::Result<User> {
@@ -504,6 +536,8 @@ fn user_from_row(row: &Row) -> sqlx::Result<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: &str = "this console";
     use crate::store::sql::tests::{Fresh, backends};
     use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 
@@ -587,14 +621,14 @@ mod tests {
             let older = older.hash_password(PASSWORD.as_bytes()).unwrap().to_string();
             store.db.execute(sql("UPDATE users SET password = $1").bind(&older)).await.unwrap();
             let kept = async || texts(&store, "SELECT password AS text FROM users").await.remove(0);
-            let wrong = store.verify_login("12345678", "not the password at all", T0).await.unwrap();
+            let wrong = store.verify_login("12345678", "not the password at all", HERE, T0).await.unwrap();
             assert!(matches!(wrong, LoginOutcome::WrongCredentials { .. }));
             assert_eq!(kept().await, older);
             let granted = LoginOutcome::Granted(user.clone());
-            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+            assert_eq!(store.verify_login("12345678", PASSWORD, HERE, T0).await.unwrap(), granted);
             let renewed = kept().await;
             assert!(password::is_current(&renewed), "{renewed}");
-            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), granted);
+            assert_eq!(store.verify_login("12345678", PASSWORD, HERE, T0).await.unwrap(), granted);
             assert_eq!(kept().await, renewed, "renewed again without need");
             // a hash that somebody replaced meanwhile is left alone
             store.renew_hash("12345678", &older, &older).await;
@@ -608,15 +642,15 @@ mod tests {
         for fresh in backends() {
             let store = fresh.users().await;
             let user = store.create(ana(), T0).await.unwrap();
-            assert_eq!(store.verify_login("12345678 ", PASSWORD, T0).await.unwrap(), LoginOutcome::Granted(user));
-            let wrong = store.verify_login("12345678", "not this one, no", T0).await.unwrap();
-            let stranger = store.verify_login("87654321", PASSWORD, T0).await.unwrap();
+            assert_eq!(store.verify_login("12345678 ", PASSWORD, HERE, T0).await.unwrap(), LoginOutcome::Granted(user));
+            let wrong = store.verify_login("12345678", "not this one, no", HERE, T0).await.unwrap();
+            let stranger = store.verify_login("87654321", PASSWORD, HERE, T0).await.unwrap();
             assert_eq!(wrong, LoginOutcome::WrongCredentials { locked_until: None });
             assert_eq!(wrong, stranger);
 
             store.db.execute(sql("UPDATE users SET active = FALSE")).await.unwrap();
-            assert_eq!(store.verify_login("12345678", PASSWORD, T0).await.unwrap(), LoginOutcome::Deactivated);
-            assert_eq!(store.verify_login("12345678", "not this one, no", T0).await.unwrap(), wrong);
+            assert_eq!(store.verify_login("12345678", PASSWORD, HERE, T0).await.unwrap(), LoginOutcome::Deactivated);
+            assert_eq!(store.verify_login("12345678", "not this one, no", HERE, T0).await.unwrap(), wrong);
         }
     }
 
@@ -626,11 +660,11 @@ mod tests {
         for fresh in backends() {
             let store = fresh.users().await;
             let user = store.create(ana(), T0).await.unwrap();
-            let until = T0.plus(FIRST_LOCK);
+            let until = T0.plus(NUMBER_HERE.first);
             for cc in ["12345678", "nobody"] {
-                for n in 1..=FREE_FAILURES {
-                    let locked_until = (n == FREE_FAILURES).then_some(until);
-                    let outcome = store.verify_login(cc, "wrong wrong wrong", T0).await.unwrap();
+                for n in 1..=NUMBER_HERE.free + 1 {
+                    let locked_until = (n == (NUMBER_HERE.free + 1)).then_some(until);
+                    let outcome = store.verify_login(cc, "wrong wrong wrong", HERE, T0).await.unwrap();
                     assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until }, "{cc}, failure {n}");
                 }
             }
@@ -638,21 +672,70 @@ mod tests {
             let store = fresh.users().await;
             let just_before = until.minus(Duration::from_micros(1));
             for cc in ["12345678", "nobody"] {
-                let outcome = store.verify_login(cc, PASSWORD, just_before).await.unwrap();
+                let outcome = store.verify_login(cc, PASSWORD, HERE, just_before).await.unwrap();
                 assert_eq!(outcome, LoginOutcome::Locked { until }, "{cc}: the right password during the lock");
             }
-            let outcome = store.verify_login("12345678", "wrong wrong wrong", until).await.unwrap();
-            let twice = until.plus(2 * FIRST_LOCK);
+            let outcome = store.verify_login("12345678", "wrong wrong wrong", HERE, until).await.unwrap();
+            let twice = until.plus(2 * NUMBER_HERE.first);
             assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: Some(twice) });
 
-            assert_eq!(store.verify_login("12345678", PASSWORD, twice).await.unwrap(), LoginOutcome::Granted(user));
-            let outcome = store.verify_login("12345678", "wrong wrong wrong", twice).await.unwrap();
+            assert_eq!(
+                store.verify_login("12345678", PASSWORD, HERE, twice).await.unwrap(),
+                LoginOutcome::Granted(user)
+            );
+            let outcome = store.verify_login("12345678", "wrong wrong wrong", HERE, twice).await.unwrap();
             assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: None }, "success did not forget");
 
-            let next_day = T0.plus(FORGET_STRANGERS + FIRST_LOCK);
-            store.verify_login("12345678", PASSWORD, next_day).await.unwrap();
-            let left = texts(&store, "SELECT cc AS text FROM login_failures").await;
+            let next_day = T0.plus(FORGET_STRANGERS + NUMBER_HERE.first);
+            store.verify_login("12345678", PASSWORD, HERE, next_day).await.unwrap();
+            let left = texts(&store, "SELECT cc AS text FROM login_attempts").await;
             assert_eq!(left, [""; 0], "the numbers of strangers are kept for ever");
+        }
+    }
+
+    #[tokio::test]
+    async fn wrong_passwords_at_one_console_lock_nobody_out_of_another_and_slow_that_console_down() {
+        for fresh in backends() {
+            let store = fresh.users().await;
+            let user = store.create(ana(), T0).await.unwrap();
+            let (attacked, other) = ("console a", "console b");
+            let mut now = T0;
+            for _ in 0..12 {
+                let outcome = store.verify_login(&user.cc, "wrong wrong wrong", attacked, now).await.unwrap();
+                let LoginOutcome::WrongCredentials { locked_until } = outcome else { panic!("{outcome:?}") };
+                now = locked_until.unwrap_or(now);
+            }
+            let outcome = store.verify_login(&user.cc, PASSWORD, other, now).await.unwrap();
+            assert_eq!(outcome, LoginOutcome::Granted(user.clone()));
+            // ... which does not help whoever guesses: there the lock goes on.
+            let outcome = store.verify_login(&user.cc, "wrong wrong wrong", attacked, now).await.unwrap();
+            let LoginOutcome::WrongCredentials { locked_until: Some(until) } = outcome else { panic!("{outcome:?}") };
+            assert!(until.seconds_since(now) > 800.0, "{until}");
+
+            // A number over all consoles, each of which is patient: with the failure just now twenty.
+            let mut last = None;
+            for n in 0..19 {
+                let outcome = store.verify_login(&user.cc, "wrong wrong wrong", &format!("c{}", n / 4), until).await;
+                last = Some(outcome.unwrap());
+            }
+            let everywhere = until.plus(NUMBER_ANYWHERE.first);
+            assert_eq!(last, Some(LoginOutcome::WrongCredentials { locked_until: Some(everywhere) }));
+            let outcome = store.verify_login(&user.cc, PASSWORD, other, until).await.unwrap();
+            assert_eq!(outcome, LoginOutcome::Locked { until: everywhere });
+
+            // One password after another for all numbers.
+            for n in 0..9 {
+                let outcome = store.verify_login(&format!("n{n}"), "wrong wrong wrong", "c", T0).await.unwrap();
+                assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: None });
+            }
+            let outcome = store.verify_login("n9", "wrong wrong wrong", "c", T0).await.unwrap();
+            let soon = T0.plus(CONSOLE.first);
+            assert_eq!(outcome, LoginOutcome::WrongCredentials { locked_until: Some(soon) });
+            assert_eq!(
+                store.verify_login("n10", PASSWORD, "c", T0).await.unwrap(),
+                LoginOutcome::Locked { until: soon }
+            );
+            assert!(CONSOLE.lock_after(1000) == Some(CONSOLE.longest));
         }
     }
 
@@ -695,8 +778,8 @@ mod tests {
         for fresh in backends() {
             let store = fresh.users().await;
             let user = store.create(ana(), T0).await.unwrap();
-            for _ in 0..FREE_FAILURES {
-                store.verify_login(&user.cc, "wrong wrong wrong", T0).await.unwrap();
+            for _ in 0..=NUMBER_HERE.free {
+                store.verify_login(&user.cc, "wrong wrong wrong", HERE, T0).await.unwrap();
             }
             let other = "o farol acende sozinho";
             assert!(matches!(
@@ -704,8 +787,8 @@ mod tests {
                 Err(UserError::BadPassword(PasswordProblem::TooShort))
             ));
             let changed = store.set_password(&user.cc, other.to_owned()).await.unwrap();
-            assert_eq!(store.verify_login(&user.cc, other, T0).await.unwrap(), LoginOutcome::Granted(changed));
-            let old = store.verify_login(&user.cc, PASSWORD, T0).await.unwrap();
+            assert_eq!(store.verify_login(&user.cc, other, HERE, T0).await.unwrap(), LoginOutcome::Granted(changed));
+            let old = store.verify_login(&user.cc, PASSWORD, HERE, T0).await.unwrap();
             assert_eq!(old, LoginOutcome::WrongCredentials { locked_until: None });
         }
     }
@@ -733,7 +816,7 @@ mod tests {
 
     #[test]
     fn the_lock_doubles_up_to_a_quarter_of_an_hour() {
-        let seconds = |n| lock_after(n).map(|d| d.as_secs());
+        let seconds = |n| NUMBER_HERE.lock_after(n).map(|d| d.as_secs());
         assert_eq!(
             [4, 5, 6, 7, 9, 10, 1000].map(seconds),
             [None, Some(30), Some(60), Some(120), Some(480), Some(900), Some(900)]

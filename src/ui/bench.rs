@@ -186,6 +186,7 @@ fn site(tiles: usize) -> SiteState {
         sightings: Vec::new(),
         recent_reasons: Vec::new(),
         log: None,
+        session: None,
         admin: Arc::default(),
         stores: Vec::new(),
         notices: Vec::new(),

@@ -28,6 +28,11 @@ pub use app::{Window, WindowError, run};
 /// A notice older than this when first seen is no news any more, seconds.
 const NEWS: f64 = 10.0;
 
+/// So often the site is told that somebody uses the console, seconds.
+const TOLD_EVERY: f64 = 5.0;
+/// So long before a session ends the operator is warned, seconds.
+const WARNING: f64 = 60.0;
+
 /// The console's own memory between two repaints: which screen is open, what is typed, which textures are loaded.
 pub struct Console {
     /// Largest side of a picture the graphics device can show.
@@ -99,9 +104,14 @@ impl Console {
         }
         self.pictures.tidy(ui.ctx());
         let mut asked = Vec::new();
+        let used = ui.input(|input| input.events.iter().any(is_use));
         let pressed = commands::pressed(ui.ctx());
         if let Access::LoggedIn(user) = &state.access {
             self.form.clear();
+            let told = state.session.is_none_or(|s| state.now.seconds_since(s.used_at) < TOLD_EVERY);
+            if used && !told {
+                asked.push(Command::StillHere);
+            }
             self.announce(state);
             for (command, position) in pressed {
                 self.session.run(ui.ctx(), state, command, position, user.is_admin, &mut asked);
@@ -130,6 +140,51 @@ impl Console {
             }
         }
     }
+}
+
+/// Whether a person's hand is behind the event.
+fn is_use(event: &egui::Event) -> bool {
+    use egui::Event as E;
+    matches!(
+        event,
+        E::Key { .. }
+            | E::Text(_)
+            | E::Paste(_)
+            | E::Copy
+            | E::Cut
+            | E::PointerMoved(_)
+            | E::PointerButton { .. }
+            | E::MouseWheel { .. }
+            | E::Touch { .. }
+    )
+}
+
+/// Warns before the session ends.
+fn farewell(context: &egui::Context, state: &SiteState) {
+    let Some(session) = state.session else { return };
+    let left = session.ends_at.seconds_since(state.now);
+    if left > WARNING {
+        return;
+    }
+    let advice = if session.ends_at < session.ends_at_latest {
+        "Press a key or move the mouse to stay logged in"
+    } else {
+        "It has lasted as long as a session may: log in again then"
+    };
+    let frame = widgets::card(false).stroke(Stroke::new(1.0, tokens::WARN)).inner_margin(Margin::symmetric(20, 12));
+    egui::Area::new(egui::Id::unique("farewell"))
+        .order(egui::Order::Foreground)
+        .anchor(egui::Align2::CENTER_TOP, vec2(0.0, tokens::BAR_HEIGHT + 12.0))
+        .interactable(false)
+        .show(context, |ui| {
+            frame.show(ui, |ui| {
+                ui.vertical_centered(|ui| {
+                    let words = format!("This session ends in {}", widgets::span(left));
+                    ui.label(tokens::strong(words).size(16.0).color(tokens::WARN));
+                    ui.label(advice);
+                });
+            });
+        });
 }
 
 fn toast(notice: &Notice) -> Toast {
@@ -290,6 +345,7 @@ impl Session {
         if self.password {
             asked.extend(self.own_password.ui(ui.ctx(), state, &mut self.password));
         }
+        farewell(ui.ctx(), state);
         if self.health {
             health::window(ui.ctx(), state, &mut self.health);
         }

@@ -238,7 +238,7 @@ impl Shared {
     /// The one who asks says the old password again: an unattended screen must not give an account away.
     async fn change_own_password(&self, user: &User, old: &str, new: String) -> Done {
         let (by, records) = ((user.cc.as_str(), user.name.as_str()), &self.records);
-        let verified = records.stores.users.verify_login(&user.cc, old, records.clock.now()).await;
+        let verified = records.stores.users.verify_login(&user.cc, old, &records.console, records.clock.now()).await;
         let refused = match verified {
             Ok(LoginOutcome::Granted(_)) => {
                 let done = records.set_user_password(by, &user.cc, new).await;
