@@ -42,6 +42,16 @@ fn clip(frames: u32, to: &Path) {
 }
 
 #[test]
+fn outlines_fit_masks_drawn_by_hand_better_than_boxes_do() {
+    let run = vigia(&["bench", "outline"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let found: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((found["masks"].as_u64(), found["undetected"].as_u64()), (Some(6), Some(0)), "{found}");
+    let (outline, plain) = (found["mean_iou"].as_f64().unwrap(), found["mean_iou_of_the_box"].as_f64().unwrap());
+    assert!(outline > 0.8 && plain < outline - 0.2, "{found}");
+}
+
+#[test]
 fn analysis_of_a_file_finds_people_and_is_the_same_every_time() {
     let dir = tempfile::tempdir().unwrap();
     let video = dir.path().join("corner.mkv");

@@ -14,8 +14,8 @@ use image::RgbaImage;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 use vigia::model::{
-    Action, ActionRecord, Camera, Class, Decision, Detection, Outcome, Picture, Rect, Sighting, Suspect, Timestamp,
-    Track, TrackId, User,
+    Action, ActionRecord, Camera, Class, Decision, Detection, Outcome, Outline, Picture, Rect, Sighting, Suspect,
+    Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
     Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SessionTimes,
@@ -276,6 +276,7 @@ pub(crate) fn track(id: u64, rect: Rect, measured_before: Duration, suspect: Opt
             hits: 20,
         },
         suspect,
+        outline: None,
     }
 }
 
@@ -401,6 +402,14 @@ fn assert_pixel(image: &RgbaImage, at: Pos2, expected: [u8; 3]) {
     assert!(close, "{at:?} is {:?}, expected {expected:?}", [r, g, b]);
 }
 
+/// A line of this colour goes by within two points.
+fn assert_near(image: &RgbaImage, at: Pos2, expected: [u8; 3]) {
+    let around = (-2..=2).flat_map(|dx| (-2..=2).map(move |dy| (at.x as i32 + dx, at.y as i32 + dy)));
+    let mut pixels = around.map(|(x, y)| image.get_pixel(x as u32, y as u32).0);
+    let close = |p: [u8; 4]| p.iter().zip(expected).all(|(a, b)| a.abs_diff(b) < 40);
+    assert!(pixels.any(close), "no line at {at:?}");
+}
+
 #[test]
 fn first_start_takes_typed_keys_and_creates_the_administrator() {
     let mut harness = open(state(Access::FirstStart));
@@ -513,6 +522,29 @@ fn a_weapon_is_boxed_on_its_frame_and_not_long_after() {
         let image = look(&mut harness, "weapon");
         let [r, g, b, _] = image.get_pixel(edge(&harness).x as u32, edge(&harness).y as u32).0;
         assert_eq!(r > g.saturating_add(60) && r > b.saturating_add(60), boxed, "age {age}: {:?}", [r, g, b]);
+    }
+}
+
+#[test]
+fn a_suspects_outline_is_drawn_in_its_colour_and_moves_with_the_box() {
+    let person = Rect::new(200.0, 80.0, 60.0, 200.0);
+    let mut state = state(logged_in(false));
+    let first = suspect(1, [255, 176, 0], "Took a bag", None);
+    let found = MatchView { suspect: first.suspect.id, probability: 1.0, certain: true };
+    let mut view = track(7, person, Duration::from_millis(200), Some(found));
+    view.track.velocity = [100.0, 0.0, 0.0, 0.0];
+    view.track.at = NOW.minus(Duration::from_millis(200)); // 20 pixels to the left of where the box is drawn
+    let diamond = [[230.0, 90.0], [250.0, 180.0], [230.0, 270.0], [210.0, 180.0]];
+    view.outline = Outline::new(&diamond, &person);
+    state.suspects = vec![first];
+    let mut camera = camera(1, "North", Some(plain(640, 360, [60, 128, 128], Color::BT709)));
+    camera.tracks = Arc::new(vec![view]);
+    state.cameras = vec![camera];
+    let mut harness = open(state);
+    let image = look(&mut harness, "outline");
+    for corner in diamond {
+        let at = on_screen(&harness, "North", (corner[0] + 20.0, corner[1]), (640.0, 360.0));
+        assert_near(&image, at, [255, 176, 0]);
     }
 }
 

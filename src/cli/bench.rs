@@ -2,12 +2,15 @@
 use super::{prerequisites, simulate};
 use crate::{
     follow::{Calibration, Gallery},
-    model::{Clock, Rect, SystemClock},
+    model::{Class, Clock, Rect, SystemClock, polygon_contains},
     store::{LoginOutcome, NewUser, UserStore},
     tracking::{TrackerConfig, parse_detections, track_detections},
     ui,
     video::{Frame, Source, SourceConfig, read_file},
-    vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, describe_persons},
+    vision::{
+        Appearance, Compute, Detector, DetectorConfig, DeviceChoice, OUTLINE_FILE, Outliner, VisionError,
+        describe_persons,
+    },
 };
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -72,6 +75,18 @@ pub enum Command {
         #[arg(long)]
         models: Option<PathBuf>,
     },
+    /// Outlines in the detector's boxes against masks drawn by hand: intersection over union, beside that of the plain box
+    Outline {
+        /// Masks: {"footage": …, "masks": [{"frame": 0, "polygon": [[x, y], …]}, …]}
+        #[arg(long, default_value = "tests/outlines.json")]
+        masks: PathBuf,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+        /// The same network as a TorchScript module, to compare with
+        #[arg(long)]
+        reference: Option<PathBuf>,
+    },
     /// Time of deciding a login: the right password, and for comparison a number that belongs to nobody
     Login {
         /// Logins of each kind
@@ -98,6 +113,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Command::Tracker { det, fps } => tracker(det, *fps)?,
         Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
+        Command::Outline { masks, models, reference } => {
+            outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
+        }
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
@@ -105,6 +123,98 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     };
     println!("{result}");
     Ok(ExitCode::SUCCESS)
+}
+
+#[derive(serde::Deserialize)]
+struct Masks {
+    /// A file of the demo's footage.
+    footage: String,
+    masks: Vec<Mask>,
+}
+
+#[derive(serde::Deserialize)]
+struct Mask {
+    /// Counted from 0.
+    frame: u32,
+    polygon: Vec<[f32; 2]>,
+}
+
+fn outline(
+    masks: &std::path::Path,
+    models: &std::path::Path,
+    reference: Option<&std::path::Path>,
+) -> anyhow::Result<serde_json::Value> {
+    let compute = Compute::choose(DeviceChoice::Auto, 1)?;
+    let detector = Detector::load(models, compute, DetectorConfig::default())?;
+    let Some(outliner) = Outliner::load(models, compute)? else {
+        bail!("{} is missing: run `make setup`", models.join(OUTLINE_FILE).display())
+    };
+    let text = std::fs::read_to_string(masks).with_context(|| format!("cannot read {}", masks.display()))?;
+    let Masks { footage, masks } = serde_json::from_str(&text).context("these are not masks")?;
+    let (mut outlines, mut boxes, mut times, mut undetected) = (Vec::new(), Vec::new(), Vec::new(), 0u32);
+    let mut number = 0u32;
+    let mut failure = None;
+    read_file(&prerequisites::footage(&footage), |frame| {
+        for mask in masks.iter().filter(|m| m.frame == number) {
+            match outline_of(&detector, &outliner, &frame, &mask.polygon) {
+                Ok(Some((rect, outline, time))) => {
+                    times.push(time);
+                    outlines.push(polygon_iou(&outline, &mask.polygon, &frame));
+                    boxes.push(polygon_iou(&rect.polygon(), &mask.polygon, &frame));
+                }
+                Ok(None) => undetected += 1,
+                Err(error) => failure = Some(error),
+            }
+        }
+        number += 1;
+        let more = failure.is_none() && masks.iter().any(|m| m.frame >= number);
+        if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    if let Some(error) = failure {
+        return Err(error.into());
+    }
+    let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
+    Ok(json!({
+        "bench": "outline", "masks": masks.len(), "undetected": undetected, "mean_iou": mean(&outlines), "mean_iou_of_the_box": mean(&boxes),
+        "iou": outlines, "outline_ms": percentiles(times), "device": compute.describe(),
+        "reference": reference.map(|r| outliner.compare(r, 30)).transpose()?,
+    }))
+}
+
+/// The detected box around a mask, the outline in it (the box where there is none), and how long that took.
+fn outline_of(
+    detector: &Detector,
+    outliner: &Outliner,
+    frame: &Frame,
+    mask: &[[f32; 2]],
+) -> Result<Option<(Rect, Vec<[f32; 2]>, Duration)>, VisionError> {
+    let around = mask.iter().fold([f32::MAX, f32::MAX, 0.0, 0.0], |[left, top, right, bottom], [x, y]| {
+        [left.min(*x), top.min(*y), right.max(*x), bottom.max(*y)]
+    });
+    let [left, top, right, bottom] = around;
+    let around = Rect::from_corners(left, top, right, bottom);
+    let found = detector.detect(std::slice::from_ref(frame))?.pop().unwrap_or_default();
+    let persons = found.iter().filter(|d| d.class == Class::Person && d.rect.iou(&around) > 0.4);
+    let best = persons.max_by(|a, b| a.rect.iou(&around).total_cmp(&b.rect.iou(&around)));
+    let Some(rect) = best.map(|d| d.rect) else { return Ok(None) };
+    let start = Instant::now();
+    let outline = outliner.outline(frame, rect)?;
+    let time = start.elapsed();
+    Ok(Some((rect, outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect)), time)))
+}
+
+/// Intersection over union of two polygons on a frame, by its half pixels.
+fn polygon_iou(a: &[[f32; 2]], b: &[[f32; 2]], frame: &Frame) -> f64 {
+    let (mut common, mut either) = (0u32, 0u32);
+    for y in 0..frame.height() * 2 {
+        for x in 0..frame.width() * 2 {
+            let (x, y) = (x as f32 / 2.0 + 0.25, y as f32 / 2.0 + 0.25);
+            let (a, b) = (polygon_contains(a, x, y), polygon_contains(b, x, y));
+            common += u32::from(a && b);
+            either += u32::from(a || b);
+        }
+    }
+    f64::from(common) / f64::from(either.max(1))
 }
 
 /// Milliseconds of a login on an SQLite file of its own, one after the other.

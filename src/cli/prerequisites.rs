@@ -1,5 +1,5 @@
 //! What Vigia needs of the machine it runs on, where its models and footage lie, and whether all of it is there.
-use crate::vision::{DETECTOR_FILE, DETECTOR_SHA256, LEARNED_FILE, sha256_of};
+use crate::vision::{DETECTOR_FILE, DETECTOR_SHA256, LEARNED_FILE, OUTLINE_FILE, OUTLINE_SHA256, sha256_of};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use std::{
@@ -11,8 +11,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The outline network's weights in the models folder (MediaPipe selfie segmentation), and their SHA-256.
-const OUTLINE: (&str, &str) = ("selfie.bin", "8f57aaa72dc068a50bd37c232d2e073e107912241e459002e1480876676f382a");
 /// The demo's footage: OpenCV's pedestrians, 768×576, 10 frames a second.
 const DEMO_FOOTAGE: &str = "vtest.avi";
 /// Below this many bytes free, recording would soon stop.
@@ -81,7 +79,7 @@ pub fn all(models: &Path, data: &Path) -> Vec<Prerequisite> {
     list.push(Prerequisite::optional("NVIDIA GPU for the analysis", cuda()));
     let detector = models.join(DETECTOR_FILE);
     list.push(Prerequisite::required("detector weights NanoDet-g", weights(&detector, DETECTOR_SHA256)));
-    list.push(Prerequisite::optional("outline weights", weights(&models.join(OUTLINE.0), OUTLINE.1)));
+    list.push(Prerequisite::optional("outline weights", weights(&models.join(OUTLINE_FILE), OUTLINE_SHA256)));
     list.push(Prerequisite::optional("learned appearance model", appearance(models)));
     list.push(Prerequisite::optional("demo footage", present(&footage(DEMO_FOOTAGE))));
     list.push(Prerequisite::required("graphics adapter (window)", graphics()));

@@ -1,5 +1,6 @@
-//! Boxes in an image. Pixels, origin top left, x right, y down.
+//! Boxes in an image, and outlines in boxes. Pixels, origin top left, x right, y down.
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// An axis-aligned box in pixels; `w` and `h` are never negative in a box that [`Rect::from_corners`] made.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
@@ -85,9 +86,47 @@ impl Rect {
     }
 }
 
+/// The outline of somebody in a box: a closed polygon whose corners are fractions of the box's sides, so that it moves and grows with
+/// the box. Corners may lie a little outside. Cloning shares the corners.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline(Arc<[[f32; 2]]>);
+
+impl Outline {
+    /// The outline with these corners (pixels) of somebody whose box is `rect`; `None` for fewer than three or an empty box.
+    pub fn new(corners: &[[f32; 2]], rect: &Rect) -> Option<Self> {
+        (corners.len() >= 3 && rect.area() > 0.0)
+            .then(|| Self(corners.iter().map(|[x, y]| [(x - rect.x) / rect.w, (y - rect.y) / rect.h]).collect()))
+    }
+
+    /// The corners in pixels where the box is `rect`.
+    pub fn on(&self, rect: &Rect) -> Vec<[f32; 2]> {
+        self.0.iter().map(|[u, v]| [rect.x + u * rect.w, rect.y + v * rect.h]).collect()
+    }
+}
+
+/// Whether the point lies inside the closed polygon (even–odd rule).
+pub fn polygon_contains(corners: &[[f32; 2]], x: f32, y: f32) -> bool {
+    let ends = corners.iter().cycle().skip(1);
+    corners.iter().zip(ends).fold(false, |inside, ([ax, ay], [bx, by])| {
+        let crosses = (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax;
+        inside != crosses
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outline_moves_and_grows_with_its_box() {
+        let triangle = [[10.0, 10.0], [20.0, 30.0], [10.0, 30.0]];
+        let outline = Outline::new(&triangle, &Rect::new(10.0, 10.0, 10.0, 20.0)).unwrap();
+        assert_eq!(outline.on(&Rect::new(10.0, 10.0, 10.0, 20.0)), triangle);
+        let moved = outline.on(&Rect::new(0.0, 0.0, 20.0, 40.0));
+        assert_eq!(moved, [[0.0, 0.0], [20.0, 40.0], [0.0, 40.0]]);
+        assert!(polygon_contains(&moved, 2.0, 30.0) && !polygon_contains(&moved, 15.0, 10.0));
+        assert_eq!(Outline::new(&triangle[..2], &Rect::new(0.0, 0.0, 1.0, 1.0)), None);
+    }
 
     #[test]
     fn iou_of_halves_and_strangers() {

@@ -13,7 +13,7 @@ pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, Link, Outcome};
 pub use camera::{Camera, CameraId, is_stream_address, redact_url};
-pub use geometry::Rect;
+pub use geometry::{Outline, Rect, polygon_contains};
 pub use picture::Picture;
 pub use recording::{Gap, Hold, Segment, Upload};
 pub use slot::Slot;

@@ -86,7 +86,7 @@ impl Analysis {
         });
         // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
         let shared = Arc::clone(&self.shared);
-        let _order = shared.order.blocking_lock();
+        let order = shared.order.blocking_lock();
         let path = shared.cameras.get(analysed.camera).filter(|path| path.is_current(analysed.epoch));
         let Some(path) = path else { return }; // switched off, or at another address by now
         let mut events: Vec<Event> = std::mem::take(&mut self.owed).into_values().map(Event::Changed).collect();
@@ -94,7 +94,9 @@ impl Analysis {
         if per.epoch != analysed.epoch {
             // Another connection: whoever is in view now need not be who was. Tracks end here.
             per.epoch = analysed.epoch;
-            for id in per.tracker.reset() {
+            let ended = per.tracker.reset();
+            self.shared.outlines.forget(analysed.camera, &ended);
+            for id in ended {
                 events.extend(follower.track_ended(analysed.camera, id));
             }
             per.known.clear();
@@ -113,6 +115,7 @@ impl Analysis {
             .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: *descriptor })
             .collect();
         let step = per.tracker.step(frame.captured_at(), &observations);
+        self.shared.outlines.forget(analysed.camera, &step.ended);
         for id in &step.ended {
             per.known.remove(id);
             self.waiting.extend(per.tracklets.end(*id));
@@ -141,6 +144,14 @@ impl Analysis {
         per.looked_at = frame.captured_at();
         self.waiting.extend(per.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
 
+        let mut outlined = Ok(());
+        for event in &events {
+            if let Event::Opened(sighting) = event {
+                // Its detection is stored now, with the outline.
+                let found = self.shared.outlines.look(analysed.camera, sighting.track, frame, sighting.rect);
+                outlined = outlined.and(found);
+            }
+        }
         let new_tracks = step.tracks.iter().filter(|t| per.known.insert(t.id)).count() as u64;
         let mut records = self.shared.records_of(&events, Some((analysed.camera, frame)));
         let at = frame.captured_at();
@@ -149,7 +160,14 @@ impl Analysis {
         if let Some(knife) = knife {
             per.last_knife = Some(at);
             let metadata = json!({ "score": knife.score, "model": self.shared.model });
-            records.extend(detection(analysed.camera, frame, knife.rect, None, DetectionKind::Knife, metadata));
+            records.extend(detection(
+                analysed.camera,
+                frame,
+                knife.rect.polygon().to_vec(),
+                None,
+                DetectionKind::Knife,
+                metadata,
+            ));
         }
         let now = self.shared.records.clock.now();
         if !records.is_empty() || now.seconds_since(self.flushed_at).abs() >= FLUSH_SECONDS {
@@ -178,11 +196,20 @@ impl Analysis {
             }
         }
 
+        drop(order); // what follows changes neither follower nor records
+        let suspects = step.tracks.iter().filter(|t| matches.contains_key(&t.id));
+        if let Err(error) = outlined.and(self.shared.outlines.refresh(analysed.camera, frame, suspects)) {
+            self.shared.error(error.to_string());
+        }
         let suspect_of = |id: &TrackId| matches.get(id).copied().filter(|_| committed);
         let tracks = step
             .tracks
             .into_iter()
-            .map(|track| TrackView { suspect: suspect_of(&track.id), track })
+            .map(|track| {
+                let suspect = suspect_of(&track.id);
+                let outline = suspect.and_then(|_| self.shared.outlines.of(analysed.camera, track.id, at));
+                TrackView { suspect, outline, track }
+            })
             .collect::<Vec<_>>();
         let armed = analysed.detections.iter().filter(|d| d.class != Class::Person);
         let weapons = armed.map(|d| WeaponView { detection: *d, at }).collect::<Vec<_>>();
@@ -236,13 +263,15 @@ impl Shared {
         records
     }
 
-    /// The detection row of a suspect seen on `frame`, and the frame itself as an object.
+    /// The detection row of a suspect seen on `frame`, with the outline where there is one, and the frame itself as an object.
     pub fn detection_of(&self, sighting: &Sighting, frame: &Frame) -> Vec<Record> {
         let metadata = json!({
             "track": sighting.track, "probability": sighting.probability, "sighting": sighting.id,
             "decision": sighting.decision, "model": self.model,
         });
-        detection(sighting.camera, frame, sighting.rect, Some(sighting.suspect), DetectionKind::Suspect, metadata)
+        let outline = self.outlines.of(sighting.camera, sighting.track, frame.captured_at());
+        let outline = outline.map_or_else(|| sighting.rect.polygon().to_vec(), |o| o.on(&sighting.rect));
+        detection(sighting.camera, frame, outline, Some(sighting.suspect), DetectionKind::Suspect, metadata)
     }
 
     /// Commits records to the journal. Where it refuses, the operator is told so after `refused`, which says what is not done
@@ -320,7 +349,7 @@ pub(super) fn object(url: &str, picture: &Picture) -> Option<Record> {
 fn detection(
     camera: CameraId,
     frame: &Frame,
-    rect: Rect,
+    detection_box: Vec<[f32; 2]>,
     suspect_id: Option<Uuid>,
     kind: DetectionKind,
     metadata: serde_json::Value,
@@ -332,15 +361,7 @@ fn detection(
     let whole = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
     let picture = frame.picture(whole, FRAME_SIDE);
     let Some(image) = picture.and_then(|p| object(&image_url, &p)) else { return Vec::new() };
-    let row = DetectionRecord {
-        id,
-        camera,
-        image_url,
-        suspect_id,
-        captured_at,
-        metadata,
-        kinds: vec![kind],
-        detection_box: rect.polygon().to_vec(),
-    };
+    let row =
+        DetectionRecord { id, camera, image_url, suspect_id, captured_at, metadata, kinds: vec![kind], detection_box };
     vec![image, Record::Detection(row)]
 }

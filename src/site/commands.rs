@@ -191,7 +191,7 @@ impl Shared {
         }
     }
 
-    async fn select_suspect(&self, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
+    async fn select_suspect(self: &Arc<Self>, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
         let Clicked { camera, track, frame, rect } = clicked;
         let at = frame.captured_at();
         let place = json!({ "camera": self.camera_name(camera), "camera_id": camera, "at": at.to_string(), "track": track, "reason": reason });
@@ -210,6 +210,7 @@ impl Shared {
             self.error("There is nobody in that box".to_owned());
             return;
         };
+        self.outline(camera, track, &frame, rect).await;
         // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
         let mut gallery = self.describe(&frame, rect).await;
         gallery.extend(self.follower().appearance_of(camera, track));
@@ -273,6 +274,15 @@ impl Shared {
                 Vec::new()
             }
             Err(_) => Vec::new(), // the console is closing
+        }
+    }
+
+    /// Finds the outline of one box, off the asynchronous threads.
+    async fn outline(self: &Arc<Self>, camera: CameraId, track: TrackId, frame: &Frame, rect: Rect) {
+        let (shared, frame) = (Arc::clone(self), frame.clone());
+        let found = tokio::task::spawn_blocking(move || shared.outlines.look(camera, track, &frame, rect)).await;
+        if let Ok(Err(error)) = found {
+            self.error(error.to_string());
         }
     }
 

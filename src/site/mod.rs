@@ -7,6 +7,7 @@ mod cameras;
 mod commands;
 mod config;
 mod office;
+mod outlines;
 mod path;
 mod records;
 mod session;
@@ -27,11 +28,12 @@ use crate::{
     model::{CameraId, Clock, Decision},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
     sync::{JournalError, Record},
-    vision::{Appearance, Compute, Detector, VisionError, Worker},
+    vision::{Appearance, Compute, Detector, Outliner, VisionError, Worker},
 };
 use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
+use outlines::Outlines;
 use records::Records;
 use std::{
     path::Path,
@@ -80,6 +82,7 @@ struct Shared {
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
+    outlines: Outlines,
 }
 
 impl Shared {
@@ -128,7 +131,14 @@ impl Site {
         let compute = Compute::choose(config.analysis.device, config.analysis.threads)?;
         let detector = Detector::load(models, compute, config.analysis.detector)?;
         let appearance = Arc::new(Appearance::load(models, compute)?);
-        let analysis = format!("{} on {} · appearance: {}", detector.name(), compute.describe(), appearance.name());
+        let outlines = Outlines::new(Outliner::load(models, compute)?);
+        let analysis = format!(
+            "{} on {} · appearance: {} · {}",
+            detector.name(),
+            compute.describe(),
+            appearance.name(),
+            outlines.describe()
+        );
         let model = format!("{} {}", detector.name(), detector.sha256());
 
         let (records, board, follower) = runtime.block_on(Self::open_stores(&folder, &config, clock))?;
@@ -156,6 +166,7 @@ impl Site {
             model,
             analysis,
             appearance,
+            outlines,
         });
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         runtime.block_on(shared.start_cameras())?;

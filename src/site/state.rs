@@ -3,8 +3,8 @@ use super::{AdminCommand, AdminState};
 pub use crate::model::MatchView;
 use crate::{
     model::{
-        ActionRecord, Camera, CameraId, Detection, Picture, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp,
-        Track, TrackId, User,
+        ActionRecord, Camera, CameraId, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
+        Timestamp, Track, TrackId, User,
     },
     video::Frame,
 };
@@ -55,6 +55,8 @@ pub struct TrackView {
     pub track: Track,
     /// The suspect, when there is a match that nobody rejected.
     pub suspect: Option<MatchView>,
+    /// The outline in the track's box, for a suspect; moves with the box. `None` where there is none that is fresh enough.
+    pub outline: Option<Outline>,
 }
 
 /// A weapon that the detector reports.

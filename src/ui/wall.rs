@@ -196,6 +196,15 @@ impl Wall {
         for (track, rect) in &boxes {
             let marked = Some(track.track.id) == hovered || Some(track.track.id) == open;
             draw_box(&painter, state, track, to_screen(*rect, picture, frame), frame.captured_at(), marked);
+            if let (Some(outline), Some(m), Some(whole)) =
+                (&track.outline, track.suspect, track.track.rect_at(frame.captured_at()))
+            {
+                let on_screen = |[x, y]: [f32; 2]| to_screen(Rect::new(x, y, 0.0, 0.0), picture, frame).min;
+                let corners = outline.on(&whole).into_iter().map(on_screen);
+                let tint =
+                    widgets::suspect(state, m.suspect).map_or(tokens::PERSON, |v| widgets::colour(v.suspect.colour));
+                draw_outline(&painter, corners.collect(), tint);
+            }
         }
         for weapon in view.weapons.iter() {
             if frame.captured_at().seconds_since(weapon.at).abs() <= WEAPON_WITHIN {
@@ -418,6 +427,13 @@ fn draw_box(painter: &Painter, state: &SiteState, view: &TrackView, rect: egui::
         };
         tag(painter, rect, &words, tint);
     }
+}
+
+/// The outline of a suspect, thinner than the box, whose colour it has.
+fn draw_outline(painter: &Painter, corners: Vec<Pos2>, tint: Color32) {
+    let [measured_line, ..] = tokens::BOX_LINES;
+    painter.add(Shape::closed_line(corners.clone(), Stroke::new(measured_line + 2.0, tokens::ON_PICTURE)));
+    painter.add(Shape::closed_line(corners, Stroke::new(measured_line, tint)));
 }
 
 fn draw_weapon(painter: &Painter, weapon: &Detection, rect: egui::Rect) {

@@ -2,9 +2,11 @@
 //!
 //! Frames come in as YUV planes; resizing, conversion to RGB and normalisation happen in libtorch on its device.
 mod appearance;
+mod contour;
 mod detector;
 mod device;
 mod nanodet;
+mod outline;
 mod pixels;
 mod quality;
 mod weights;
@@ -13,6 +15,7 @@ mod worker;
 pub use appearance::{Appearance, LEARNED_FILE};
 pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
+pub use outline::{OUTLINE_FILE, OUTLINE_SHA256, OutlineComparison, Outliner};
 pub use quality::{Look, QualityGate};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
 pub use worker::{Analysed, Input, Inputs, Worker, describe_persons};
