@@ -159,8 +159,8 @@ fn outline(
             match outline_of(&detector, &outliner, &frame, &mask.polygon) {
                 Ok(Some((rect, outline, time))) => {
                     times.push(time);
-                    outlines.push(polygon_iou(&outline, &mask.polygon, &frame));
-                    boxes.push(polygon_iou(&rect.polygon(), &mask.polygon, &frame));
+                    outlines.push(polygon_iou(&outline, &mask.polygon));
+                    boxes.push(polygon_iou(&rect.polygon(), &mask.polygon));
                 }
                 Ok(None) => undetected += 1,
                 Err(error) => failure = Some(error),
@@ -188,11 +188,7 @@ fn outline_of(
     frame: &Frame,
     mask: &[[f32; 2]],
 ) -> Result<Option<(Rect, Vec<[f32; 2]>, Duration)>, VisionError> {
-    let around = mask.iter().fold([f32::MAX, f32::MAX, 0.0, 0.0], |[left, top, right, bottom], [x, y]| {
-        [left.min(*x), top.min(*y), right.max(*x), bottom.max(*y)]
-    });
-    let [left, top, right, bottom] = around;
-    let around = Rect::from_corners(left, top, right, bottom);
+    let around = bounds(mask);
     let found = detector.detect(std::slice::from_ref(frame))?.pop().unwrap_or_default();
     let persons = found.iter().filter(|d| d.class == Class::Person && d.rect.iou(&around) > 0.4);
     let best = persons.max_by(|a, b| a.rect.iou(&around).total_cmp(&b.rect.iou(&around)));
@@ -203,18 +199,30 @@ fn outline_of(
     Ok(Some((rect, outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect)), time)))
 }
 
-/// Intersection over union of two polygons on a frame, by its half pixels.
-fn polygon_iou(a: &[[f32; 2]], b: &[[f32; 2]], frame: &Frame) -> f64 {
+/// Intersection over union of two polygons, by half pixels.
+fn polygon_iou(a: &[[f32; 2]], b: &[[f32; 2]]) -> f64 {
+    let (a_box, b_box) = (bounds(a), bounds(b));
+    let (left, top) = (a_box.x.min(b_box.x).floor(), a_box.y.min(b_box.y).floor());
+    let columns = (2.0 * (a_box.right().max(b_box.right()) - left)) as u32;
+    let rows = (2.0 * (a_box.bottom().max(b_box.bottom()) - top)) as u32;
     let (mut common, mut either) = (0u32, 0u32);
-    for y in 0..frame.height() * 2 {
-        for x in 0..frame.width() * 2 {
-            let (x, y) = (x as f32 / 2.0 + 0.25, y as f32 / 2.0 + 0.25);
+    for row in 0..=rows {
+        for column in 0..=columns {
+            let (x, y) = (left + column as f32 / 2.0 + 0.25, top + row as f32 / 2.0 + 0.25);
             let (a, b) = (polygon_contains(a, x, y), polygon_contains(b, x, y));
             common += u32::from(a && b);
             either += u32::from(a || b);
         }
     }
     f64::from(common) / f64::from(either.max(1))
+}
+
+fn bounds(polygon: &[[f32; 2]]) -> Rect {
+    let all = polygon.iter().fold([f32::MAX, f32::MAX, f32::MIN, f32::MIN], |[left, top, right, bottom], [x, y]| {
+        [left.min(*x), top.min(*y), right.max(*x), bottom.max(*y)]
+    });
+    let [left, top, right, bottom] = all;
+    Rect::from_corners(left, top, right, bottom)
 }
 
 /// Milliseconds of a login on an SQLite file of its own, one after the other.
