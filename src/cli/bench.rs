@@ -157,7 +157,7 @@ fn outline(
     read_file(&prerequisites::footage(&footage), |frame| {
         for mask in masks.iter().filter(|m| m.frame == number) {
             match outline_of(&detector, &outliner, &frame, &mask.polygon) {
-                Ok(Some((rect, outline, time))) => {
+                Ok(Some(Outlined { rect, outline, time })) => {
                     times.push(time);
                     outlines.push(polygon_iou(&outline, &mask.polygon));
                     boxes.push(polygon_iou(&rect.polygon(), &mask.polygon));
@@ -181,13 +181,20 @@ fn outline(
     }))
 }
 
-/// The detected box around a mask, the outline in it (the box where there is none), and how long that took.
+/// A detected box, the outline in it (the box where there is none), and how long that took.
+struct Outlined {
+    rect: Rect,
+    outline: Vec<[f32; 2]>,
+    time: Duration,
+}
+
+/// What is found around a mask; `None` where nobody is detected.
 fn outline_of(
     detector: &Detector,
     outliner: &Outliner,
     frame: &Frame,
     mask: &[[f32; 2]],
-) -> Result<Option<(Rect, Vec<[f32; 2]>, Duration)>, VisionError> {
+) -> Result<Option<Outlined>, VisionError> {
     let around = bounds(mask);
     let found = detector.detect(std::slice::from_ref(frame))?.pop().unwrap_or_default();
     let persons = found.iter().filter(|d| d.class == Class::Person && d.rect.iou(&around) > 0.4);
@@ -196,7 +203,8 @@ fn outline_of(
     let start = Instant::now();
     let outline = outliner.outline(frame, rect)?;
     let time = start.elapsed();
-    Ok(Some((rect, outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect)), time)))
+    let outline = outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect));
+    Ok(Some(Outlined { rect, outline, time }))
 }
 
 /// Intersection over union of two polygons, by half pixels.
