@@ -209,3 +209,39 @@ fn the_log_is_verified_live_and_as_an_export_and_a_touched_one_is_not() {
     let said = String::from_utf8(out.stdout).unwrap();
     assert!(!out.status.success() && said.contains("cut off") && said.contains("place 5"), "{said}");
 }
+
+#[test]
+fn a_video_is_uploaded_from_the_command_line_once() {
+    let site = Site::new();
+    site.done(&["camera", "add", "--name", "Gate", "--url", "test:"], "");
+    let footage = vigia::cli::prerequisites::footage("vtest.avi");
+    let upload = |camera: &str, more: &[&str]| {
+        let mut args = vec!["upload", footage.to_str().unwrap(), "--camera", camera];
+        args.extend(more);
+        let out = site.run(&args, "");
+        (out.status.success(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
+    };
+    let at = ["--starts-at", "2026-11-22T14:03:22+01:00"];
+    for (camera, more, word) in [
+        ("Gate", &[][..], "give its start"),
+        ("Yard", &at[..], "no camera called \"Yard\""),
+        ("Gate", &["--starts-at", "noon"], "zone"),
+    ] {
+        let (done, said) = upload(camera, more);
+        assert!(!done && said.contains(word), "{said}");
+    }
+    let (done, said) = upload("Gate", &at);
+    assert!(
+        done && said.contains("80 s") && said.contains("768x576") && said.contains("2026-11-22T13:03:22"),
+        "{said}"
+    );
+    let (done, said) = upload("Gate", &at);
+    assert!(!done && said.contains("uploaded before"), "{said}");
+    let outcomes: Vec<_> = site
+        .log()
+        .iter()
+        .filter(|e| e["action"] == "UPLOAD_VIDEO")
+        .map(|e| e["outcome"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(outcomes, ["refused", "refused", "succeeded", "refused"]);
+}

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests, too
 #[path = "ui/administration.rs"]
 mod administration;
+#[path = "ui/review.rs"]
+mod review;
 
 use egui::{Event, Key, Modifiers, Pos2, pos2, vec2};
 use egui_kittest::Harness;
@@ -149,6 +151,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         log: None,
         session: None,
         admin: Arc::default(),
+        uploads: Vec::new(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),

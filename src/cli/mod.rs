@@ -11,6 +11,7 @@ pub mod prerequisites;
 mod simulate;
 mod site;
 mod track;
+mod upload;
 mod user;
 mod verify;
 
@@ -45,6 +46,8 @@ enum Command {
     /// Manage cameras
     #[command(subcommand)]
     Camera(camera::Command),
+    /// Upload video files as video of a camera
+    Upload(upload::Args),
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -84,6 +87,7 @@ impl Cli {
             Some(Command::Track(args)) => track::run(&args),
             Some(Command::User(command)) => user::run(&command),
             Some(Command::Camera(command)) => camera::run(&command),
+            Some(Command::Upload(args)) => upload::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Evidence(command)) => evidence::run(&command),

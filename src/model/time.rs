@@ -48,10 +48,82 @@ impl Timestamp {
         format!("{}{zone}", local.strftime("%Y-%m-%d %H:%M:%S%.3f %:z"))
     }
 
+    /// `2026-11-22 14:03:22+01:00`: date, time and offset in the zone of this machine, for people to read and to change.
+    pub fn local_with_offset(self) -> String {
+        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+    }
+
+    /// Reads what a person wrote: a date and a time, with an offset from UTC, else in the zone of this machine; `None` when it
+    /// is neither.
+    pub fn parse_local(text: &str) -> Option<Self> {
+        let text = text.trim();
+        Self::parse(text).or_else(|| Self::of_civil(text.parse().ok()?, &jiff::tz::TimeZone::system()))
+    }
+
+    /// The instant that the name of a file tells, such as `gate 2026-11-22 14.03.22.mp4`, `VID_20261122_140322.mov` or
+    /// `2026-11-22T14:03:22Z.mkv`: in the zone of this machine unless a `Z` follows. `None` for other names.
+    pub fn in_file_name(name: &str) -> Option<Self> {
+        Self::in_file_name_of(name, &jiff::tz::TimeZone::system())
+    }
+
+    fn in_file_name_of(name: &str, zone: &jiff::tz::TimeZone) -> Option<Self> {
+        // Runs of digits with what stands before each of them.
+        let mut runs: Vec<(&str, &str)> = Vec::new();
+        let mut rest = name;
+        while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+            let (before, digits) = rest.split_at(start);
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            let (run, after) = digits.split_at(end);
+            runs.push((before, run));
+            rest = after;
+        }
+        (0..runs.len()).find_map(|i| {
+            let mut runs = runs.get(i..)?.iter();
+            let (date, used) = six(&mut runs)?;
+            let [y, mo, d, h, mi, s] = date;
+            let civil =
+                jiff::civil::DateTime::new(i16::try_from(y).ok()?, mo as i8, d as i8, h as i8, mi as i8, s as i8, 0);
+            let civil = civil.ok().filter(|t| (1990..2200).contains(&t.year()))?;
+            let universal = name.get(used.as_ptr() as usize - name.as_ptr() as usize + used.len()..)?.starts_with('Z');
+            let utc = jiff::tz::TimeZone::UTC;
+            Self::of_civil(civil, if universal { &utc } else { zone })
+        })
+    }
+
+    fn of_civil(civil: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Self> {
+        Some(Self(civil.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond()))
+    }
+
     /// Reads RFC 3339; `None` when it is not.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_microsecond()))
     }
+}
+
+/// Year, month, day, hour, minute and second out of runs of digits (`20261122 140322`, `2026 11 22 14 03 22`, …), and the run
+/// that ends with the second. Between date and time a blank, `T`, `t`, `_`, `-`, `.` or two of them may stand.
+fn six<'a>(runs: &mut std::slice::Iter<'_, (&str, &'a str)>) -> Option<([u16; 6], &'a str)> {
+    let mut found = [0; 6];
+    let mut place = 0;
+    let mut first = true;
+    while place < 6 {
+        let (before, mut run) = *runs.next()?;
+        let separated = before.len() <= 2 && before.chars().all(|c| " Tt_-.:".contains(c));
+        if !first && !separated {
+            return None;
+        }
+        first = false;
+        let whole = run;
+        while !run.is_empty() {
+            let (digits, rest) = run.split_at_checked(if place == 0 { 4 } else { 2 })?;
+            *found.get_mut(place)? = digits.parse().ok()?;
+            (run, place) = (rest, place + 1);
+        }
+        if place == 6 {
+            return Some((found, whole));
+        }
+    }
+    None
 }
 
 impl fmt::Display for Timestamp {
@@ -109,5 +181,42 @@ mod tests {
         assert_eq!(Timestamp::parse(&t.to_string()), Some(t));
         assert!(t.to_string().ends_with('Z'));
         assert_eq!(Timestamp::parse("yesterday"), None);
+        assert_eq!(Timestamp::parse_local(&t.local_with_offset()), Some(Timestamp(1_763_820_000_000_000)));
+    }
+
+    #[test]
+    fn what_a_person_writes_is_local_unless_an_offset_says_otherwise() {
+        let utc = Timestamp::parse("2026-11-22T14:03:22Z");
+        assert_eq!(Timestamp::parse_local(" 2026-11-22 15:03:22+01:00 "), utc);
+        assert_eq!(Timestamp::parse_local("2026-11-22 14:03:22Z"), utc);
+        assert!(Timestamp::parse_local("2026-11-22 14:03").is_some());
+        for nonsense in ["", "2026-11-31 14:03", "14:03", "soon"] {
+            assert_eq!(Timestamp::parse_local(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_tell_when_they_start() {
+        let lisbon = jiff::tz::TimeZone::get("Europe/Lisbon").unwrap();
+        let of = |name: &str| Timestamp::in_file_name_of(name, &lisbon).map(|t| t.to_string());
+        let summer = Some("2026-07-22T13:03:22.000000Z".to_owned());
+        for name in [
+            "gate 2026-07-22 14.03.22.mp4",
+            "VID_20260722_140322.mov",
+            "ch01_20260722140322.avi",
+            "2026-07-22T13:03:22Z.mkv",
+            "cam2-20260722T130322Z-part.ts",
+            "DVR_7_2026-07-22_14-03-22.avi",
+        ] {
+            assert_eq!(of(name), summer, "{name}");
+        }
+        for name in
+            ["vtest.avi", "20260722.mp4", "clip 1234567890.mp4", "2026-13-22 14.03.22.mp4", "0012-07-22_14-03-22.mp4"]
+        {
+            assert_eq!(of(name), None, "{name}");
+        }
+        // The hour that the end of summer time repeats is taken as the first of both, the one it leaves out as the hour after.
+        assert_eq!(of("2026-10-25 01.30.00.mp4").as_deref(), Some("2026-10-25T00:30:00.000000Z"));
+        assert_eq!(of("2026-03-29 01.30.00.mp4").as_deref(), Some("2026-03-29T01:30:00.000000Z"));
     }
 }

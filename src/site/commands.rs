@@ -97,6 +97,7 @@ impl Shared {
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
+            (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }
@@ -184,6 +185,7 @@ impl Shared {
             let mut board = self.board.lock();
             board.access = Access::LoggedOut { error: None, locked_until: None };
             board.leave();
+            self.uploads.forget_drafts();
         }
         let entry = Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded));
         if let Err(error) = self.records.journal.append(&[entry]).await {

@@ -14,6 +14,7 @@ mod session;
 pub mod state;
 mod stills;
 mod tracklets;
+mod upload;
 
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
@@ -22,6 +23,7 @@ pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteC
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use state::*;
+pub use upload::{UploadError, UploadStep, UploadWish, start_of};
 
 use crate::{
     follow::Follower,
@@ -41,6 +43,7 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Runtime;
+use upload::Uploads;
 
 /// Sightings of earlier runs shown after a start.
 const SIGHTINGS_SHOWN: u32 = 500;
@@ -76,6 +79,7 @@ struct Shared {
     records: Records,
     board: Board,
     follower: Mutex<Follower>,
+    uploads: Uploads,
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
     order: tokio::sync::Mutex<()>,
     cameras: Cameras,
@@ -113,7 +117,7 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
-    /// What is done once a second: about the site's own state, and about what others changed in the stores.
+    /// What is done once a second, about the site's own state and about what others changed in the stores; and the uploads.
     tasks: Vec<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
@@ -155,12 +159,17 @@ impl Site {
             },
             move |error| noticed.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), None),
         )?;
+        let (uploads, trouble) = Uploads::open(folder.uploads());
+        if let Some(trouble) = trouble {
+            board.lock().notice(records.clock.now(), NoticeLevel::Error, trouble, None);
+        }
         let shared = Arc::new(Shared {
             records,
             config,
             runtime: runtime.handle().clone(),
             board,
             follower: Mutex::new(follower),
+            uploads,
             order: tokio::sync::Mutex::new(()),
             cameras: Cameras::new(worker.inputs()),
             model,
@@ -197,11 +206,12 @@ impl Site {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
+        let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
         let site = Self {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader],
+            tasks: vec![ticker, reader, uploads],
             runtime: Some(runtime),
             _folder: folder,
         };
@@ -307,6 +317,10 @@ impl Site {
             log: board.log.clone(),
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
+            uploads: match &board.access {
+                Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
+                _ => Vec::new(),
+            },
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),

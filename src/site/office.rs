@@ -4,11 +4,14 @@ use super::{
     administration::{AdministrationError, CameraEdit},
     console_user,
     records::{Actor, Records},
+    state::StartFrom,
+    upload::{UploadError, UploadStep, UploadWish, start_of},
 };
 use crate::{
     audit::{Finding, Format},
-    model::{Camera, Clock, User},
+    model::{Camera, Clock, Rights, Timestamp, Upload, User},
     store::{DataFolder, LogFilter, NewUser},
+    video::probe,
 };
 use std::{future::Future, path::Path, sync::Arc};
 use tokio::runtime::Runtime;
@@ -109,6 +112,45 @@ impl Office {
     /// The store's trouble.
     pub fn cameras(&self) -> Result<Vec<Camera>, AdministrationError> {
         self.runtime.block_on(self.records.cameras())
+    }
+
+    /// Uploads a file as video of a camera, named by its name or id. Without a start, that of the file's name or of the file
+    /// itself is taken. Called again after an interruption it goes on where it was.
+    ///
+    /// # Errors
+    /// [`UploadError`]; it is recorded, too.
+    pub fn upload(
+        &self,
+        path: &Path,
+        camera: &str,
+        starts_at: Option<Timestamp>,
+        progress: &(dyn Fn(UploadStep<'_>) + Send + Sync),
+    ) -> Result<Upload, UploadError> {
+        self.runtime.block_on(async {
+            let mut of = None;
+            let uploaded = async {
+                let cameras = self.records.stores.cameras.cameras().await?;
+                let found = cameras.iter().find(|c| c.name == camera || c.id.to_string() == camera);
+                let camera = found.ok_or_else(|| UploadError::NoCamera(camera.to_owned()))?.id;
+                of = Some(camera);
+                let given = starts_at.map(|t| (t, StartFrom::Operator));
+                let start = match given {
+                    None => start_of(path, &probe(path)?),
+                    given => given,
+                };
+                let (starts_at, start_from) = start.ok_or(UploadError::NoStart)?;
+                let wish = UploadWish { path: path.to_owned(), camera, starts_at, start_from };
+                self.records.upload(self.who(), &Rights::All, &wish, progress).await
+            };
+            let uploaded = uploaded.await;
+            if let Err(error) = &uploaded {
+                self.records.not_uploaded(self.who(), path, of, error).await?;
+            }
+            if let Err(error) = self.records.anchor().await {
+                tracing::warn!("the end of the action log was not written down elsewhere: {error}");
+            }
+            uploaded
+        })
     }
 
     /// Checks the action log: how many entries there are, and all that is wrong with them.

@@ -1,6 +1,6 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
-use super::{Access, Command, Shared, SiteState, board::Contents};
+use super::{Access, Command, Shared, SiteState, UploadCommand, board::Contents};
 use crate::{
     model::{Action, Outcome, Rights, User},
     sync::Record,
@@ -79,6 +79,7 @@ impl Shared {
             let error = Some(words.to_owned());
             board.access = Access::LoggedOut { error, locked_until: None };
             board.leave();
+            self.uploads.forget_drafts();
         }
         let mut entry = self.records.entry((&user.cc, &user.name), Action::Logout, Outcome::Succeeded);
         entry.details = json!({ "why": why });
@@ -100,6 +101,15 @@ impl Shared {
                     let seen = board.sighting(*sighting).is_none_or(|v| board.rights.allow(v.sighting.camera));
                     (Action::DecideMatch, !seen, sighting.to_string())
                 }
+                Command::Upload(UploadCommand::Start { camera, .. }) => {
+                    (Action::UploadVideo, !board.rights.allow(*camera), camera.to_string())
+                }
+                Command::Upload(
+                    UploadCommand::Pause(id)
+                    | UploadCommand::Resume(id)
+                    | UploadCommand::Cancel(id)
+                    | UploadCommand::Dismiss(id),
+                ) => (Action::UploadVideo, !self.uploads.shows(*id, user, &board.rights), id.to_string()),
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 _ => return true,
             }

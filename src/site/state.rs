@@ -1,4 +1,5 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
+pub use super::upload::UploadCommand;
 use super::{AdminCommand, AdminState};
 pub use crate::model::MatchView;
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
     video::Frame,
 };
 use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// How a camera's stream is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +118,86 @@ pub struct StoreHealth {
     pub failing_since: Option<Timestamp>,
 }
 
+/// A video that comes, or came, as a file.
+#[derive(Clone, Debug)]
+pub struct UploadView {
+    /// Identity on this console.
+    pub id: Uuid,
+    /// Name of the file.
+    pub name: String,
+    /// Whose video it is, once that is said.
+    pub camera: Option<CameraId>,
+    /// Wall clock of its first picture, once that is known.
+    pub starts_at: Option<Timestamp>,
+    /// Where that comes from.
+    pub start_from: Option<StartFrom>,
+    /// Bytes.
+    pub size: u64,
+    /// How long it really is; this and the next four are `None` until the file was looked at.
+    pub duration: Option<Duration>,
+    /// Width and height, pixels.
+    pub resolution: Option<(u32, u32)>,
+    /// `mp4 · h264`.
+    pub format: Option<String>,
+    /// Why there may be less in it than there was once.
+    pub damage: Option<String>,
+    /// Its first picture, small.
+    pub thumbnail: Option<Picture>,
+    /// The row of `uploads`, once it is uploaded.
+    pub upload: Option<Uuid>,
+    /// How far it is.
+    pub stage: UploadStage,
+}
+
+/// Where the start of an uploaded video comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartFrom {
+    /// The name of the file.
+    Name,
+    /// What the file itself says.
+    File,
+    /// A person.
+    Operator,
+}
+
+/// How far an upload is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UploadStage {
+    /// The file is being looked at.
+    Looking,
+    /// It waits for its camera and its start.
+    Ready,
+    /// It waits for its turn.
+    Waiting,
+    /// Being read and hashed; bytes so far.
+    Reading(u64),
+    /// Being stored; bytes so far.
+    Storing(u64),
+    /// Interrupted by the operator.
+    Paused,
+    /// A store does not take it; tried again by itself.
+    Retrying {
+        /// What is in the way, in words.
+        why: String,
+        /// When the next attempt starts.
+        at: Timestamp,
+    },
+    /// Uploaded.
+    Done,
+    /// The rules said no: not a video, uploaded before, ….
+    Refused(String),
+    /// It went wrong for good.
+    Failed(String),
+}
+
+impl UploadStage {
+    /// Whether nothing more happens by itself or can be asked for.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Done | Self::Refused(_) | Self::Failed(_))
+    }
+}
+
 /// A message for the operator, shown once as a toast.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
@@ -194,6 +276,8 @@ pub struct SiteState {
     pub session: Option<SessionTimes>,
     /// Users and rights, for administrators; how the last command about them ended.
     pub admin: Arc<AdminState>,
+    /// Videos that come as files, newest first.
+    pub uploads: Vec<UploadView>,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
     /// Notices not yet forgotten, oldest first.
@@ -255,4 +339,6 @@ pub enum Command {
     Administer(AdminCommand),
     /// Reads the newest entries of the action log (administrators only; itself logged).
     ReadLog,
+    /// About videos that come as files.
+    Upload(UploadCommand),
 }

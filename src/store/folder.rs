@@ -118,6 +118,11 @@ impl DataFolder {
         self.path.join("anchors")
     }
 
+    /// The list of uploads that are not over yet.
+    pub fn uploads(&self) -> PathBuf {
+        self.path.join("uploads.json")
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.databases().join("journal.sqlite")

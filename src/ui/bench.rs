@@ -188,6 +188,7 @@ fn site(tiles: usize) -> SiteState {
         log: None,
         session: None,
         admin: Arc::default(),
+        uploads: Vec::new(),
         stores: Vec::new(),
         notices: Vec::new(),
         analysis: String::new(),

@@ -28,6 +28,8 @@ pub enum UiCommand {
     ShowShortcuts,
     /// Shows the wall.
     ShowWall,
+    /// Shows videos that came as files, and what was found in them.
+    ShowReview,
     /// Shows the action log.
     ShowLog,
     /// Shows users, rights and cameras.
@@ -56,7 +58,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -68,6 +70,7 @@ impl UiCommand {
         Self::ShowInbox,
         Self::ShowSuspects,
         Self::ShowWall,
+        Self::ShowReview,
         Self::ShowLog,
         Self::ShowAdministration,
         Self::ShowHealth,
@@ -91,6 +94,7 @@ impl UiCommand {
             Self::ShowSuspects => "Suspects",
             Self::ShowShortcuts => "Keyboard shortcuts…",
             Self::ShowWall => "Wall",
+            Self::ShowReview => "Review",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
             Self::ChangePassword => "Change password…",
@@ -115,6 +119,7 @@ impl UiCommand {
             Self::ShowSuspects => "Shows the suspects and where they were seen",
             Self::ShowShortcuts => "Lists every key",
             Self::ShowWall => "Shows all cameras",
+            Self::ShowReview => "Shows videos that came as files, and what was found in them",
             Self::ShowLog => "Shows what operators did (administrators only)",
             Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
             Self::ChangePassword => "Gives you a new password; asks for the one you have",
@@ -166,6 +171,7 @@ impl UiCommand {
             Self::ShowSuspects => const { &[plain(Key::S)] },
             Self::ShowShortcuts => const { &[plain(Key::F1), plain(Key::Questionmark)] },
             Self::ShowWall => const { &[plain(Key::F3)] },
+            Self::ShowReview => const { &[plain(Key::F5)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },
             Self::ChangePassword => &[],
@@ -221,7 +227,10 @@ fn command_of(key: Key, modifiers: Modifiers, typing: bool) -> Option<(UiCommand
             // `?` is written with Shift on most keyboards.
             let modifiers = if shortcut.logical_key == Key::Questionmark { Modifiers::NONE } else { modifiers };
             let writes = shortcut.modifiers.is_none()
-                && !matches!(shortcut.logical_key, Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F6 | Key::F8);
+                && !matches!(
+                    shortcut.logical_key,
+                    Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F5 | Key::F6 | Key::F8
+                );
             shortcut.logical_key == key && modifiers.matches_exact(shortcut.modifiers) && !(typing && writes)
         })?;
         Some((command, position))

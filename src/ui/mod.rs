@@ -14,9 +14,11 @@ pub mod app;
 pub mod bench;
 mod card;
 pub mod commands;
+mod dialog;
 mod health;
 mod inbox;
 mod log;
+mod review;
 mod suspects;
 pub mod tokens;
 mod wall;
@@ -55,6 +57,7 @@ struct Session {
     suspects: suspects::Suspects,
     administration: administration::Administration,
     own_password: administration::OwnPassword,
+    review: review::Review,
     shortcuts: bool,
     health: bool,
     /// The form for one's own password is open.
@@ -65,6 +68,7 @@ struct Session {
 enum Screen {
     #[default]
     Wall,
+    Review,
     Log,
     Administration,
 }
@@ -258,6 +262,7 @@ impl Session {
             UiCommand::ShowSuspects => self.open(Tab::Suspects),
             UiCommand::ShowShortcuts => self.shortcuts = !self.shortcuts,
             UiCommand::ShowWall => self.screen = Screen::Wall,
+            UiCommand::ShowReview => self.screen = Screen::Review,
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
@@ -330,6 +335,7 @@ impl Session {
         }
         // The window is cleared to the background colour: no fill here.
         egui::CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match self.screen {
+            Screen::Review => asked.extend(self.review.ui(ui, state, pictures)),
             Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Wall => {
@@ -346,6 +352,10 @@ impl Session {
             asked.extend(self.own_password.ui(ui.ctx(), state, &mut self.password));
         }
         farewell(ui.ctx(), state);
+        if let Some(command) = self.review.dropped(ui.ctx()) {
+            self.screen = Screen::Review;
+            asked.push(command);
+        }
         if self.health {
             health::window(ui.ctx(), state, &mut self.health);
         }
@@ -365,11 +375,12 @@ impl Session {
             ui.add_space(12.0);
             let screens = [
                 (UiCommand::ShowWall, Screen::Wall),
+                (UiCommand::ShowReview, Screen::Review),
                 (UiCommand::ShowLog, Screen::Log),
                 (UiCommand::ShowAdministration, Screen::Administration),
             ];
-            for (command, screen) in screens.into_iter().filter(|(_, screen)| *screen == Screen::Wall || user.is_admin)
-            {
+            let open_to_all = |screen: &Screen| matches!(screen, Screen::Wall | Screen::Review);
+            for (command, screen) in screens.into_iter().filter(|(_, screen)| open_to_all(screen) || user.is_admin) {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
                     chosen = Some(command);

@@ -180,7 +180,7 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
 }
 
 /// What is missing of an AVI file: its demuxer makes do with any length without a word.
-fn riff_shortfall(path: &Path) -> Option<String> {
+pub(super) fn riff_shortfall(path: &Path) -> Option<String> {
     use std::io::Read as _;
     let mut file = std::fs::File::open(path).ok()?;
     let mut head = [0u8; 8];

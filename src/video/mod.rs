@@ -4,12 +4,14 @@ mod address;
 mod decoding;
 pub mod file;
 pub mod frame;
+pub mod probe;
 pub mod simulate;
 pub mod source;
 pub mod view;
 
 pub use file::{FileError, FileReport, read_file};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
+pub use probe::{Probe, extension, probe};
 pub use simulate::{Server, SimulateError, SimulatedCamera, serve};
 pub use source::{Source, SourceConfig, SourceState, Transport};
 pub use view::{Codec, ViewError, ViewReport, Window, make_view};

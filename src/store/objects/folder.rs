@@ -6,9 +6,17 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 pub(super) const TEMPORARY: &str = ".tmp"; // no key can name it: no part of a key starts with a point
+
+/// Between two reports of how far a copy is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -41,7 +49,9 @@ impl Folder {
 
     pub(super) async fn put_file(&self, key: &str, file: &Path, progress: Progress<'_>) -> Result<(), StoreError> {
         let (root, path, key, from) = (self.root.clone(), self.root.join(key), key.to_owned(), file.to_owned());
-        let size = blocking(&self.root, move || {
+        let copying = Copying::default();
+        let copied = Arc::clone(&copying.0);
+        let mut stored = std::pin::pin!(blocking(&self.root, move || {
             let (hash, size) = hash_of_file(&from).map_err(|e| io_error(&from, &e))?;
             match hash_of_file(&path) {
                 Ok((there, _)) if there == hash => return Ok(size),
@@ -50,16 +60,20 @@ impl Folder {
                 Err(e) => return Err(io_error(&path, &e)),
             }
             let mut source = File::open(&from).map_err(|e| io_error(&from, &e))?;
-            write_object(&root, &path, |file| io::copy(&mut source, file).map(drop))
-                .map_err(|e| io_error(&path, &e))?;
+            write_object(&root, &path, |file| copied.copy(&mut source, file)).map_err(|e| io_error(&path, &e))?;
             let (stored, _) = hash_of_file(&path).map_err(|e| io_error(&path, &e))?;
             if stored == hash {
                 return Ok(size);
             }
             fs::remove_file(&path).map_err(|e| io_error(&path, &e))?;
             Err(changed_meanwhile(&from))
-        })
-        .await?;
+        }));
+        let size = loop {
+            match tokio::time::timeout(PROGRESS_EVERY, &mut stored).await {
+                Ok(size) => break size?,
+                Err(_) => progress(copying.0.done.load(Ordering::Relaxed)),
+            }
+        };
         progress(size);
         Ok(())
     }
@@ -117,6 +131,37 @@ impl Folder {
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = self.root.join(key);
         blocking(&self.root, move || where_there(&path, fs::remove_file(&path)).map(drop)).await
+    }
+}
+
+/// A copy under way on another thread. Whoever waits for it and stops doing so ends it: dropping this does.
+#[derive(Default)]
+struct Copying(Arc<Copied>);
+
+#[derive(Default)]
+struct Copied {
+    done: AtomicU64,
+    given_up: AtomicBool,
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.0.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Copied {
+    fn copy(&self, from: &mut File, to: &mut File) -> io::Result<()> {
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            if self.given_up.load(Ordering::Relaxed) {
+                return Err(io::Error::other("nobody waits for it any more"));
+            }
+            let read = from.read(&mut piece)?;
+            let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(()) };
+            to.write_all(part)?;
+            self.done.fetch_add(read as u64, Ordering::Relaxed);
+        }
     }
 }
 

@@ -68,6 +68,11 @@ pub fn content_type(key: &str) -> Option<&'static str> {
         "mov" => "video/quicktime",
         "avi" => "video/x-msvideo",
         "ts" => "video/mp2t",
+        "mpg" => "video/mpeg",
+        "ogv" => "video/ogg",
+        "flv" => "video/x-flv",
+        "wmv" => "video/x-ms-wmv",
+        "y4m" => "video/x-yuv4mpeg",
         _ => return None,
     })
 }
@@ -140,7 +145,8 @@ impl ObjectStore {
     }
 
     /// Stores a file like [`put`](Self::put), never holding more than a part of it in memory. Interrupted and called again, it
-    /// goes on where it was, in a folder from the start; on S3 what nobody goes on with is removed after a day.
+    /// goes on where it was, in a folder from the start; on S3 what nobody goes on with is removed after a day. Dropping the
+    /// future interrupts it.
     ///
     /// # Errors
     /// Those of [`put`](Self::put), and when the file cannot be read or changes meanwhile.

@@ -1,0 +1,256 @@
+//! Looking back, on a running site: videos that come as files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
+mod servers;
+
+use gstreamer::prelude::*;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+use vigia::{
+    cli::prerequisites,
+    model::{Action, ActionRecord, Outcome, SystemClock, Timestamp},
+    site::{
+        Access, CameraConfig, Command, Site, SiteConfig, SiteState, StartFrom, UploadCommand, UploadStage, UploadView,
+    },
+    store::{Address, Addresses, CameraStore, ObjectStore, key_of_url},
+};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct Running(Site);
+
+fn open_on(data: &Path, stores: Addresses) -> Running {
+    gstreamer::init().unwrap();
+    let camera = |name: &str| CameraConfig {
+        name: name.to_owned(),
+        url: "test:".to_owned(),
+        location: None,
+        is_virtual: false,
+        active: false,
+    };
+    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
+    let running = Running(Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap());
+    match running.0.state().access {
+        Access::FirstStart => running.0.send(Command::CreateAdministrator {
+            cc: "1".into(),
+            name: "Ana Sousa".into(),
+            email: "ana@police.example".into(),
+            password: PASSWORD.into(),
+        }),
+        _ => running.0.send(Command::Login { cc: "1".into(), password: PASSWORD.into() }),
+    }
+    running.until("the login", |s| matches!(s.access, Access::LoggedIn(_)));
+    running
+}
+
+fn open(data: &Path) -> Running {
+    open_on(data, Addresses::default())
+}
+
+impl Running {
+    fn until(&self, what: &str, mut done: impl FnMut(&SiteState) -> bool) -> SiteState {
+        let start = Instant::now();
+        loop {
+            let state = self.0.state();
+            if done(&state) {
+                return state;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come; uploads are {:?}", state.uploads);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn upload(&self, command: UploadCommand) {
+        self.0.send(Command::Upload(command));
+    }
+
+    fn look(&self, path: &Path) -> UploadView {
+        self.upload(UploadCommand::Look(vec![path.to_owned()]));
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let of = |s: &SiteState| s.uploads.iter().find(|u| u.name == name).cloned();
+        let looked = |s: &SiteState| of(s).is_some_and(|u| u.stage != UploadStage::Looking);
+        of(&self.until("the look at the file", looked)).unwrap()
+    }
+
+    fn start(&self, id: Uuid, camera: usize, starts_at: Timestamp) {
+        let camera = self.0.state().cameras[camera].camera.id;
+        self.upload(UploadCommand::Start { id, camera, starts_at });
+    }
+
+    fn stage(&self, id: Uuid, what: &str, is: impl Fn(&UploadStage) -> bool) -> UploadView {
+        let of = |s: &SiteState| s.uploads.iter().find(|u| u.id == id).cloned();
+        of(&self.until(what, |s| of(s).is_some_and(|u| is(&u.stage)))).unwrap()
+    }
+
+    fn done(&self, id: Uuid) -> UploadView {
+        self.stage(id, "the end of the upload", |s| *s == UploadStage::Done)
+    }
+
+    /// The entries of one action, oldest first.
+    fn entries(&self, action: Action) -> Vec<ActionRecord> {
+        let before = self.0.state().log;
+        self.0.send(Command::ReadLog);
+        let state = self.until("the log", |s| match (&before, &s.log) {
+            (None, Some(_)) => true,
+            (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
+            _ => false,
+        });
+        let mut log: Vec<_> = state.log.unwrap().iter().filter(|e| e.action == action).cloned().collect();
+        log.reverse();
+        log
+    }
+}
+
+/// Pictures of 25 a second.
+fn clip(folder: &Path, name: &str, pictures: u32, tail: &str) -> PathBuf {
+    gstreamer::init().unwrap();
+    let path = folder.join(name);
+    let pipeline = gstreamer::parse::launch(&format!(
+        "videotestsrc num-buffers={pictures} pattern=snow ! video/x-raw,format=I420,width=640,height=360,framerate=25/1 ! {tail} \
+         ! filesink location=\"{}\"",
+        path.display()
+    ))
+    .unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let ends = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gstreamer::ClockTime::from_seconds(60), &ends);
+    assert!(matches!(end.unwrap().view(), gstreamer::MessageView::Eos(_)));
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    path
+}
+
+const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse";
+
+fn t(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+/// Regression 4 of the old system: one real upload is one entry, and whatever was not uploaded is one, too.
+#[test]
+fn an_upload_is_a_row_an_object_a_segment_and_one_entry() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = clip(files.path(), "yard 2026-11-20T10:00:00Z.mp4", 75, &format!("{H264} ! mp4mux"));
+    let running = open(data.path());
+    let seen = running.look(&video);
+    assert_eq!(seen.stage, UploadStage::Ready);
+    assert_eq!((seen.starts_at, seen.start_from), (Some(t("2026-11-20T10:00:00Z")), Some(StartFrom::Name)));
+    assert_eq!((seen.resolution, seen.format.as_deref()), (Some((640, 360)), Some("mp4 · h264")));
+    assert!(seen.thumbnail.is_some());
+    running.start(seen.id, 0, t("2026-11-20T10:00:05Z"));
+    let id = running.done(seen.id).upload.unwrap();
+
+    // the same file under another name, to another camera
+    let copy = files.path().join("copy.mp4");
+    fs::copy(&video, &copy).unwrap();
+    let again = running.look(&copy);
+    running.start(again.id, 1, t("2026-11-20T12:00:00Z"));
+    let refused = running.stage(again.id, "the refusal", |s| matches!(s, UploadStage::Refused(_)));
+    assert!(
+        matches!(refused.stage, UploadStage::Refused(why) if why.contains("uploaded before") && why.contains("in Gate"))
+    );
+    fs::write(files.path().join("notes.mp4"), "minutes of the meeting").unwrap();
+    assert!(
+        matches!(running.look(&files.path().join("notes.mp4")).stage, UploadStage::Refused(why) if why.contains("not a video"))
+    );
+    let early = clip(files.path(), "early.mkv", 25, &format!("{H264} ! matroskamux"));
+    let early = running.look(&early);
+    running.start(early.id, 0, t("2199-01-01T00:00:00Z"));
+    running.stage(early.id, "the refusal", |s| matches!(s, UploadStage::Refused(why) if why.contains("future")));
+
+    let entries = running.entries(Action::UploadVideo);
+    let said: Vec<_> = entries.iter().map(|e| e.outcome.parts().0).collect();
+    assert_eq!(said, ["succeeded", "refused", "refused", "refused"], "{entries:?}");
+    let first = &entries[0];
+    assert_eq!((first.user_cc.as_str(), first.target.as_deref()), ("1", Some(id.to_string().as_str())));
+    assert_eq!(
+        (&first.details["camera"], &first.details["file"]),
+        (&"Gate".into(), &"yard 2026-11-20T10:00:00Z.mp4".into())
+    );
+    drop(running);
+
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let cameras = CameraStore::open(data.path().join("databases/cameras.sqlite")).await.unwrap();
+        let [upload] = &cameras.uploads(None).await.unwrap()[..] else { panic!("one upload") };
+        assert_eq!((upload.duration, upload.resolution.as_str(), upload.format.as_str()), (3, "640x360", "mp4"));
+        assert_eq!((upload.size as u64, upload.date), (fs::metadata(&video).unwrap().len(), t("2026-11-20T10:00:05Z")));
+        assert_eq!(upload.metadata["by"], "1");
+        let [segment] =
+            &cameras.segments(None, t("2026-11-20T00:00:00Z"), t("2026-11-21T00:00:00Z")).await.unwrap()[..]
+        else {
+            panic!("one segment")
+        };
+        assert_eq!((segment.upload, segment.codec.as_str()), (Some(id), "h264"));
+        assert!((segment.ends_at.seconds_since(segment.starts_at) - 3.0).abs() < 0.1);
+        let objects = ObjectStore::open(data.path().join("objects")).unwrap();
+        let stored = objects.get(key_of_url(&upload.video_url).unwrap()).await.unwrap().unwrap();
+        assert!(stored == fs::read(&video).unwrap());
+    });
+}
+
+#[test]
+fn what_was_interrupted_goes_on_after_a_restart_and_once() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = clip(files.path(), "a.mkv", 50, &format!("{H264} ! matroskamux"));
+    let gone = clip(files.path(), "gone.mkv", 30, &format!("{H264} ! matroskamux"));
+    let running = open(data.path());
+    let start = t("2026-11-20T10:00:00Z");
+    for path in [&video, &gone] {
+        let id = running.look(path).id;
+        // paused before its turn comes or in the middle of it: either way nothing of it counts
+        running.start(id, 0, start);
+        running.upload(UploadCommand::Pause(id));
+        let at_rest = running.stage(id, "the pause", |s| matches!(s, UploadStage::Paused | UploadStage::Done));
+        assert_eq!(at_rest.stage, UploadStage::Paused, "a command is faster than an upload");
+    }
+    assert!(running.entries(Action::UploadVideo).is_empty(), "nothing has ended yet");
+    drop(running);
+    fs::remove_file(&gone).unwrap();
+
+    let running = open(data.path());
+    let state = running.until("what was interrupted", |s| s.uploads.len() == 2);
+    for upload in &state.uploads {
+        assert_eq!(upload.stage, UploadStage::Paused);
+        running.upload(UploadCommand::Resume(upload.id));
+    }
+    let of = |name: &str| state.uploads.iter().find(|u| u.name == name).unwrap().id;
+    running.done(of("a.mkv"));
+    let lost = running.stage(of("gone.mkv"), "the failure", |s| matches!(s, UploadStage::Failed(_)));
+    assert!(matches!(lost.stage, UploadStage::Failed(why) if why.contains("does not exist")));
+    let entries = running.entries(Action::UploadVideo);
+    let outcomes: Vec<_> = entries.iter().map(|e| e.outcome.parts().0).collect();
+    assert!(outcomes.len() == 2 && outcomes.contains(&"succeeded") && outcomes.contains(&"failed"), "{entries:?}");
+    drop(running);
+
+    let running = open(data.path());
+    let state = running.until("the earlier upload", |s| !s.uploads.is_empty());
+    let shown: Vec<_> = state.uploads.iter().map(|u| (u.name.as_str(), u.stage.clone())).collect();
+    assert_eq!(shown, [("a.mkv", UploadStage::Done)]);
+}
+
+#[test]
+fn a_store_that_is_away_is_waited_for_and_giving_up_is_an_entry() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = clip(files.path(), "a.mkv", 50, &format!("{H264} ! matroskamux"));
+    let other = clip(files.path(), "b.mkv", 40, &format!("{H264} ! matroskamux"));
+    let server = servers::S3::start();
+    let stores = Addresses { objects: Some(Address::parse(&server.prefix()).unwrap()), ..Addresses::default() };
+    let running = open_on(data.path(), stores);
+    let (a, b) = (running.look(&video).id, running.look(&other).id);
+    server.kill();
+    for id in [a, b] {
+        running.start(id, 0, t("2026-11-20T10:00:00Z"));
+        let waits = running.stage(id, "the wait", |s| matches!(s, UploadStage::Retrying { .. }));
+        assert!(matches!(waits.stage, UploadStage::Retrying { why, .. } if why.contains("cannot be used now")));
+    }
+    running.upload(UploadCommand::Cancel(b));
+    running.stage(b, "the end", |s| matches!(s, UploadStage::Failed(_)));
+    server.restart();
+    running.done(a);
+    let entries = running.entries(Action::UploadVideo);
+    let outcomes: Vec<_> = entries.iter().map(|e| (e.details["file"].as_str().unwrap(), &e.outcome)).collect();
+    assert!(matches!(outcomes[..], [("b.mkv", Outcome::Failed(_)), ("a.mkv", Outcome::Succeeded)]), "{outcomes:?}");
+}
