@@ -1,4 +1,6 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod stores;
+
 use super::{prerequisites, simulate};
 use crate::{
     follow::{Calibration, Gallery},
@@ -93,6 +95,8 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         logins: u32,
     },
+    #[command(flatten)]
+    Stores(stores::Command),
     /// CPU of drawing one frame of the wall, planes to pixels, every picture new
     Ui {
         /// Tiles
@@ -117,6 +121,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
         }
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
+        Command::Stores(command) => stores::run(command)?,
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
         }
@@ -272,13 +277,13 @@ async fn login_in(folder: &std::path::Path, logins: u32) -> anyhow::Result<serde
     )
 }
 
-/// The median and the 95th percentile (nearest rank) in milliseconds; `null` without a measurement.
+/// The median, the 95th and the 99th percentile (nearest rank) in milliseconds; `null` without a measurement.
 fn percentiles(mut times: Vec<Duration>) -> serde_json::Value {
     times.sort_unstable();
     let at = |percent: usize| {
         times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).map(|t| t.as_secs_f64() * 1e3)
     };
-    json!({ "p50": at(50), "p95": at(95) })
+    json!({ "p50": at(50), "p95": at(95), "p99": at(99) })
 }
 
 /// User and system CPU seconds of this process, or of its children that have ended.

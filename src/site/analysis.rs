@@ -2,7 +2,7 @@
 use super::{
     Shared,
     path::Seen,
-    state::{CameraStatus, NoticeLevel, TrackView, WeaponView},
+    state::{CameraStatus, NoticeLevel, SuspectView, TrackView, WeaponView},
     stills,
     tracklets::{self, Tracklets},
 };
@@ -26,7 +26,7 @@ use std::{
 use uuid::Uuid;
 
 /// What the operator reads where the journal refuses what the cameras saw.
-const UNRECORDED: &str = "Nothing more is recorded";
+pub(super) const UNRECORDED: &str = "Nothing more is recorded";
 /// Between two stored detections of a knife in one camera: flicker is not news.
 const KNIFE_EVERY_SECONDS: f64 = 5.0;
 /// Tracklets wait at most so long for a commit, seconds.
@@ -252,6 +252,9 @@ impl Shared {
                     }
                 }
                 Event::Opened(sighting) => {
+                    // Marked on another console, the suspect may not have been delivered yet: the sighting needs it.
+                    let suspect = self.board.lock().suspect(sighting.suspect).map(|v| v.suspect.clone());
+                    records.extend(suspect.map(Record::Suspect));
                     records.push(Record::Sighting(sighting.clone()));
                     if let Some((_, frame)) = seen {
                         records.extend(crop(frame, sighting.rect).and_then(|p| object(&sighting.crop_url, &p)));
@@ -301,9 +304,7 @@ impl Shared {
                     let picture = frame.and_then(|f| crop(f, sighting.rect));
                     let camera = self.camera_name(sighting.camera);
                     let mut board = self.board.lock();
-                    let label = board.suspect(sighting.suspect).map_or("suspect", |s| &s.suspect.label).to_owned();
-                    let percent = (sighting.probability * 100.0).round();
-                    let text = format!("Possible match {percent:.0} %: {label} in {camera}");
+                    let text = alert(&sighting, board.suspect(sighting.suspect), &camera);
                     board.notice(now, NoticeLevel::Alert, text, Some(sighting.id));
                     board.put_sighting(sighting, picture);
                 }
@@ -325,6 +326,7 @@ impl Shared {
             }
             events.extend(follower.expire(now));
         }
+        events.extend(self.abandoned(now));
         if !events.is_empty() {
             let records = self.records_of(&events, None);
             if self.commit(&records, UNRECORDED).await {
@@ -332,6 +334,13 @@ impl Shared {
             }
         }
     }
+}
+
+/// What the operator reads of a possible match.
+pub(super) fn alert(sighting: &Sighting, suspect: Option<&SuspectView>, camera: &str) -> String {
+    let label = suspect.map_or("suspect", |v| &v.suspect.label);
+    let percent = (sighting.probability * 100.0).round();
+    format!("Possible match {percent:.0} %: {label} in {camera}")
 }
 
 /// The crop of a person as it is stored and shown.

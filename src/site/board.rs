@@ -162,6 +162,25 @@ impl Contents {
         self.sightings.get(&id)
     }
 
+    /// The newest record, which may have changed since the picture was asked for, gets it.
+    pub fn picture_of_suspect(&mut self, id: SuspectId, picture: Picture) {
+        if let Some(view) = self.suspects.iter_mut().find(|v| v.suspect.id == id) {
+            view.crop = Some(picture);
+        }
+    }
+
+    /// Like [`picture_of_suspect`](Self::picture_of_suspect); only what waits for a decision keeps its picture.
+    pub fn picture_of_sighting(&mut self, id: SightingId, picture: Picture) {
+        if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision == Decision::Pending) {
+            view.crop = Some(picture);
+        }
+    }
+
+    /// Sightings without an exit.
+    pub fn open_sightings(&self) -> Vec<Sighting> {
+        self.sightings.values().map(|v| &v.sighting).filter(|s| s.left_at.is_none()).cloned().collect()
+    }
+
     pub fn sighting_count(&self) -> usize {
         self.sightings.len()
     }

@@ -6,6 +6,7 @@ mod board;
 mod cameras;
 mod commands;
 mod config;
+mod consoles;
 mod office;
 mod outlines;
 mod path;
@@ -29,12 +30,13 @@ use crate::{
     follow::Follower,
     model::{CameraId, Clock, Decision},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
-    sync::{JournalError, Record},
+    sync::{JournalError, Others, Record},
     vision::{Appearance, Compute, Detector, Outliner, VisionError, Worker},
 };
 use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
+use consoles::ABANDONED_SECONDS;
 use outlines::Outlines;
 use records::Records;
 use std::{
@@ -117,7 +119,8 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
-    /// What is done once a second, about the site's own state and about what others changed in the stores; and the uploads.
+    /// What is done once a second, about the site's own state and about what others changed in the stores; the uploads; and the other
+    /// consoles.
     tasks: Vec<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
@@ -145,7 +148,7 @@ impl Site {
         );
         let model = format!("{} {}", detector.name(), detector.sha256());
 
-        let (records, board, follower) = runtime.block_on(Self::open_stores(&folder, &config, clock))?;
+        let (records, board, follower, others) = runtime.block_on(Self::open_stores(&folder, &config, clock))?;
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
         let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));
@@ -207,11 +210,12 @@ impl Site {
             }
         });
         let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
+        let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
         let site = Self {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, uploads],
+            tasks: vec![ticker, reader, uploads, listener],
             runtime: Some(runtime),
             _folder: folder,
         };
@@ -223,8 +227,11 @@ impl Site {
         folder: &DataFolder,
         config: &SiteConfig,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Records, Board, Follower), SiteError> {
+    ) -> Result<(Records, Board, Follower, Others), SiteError> {
         let records = Records::open(folder, config, clock).await?;
+        // From before the first look on: what somebody changes meanwhile is heard.
+        let mut others = records.delivery.others();
+        others.begin().await?;
         let (stores, journal, clock) = (&records.stores, &records.journal, &records.clock);
         let access = if stores.users.any_user().await? {
             Access::LoggedOut { error: None, locked_until: None }
@@ -238,6 +245,7 @@ impl Site {
         sightings.extend(stores.cameras.sightings(None, SIGHTINGS_SHOWN).await?);
         let reasons = stores.cameras.recent_reasons(8).await?;
         let mut left_open = Vec::new();
+        let alone = !stores.cameras.is_shared(); // else another console may be seeing it
         {
             let mut contents = board.lock();
             contents.reasons = reasons;
@@ -251,7 +259,9 @@ impl Site {
                 if contents.sighting(sighting.id).is_some() {
                     continue; // in both lists
                 }
-                if sighting.left_at.is_none() {
+                let now = clock.now();
+                if sighting.left_at.is_none() && (alone || now.seconds_since(sighting.last_seen_at) > ABANDONED_SECONDS)
+                {
                     // The run that saw the entry ended before the exit: the last time seen is all that is known.
                     sighting.left_at = Some(sighting.last_seen_at);
                     left_open.push(Record::Sighting(sighting.clone()));
@@ -262,7 +272,7 @@ impl Site {
         if !left_open.is_empty() {
             journal.append(&left_open).await?;
         }
-        Ok((records, board, follower))
+        Ok((records, board, follower, others))
     }
 
     /// Fetches the pictures of what earlier runs stored, without keeping the start waiting.
@@ -275,19 +285,12 @@ impl Site {
             };
             for view in suspects {
                 if let Some(picture) = shared.picture(&view.suspect.crop_url).await {
-                    let mut board = shared.board.lock();
-                    // The newest record, which may have changed meanwhile, gets the picture.
-                    if let Some(suspect) = board.suspect(view.suspect.id).map(|s| s.suspect.clone()) {
-                        board.put_suspect(suspect, Some(picture));
-                    }
+                    shared.board.lock().picture_of_suspect(view.suspect.id, picture);
                 }
             }
             for view in sightings.into_iter().filter(|v| v.sighting.decision == Decision::Pending) {
                 if let Some(picture) = shared.picture(&view.sighting.crop_url).await {
-                    let mut board = shared.board.lock();
-                    if let Some(sighting) = board.sighting(view.sighting.id).map(|s| s.sighting.clone()) {
-                        board.put_sighting(sighting, Some(picture));
-                    }
+                    shared.board.lock().picture_of_sighting(view.sighting.id, picture);
                 }
             }
         });

@@ -2,7 +2,7 @@
 use crate::{
     model::Timestamp,
     store::{
-        Stores,
+        StoreError, Stores,
         suspects::{Change, Listener},
     },
 };
@@ -39,6 +39,15 @@ impl Others {
     pub(super) fn new(stores: Stores, hurry: Arc<Notify>) -> Self {
         let listener = stores.suspects.is_shared().then(|| stores.suspects.listen());
         Self { stores, listener, hurry, mark: None, behind: true, asked: None, told_until: None }
+    }
+
+    /// Begins with what is written from now on; to be called before the state is read that the changes are to be added to.
+    ///
+    /// # Errors
+    /// The trouble of the cameras database.
+    pub async fn begin(&mut self) -> Result<(), StoreError> {
+        self.told_until = Some(self.stores.cameras.changed_since(None).await?.2);
+        Ok(())
     }
 
     /// The next changes of anybody; waits until there are some. Where nobody else can be, it waits for ever.
