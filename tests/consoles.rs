@@ -12,9 +12,7 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
-    model::{
-        Action, Clock as _, Decision, Rect, Sighting, Suspect, SuspectId, SystemClock, Timestamp, TrackId,
-    },
+    model::{Action, Clock as _, Decision, Rect, Sighting, Suspect, SuspectId, SystemClock, Timestamp, TrackId},
     site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
     store::{Address, Addresses, CameraStore, NewUser, SuspectStore, UserStore},
     video::{Color, Frame},
@@ -211,7 +209,8 @@ fn decide_on_both(fixture: &Fixture, seen: &Sighting) {
     assert!(rejected(stored.iter().find(|s| s.id == seen.id).unwrap()));
     a.0.send(Command::ReadLog);
     let log = a.until("the log", |s| s.log.is_some()).log.unwrap();
-    let decisions: Vec<_> = log.iter().filter(|e| e.action == Action::DecideMatch).map(|e| e.user_cc.as_str()).collect();
+    let decisions: Vec<_> =
+        log.iter().filter(|e| e.action == Action::DecideMatch).map(|e| e.user_cc.as_str()).collect();
     assert_eq!(decisions, ["1", "2"]);
 }
 

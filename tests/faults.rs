@@ -178,7 +178,8 @@ impl Deliverer {
 async fn console_to_be_killed() {
     let Some(task) = std::env::var_os(CHILD) else { return };
     let task = task.into_string().unwrap();
-    let [data, first, users, cameras, log, objects, suspects] = task.split('\n').collect::<Vec<_>>().try_into().unwrap();
+    let [data, first, users, cameras, log, objects, suspects] =
+        task.split('\n').collect::<Vec<_>>().try_into().unwrap();
     let address = |text: &str| Some(Address::parse(text).unwrap());
     let addresses = Addresses {
         users: address(users),
@@ -271,9 +272,8 @@ fn under_load_and_fire_nothing_is_lost_and_nothing_doubled() {
                 .spawn()
                 .unwrap();
             let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-            let reader = scope.spawn(|| {
-                lines.filter_map(|l| l.strip_prefix("accepted ")?.parse::<i64>().ok()).collect::<Vec<_>>()
-            });
+            let reader = scope
+                .spawn(|| lines.filter_map(|l| l.strip_prefix("accepted ")?.parse::<i64>().ok()).collect::<Vec<_>>());
             random.pause(1000, 4000);
             child.kill().unwrap(); // SIGKILL
             child.wait().unwrap();

@@ -553,6 +553,34 @@ mod tests {
         assert!(matches!(&ended[..], [Event::Changed(s)] if s.left_at == Some(Timestamp(11 * 200_000))), "{ended:?}");
     }
 
+    /// Of two consoles each looks for the other's suspects, learns what the other learned, and stops where the other stops.
+    #[test]
+    fn a_suspect_of_another_console_is_followed_as_it_stands_there() {
+        let now = Timestamp(700_000);
+        let theirs = suspect(1, vec![descriptor(0, 0.0)]);
+        let mut f = Follower::new(FollowConfig::default(), |id| id.to_string());
+        assert_eq!(f.take_over(&theirs, now), []);
+        let opened = see(&mut f, B, 3, &descriptor(0, 0.08), 4..8);
+        let [Event::Opened(s)] = &opened[..] else { panic!("{opened:?}") };
+        assert!(s.suspect == theirs.id && f.sees(s.id));
+
+        // decided there: this console has seen the track, so it is this one that learns
+        let taught = f.decide(s, Decision::Confirmed { by: "9".into(), at: Timestamp(2_000_000) });
+        let learned = taught.iter().find_map(|e| if let Event::Gallery(s) = e { Some(s.clone()) } else { None });
+        let learned = learned.unwrap_or_else(|| theirs.clone());
+        let mut more = Suspect { gallery: vec![descriptor(0, 0.0), descriptor(1, 0.0)], ..learned.clone() };
+        more.touch(now);
+        assert!(more.changed_at > learned.changed_at);
+        f.take_over(&more, now);
+        let stranger_no_more = see(&mut f, A, 4, &descriptor(1, 0.05), 8..12);
+        assert!(matches!(&stranger_no_more[..], [Event::Opened(_)]), "{stranger_no_more:?}");
+
+        let ended = Suspect { ended_at: Some(now), ..more };
+        let closed = f.take_over(&ended, now);
+        assert_eq!(closed.len(), 2, "both stays end: {closed:?}");
+        assert!(!see(&mut f, B, 5, &descriptor(0, 0.0), 12..20).iter().any(|e| matches!(e, Event::Opened(_))));
+    }
+
     #[test]
     fn a_different_look_opens_nothing() {
         let (mut f, _) = marked();

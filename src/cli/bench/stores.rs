@@ -79,7 +79,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Value> {
         match command {
             Command::Suspects { address, suspects, reads } => suspects_bench(address, *suspects, *reads).await,
             Command::Journal { records } => journal(&folder, *records).await,
-            Command::Detections { address, rows, pages } => detections(&folder, address.as_deref(), *rows, *pages).await,
+            Command::Detections { address, rows, pages } => {
+                detections(&folder, address.as_deref(), *rows, *pages).await
+            }
             Command::Audit { address, entries } => audit(&folder, address.as_deref(), *entries).await,
             Command::Objects { address, pictures } => objects(&folder, address.as_deref(), *pictures).await,
         }
