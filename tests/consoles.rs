@@ -30,8 +30,8 @@ struct Fixture {
 
 struct Console(Site);
 
-fn address(text: String) -> Option<Address> {
-    Some(Address::parse(&text).unwrap())
+fn address(text: &str) -> Option<Address> {
+    Some(Address::parse(text).unwrap())
 }
 
 fn open(data: &Path, stores: Addresses) -> Console {
@@ -52,10 +52,10 @@ impl Fixture {
     fn new(suspects: Option<Address>) -> Self {
         let users = servers::postgres().database();
         let stores = Addresses {
-            users: address(users.clone()),
-            cameras: address(servers::postgres().database()),
-            action_logs: address(servers::mongo().database()),
-            objects: address(servers::s3().prefix()),
+            users: address(&users),
+            cameras: address(&servers::postgres().database()),
+            action_logs: address(&servers::mongo().database()),
+            objects: address(&servers::s3().prefix()),
             suspects,
         };
         let runtime = Runtime::new().unwrap();
@@ -218,7 +218,7 @@ fn decide_on_both(fixture: &Fixture, seen: &Sighting) {
 fn suspects_sightings_and_decisions_are_shared_through_redis_that_may_be_emptied_and_killed() {
     let server = servers::Redis::start();
     let namespace = server.namespace();
-    let fixture = Fixture::new(address(namespace.clone()));
+    let fixture = Fixture::new(address(&namespace));
     let [a, b] = &fixture.consoles;
     let state = fixture.state();
 

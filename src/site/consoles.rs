@@ -37,7 +37,7 @@ impl Shared {
         let (mut events, mut pictures) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                Change::Suspect(heard) => events.extend(self.take_over_suspect(heard, now, &mut pictures)),
+                Change::Suspect(heard) => events.extend(self.take_over_suspect(&heard, now, &mut pictures)),
                 Change::Sighting(heard) => events.extend(self.take_over_sighting(heard, now, &mut pictures)),
             }
         }
@@ -47,11 +47,11 @@ impl Shared {
         pictures
     }
 
-    fn take_over_suspect(&self, heard: Suspect, now: Timestamp, pictures: &mut Vec<Change>) -> Vec<Event> {
+    fn take_over_suspect(&self, heard: &Suspect, now: Timestamp, pictures: &mut Vec<Change>) -> Vec<Event> {
         let mut board = self.board.lock();
         let known = board.suspect(heard.id).map(|v| v.suspect.clone());
         let (mut suspect, is_new) = known.map_or_else(|| (heard.clone(), true), |known| (known, false));
-        let (was_ended, news) = (suspect.ended_at.is_some() && !is_new, suspect.merge(&heard));
+        let (was_ended, news) = (suspect.ended_at.is_some() && !is_new, suspect.merge(heard));
         if !news && !is_new {
             return Vec::new();
         }
