@@ -1,6 +1,7 @@
 //! GStreamer: live cameras and whole files become decoded frames (still YUV, still in GStreamer's memory), and files
 //! become virtual cameras. Nothing above this room knows GStreamer but through [`Frame`].
 mod address;
+pub mod clip;
 mod decoding;
 pub mod file;
 pub mod frame;
@@ -9,6 +10,7 @@ pub mod simulate;
 pub mod source;
 pub mod view;
 
+pub use clip::{Clip, ClipError, Cut, Piece, cut};
 pub use file::{FileError, FileReport, read_file};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use probe::{Probe, extension, probe};
