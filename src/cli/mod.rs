@@ -7,6 +7,7 @@ mod console;
 mod demo;
 pub mod doctor;
 mod evidence;
+mod export;
 pub mod prerequisites;
 mod simulate;
 mod site;
@@ -51,6 +52,8 @@ enum Command {
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Hand out all video in which a suspect appears, with pictures, movement log and audit extract, as one signed package
+    Export(export::Args),
     /// Check a package of evidence with nothing but the package and the site's public key
     Verify(verify::Args),
     /// The key that signs packages of evidence
@@ -90,6 +93,7 @@ impl Cli {
             Some(Command::Upload(args)) => upload::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
+            Some(Command::Export(args)) => export::run(&args),
             Some(Command::Evidence(command)) => evidence::run(&command),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),

@@ -7,6 +7,7 @@ mod cameras;
 mod commands;
 mod config;
 mod consoles;
+mod export;
 mod office;
 mod outlines;
 mod path;
@@ -21,6 +22,7 @@ pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
+pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use state::*;

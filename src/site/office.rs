@@ -3,6 +3,7 @@ use super::{
     SiteConfig, SiteError,
     administration::{AdministrationError, CameraEdit},
     console_user,
+    export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported},
     records::{Actor, Records},
     state::StartFrom,
     upload::{UploadError, UploadStep, UploadWish, start_of},
@@ -20,6 +21,7 @@ use tokio::runtime::Runtime;
 /// operating system. Dropping it delivers what was recorded.
 pub struct Office {
     console_user: String,
+    site: String,
     records: Records,
     runtime: Runtime,
     _folder: DataFolder,
@@ -34,7 +36,7 @@ impl Office {
         let folder = DataFolder::open(data)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let records = runtime.block_on(Records::open(&folder, config, clock))?;
-        Ok(Self { console_user: console_user(), records, runtime, _folder: folder })
+        Ok(Self { console_user: console_user(), site: config.name.clone(), records, runtime, _folder: folder })
     }
 
     fn who(&self) -> Actor<'_> {
@@ -159,6 +161,27 @@ impl Office {
     /// The store's trouble: then nothing is known.
     pub fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
         self.runtime.block_on(self.records.verify_log())
+    }
+
+    /// What an export of evidence would hold, and what is missing.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub fn plan_export(&self, request: &ExportRequest) -> Result<ExportPlan, ExportError> {
+        self.runtime.block_on(self.records.plan_export(&Rights::All, request))
+    }
+
+    /// Writes a package of evidence, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ExportError`]; it is recorded, too.
+    pub fn export_evidence(&self, request: &ExportRequest, progress: ExportProgress) -> Result<Exported, ExportError> {
+        self.runtime.block_on(async {
+            let who = self.who();
+            let done = self.records.export_evidence(who, &Rights::All, &self.site, request, progress).await;
+            self.records.anchor().await?;
+            done
+        })
     }
 
     /// Writes the entries that pass the filter to a file; returns how many.

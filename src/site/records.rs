@@ -10,7 +10,7 @@ use crate::{
 use serde_json::json;
 use std::{
     io::{BufWriter, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Records {
     pub clock: Arc<dyn Clock>,
     /// Which console this is.
     pub console: String,
+    /// The data folder.
+    pub data: PathBuf,
     log_ids: LogIds,
     anchors: Anchors,
     /// The head written down last.
@@ -43,6 +45,7 @@ impl Records {
         let stores = Stores::open(folder, &config.stores).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
+        let _ = std::fs::remove_dir_all(DataFolder::exports_in(folder.path())); // of an export that a crash broke off
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
         let (head, number) = journal.chain().await?;
@@ -66,6 +69,7 @@ impl Records {
         Ok(Self {
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             anchors: Anchors::new(folder.anchors()),
+            data: folder.path().to_owned(),
             anchored: Mutex::default(),
             stores,
             journal,

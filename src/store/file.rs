@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub fn write_whole(beside: &Path, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let temporary = beside.join(format!(".{}", Uuid::new_v4()));
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&temporary)?;
         write(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -133,6 +133,11 @@ impl DataFolder {
         data.join("keys").join("evidence.key")
     }
 
+    /// Where exports under way keep what they fetched.
+    pub fn exports_in(data: &Path) -> PathBuf {
+        data.join("exports")
+    }
+
     /// The folder of objects.
     pub fn objects(&self) -> PathBuf {
         self.path.join("objects")

@@ -17,8 +17,9 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Files of one camera that are at most this far apart are one clip, nanoseconds.
 const JOIN: i64 = 1_000_000_000;
-/// Reading begins at the place asked for, not at the start of the file, when it is this far in.
-const SEEK_BEYOND: Duration = Duration::from_secs(20);
+/// Reading begins so far before the place asked for: demultiplexers get the times of the first pictures behind a jump wrong, so
+/// the first group of pictures is only read to find the next.
+const RUN_UP: Duration = Duration::from_secs(20);
 /// The stream's time at which a clip begins, nanoseconds: some pictures are decoded before the first is shown.
 const LEAD: u64 = 3_600_000_000_000;
 /// At most so many bytes wait to be written.
@@ -124,15 +125,15 @@ impl Cutter<'_> {
     /// Takes what the stretch needs of a piece; `Ok(Err)` says how far it could be used.
     fn piece(&mut self, place: usize, piece: &Piece) -> Result<Result<(), String>, ClipError> {
         let into = Duration::from_nanos(u64::try_from(self.from - nanos(piece.starts_at)).unwrap_or(0));
-        let mut reader = match Reader::open(piece, into)? {
-            Ok(reader) => reader,
+        let (mut reader, mut first) = match Reader::jump(piece, into, self.from)? {
+            Ok(opened) => opened,
             Err(why) => return Ok(Err(why.to_string())),
         };
         // The group of pictures in which the stretch begins; a stretch that goes on from the piece before begins at once.
         let (mut group, mut begun): (Vec<Packet>, bool) = (Vec::new(), false);
         let (mut latest, mut end) = (None, None);
         let trouble = loop {
-            let packet = match reader.next() {
+            let packet = match first.take().map_or_else(|| reader.next(), |packet| Ok(Some(packet))) {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break None,
                 Err(why) => break Some((why, end)),
@@ -215,7 +216,28 @@ struct Reader {
 }
 
 impl Reader {
-    /// Opens the file, `into` it: at the key frame before that place, or earlier.
+    /// Opens the file at a key frame that is shown at `from` or before, if it can; `into` is how far into it that is. Returns
+    /// that frame, too, where it had to be read.
+    fn jump(piece: &Piece, into: Duration, from: i64) -> Result<Result<(Self, Option<Packet>), FileError>, ClipError> {
+        if into > 2 * RUN_UP {
+            let mut reader = match Self::open(piece, into - RUN_UP)? {
+                Ok(reader) => reader,
+                Err(why) => return Ok(Err(why)),
+            };
+            let mut keys = 0;
+            while let Ok(Some(packet)) = reader.next() {
+                keys += u32::from(packet.key);
+                if packet.shown > from {
+                    break; // the next key frame is too late
+                }
+                if keys == 2 {
+                    return Ok(Ok((reader, Some(packet))));
+                }
+            }
+        }
+        Ok(Self::open(piece, Duration::ZERO)?.map(|reader| (reader, None)))
+    }
+
     fn open(piece: &Piece, into: Duration) -> Result<Result<Self, FileError>, ClipError> {
         if let Err(error) = check(&piece.path) {
             return Ok(Err(error));
@@ -249,7 +271,7 @@ impl Reader {
         let bus =
             pipeline.0.bus().ok_or_else(|| ClipError::GStreamer("GStreamer's pipeline has no bus.".to_owned()))?;
         let reader = Self { pipeline, bus, sink, seen, path: piece.path.clone(), starts_at: nanos(piece.starts_at) };
-        if into > SEEK_BEYOND {
+        if !into.is_zero() {
             let _ = reader.pipeline.0.set_state(gst::State::Paused);
             let (ready, ..) = reader.pipeline.0.state(gst::ClockTime::try_from(PATIENCE).ok());
             let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE;

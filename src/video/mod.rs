@@ -19,7 +19,7 @@ pub use source::{Source, SourceConfig, SourceState, Transport};
 pub use view::{Codec, ViewError, ViewReport, Window, make_view};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// GStreamer itself is not usable on this machine.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Runs a pipeline to its end: makes the tests' files.
-pub(super) fn launch(description: &str) {
+pub(crate) fn launch(description: &str) {
     init().unwrap();
     let pipeline = gst::parse::launch(description).unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
