@@ -479,7 +479,7 @@ impl Records {
             entries.iter().rev().try_for_each(|entry| writer.entry(entry))?;
             writer.finish()
         })();
-        Ok(written.map_err(|e| SiteError::Threads(e))?)
+        Ok(written.map_err(SiteError::Threads)?)
     }
 
     /// The models that looked when the stays were seen, by the log.

@@ -259,9 +259,9 @@ impl Reader {
             let ours = (media.starts_with("video/") || media.starts_with("image/"))
                 && target.static_pad("sink").is_some_and(|pad| !pad.is_linked());
             if ours {
-                noted.note_video()
+                noted.note_video();
             } else {
-                noted.note_other()
+                noted.note_other();
             }
             let linked = if ours { link(&pipeline, pad, &media, &target) } else { ignore(&pipeline, pad) };
             if let Err(error) = linked {
