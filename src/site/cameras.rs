@@ -51,10 +51,38 @@ impl Cameras {
 pub(super) type Located = (Camera, String);
 
 impl Shared {
-    /// Connects the configured cameras and those of the database.
-    pub async fn start_cameras(&self) -> Result<(), SiteError> {
-        let cameras = self.known_cameras().await?;
+    /// Connects the configured cameras, and those of the database, which are `known`.
+    pub async fn start_cameras(&self, known: Vec<Camera>) -> Result<(), SiteError> {
+        let cameras = self.known_cameras(known).await?;
+        self.retire(&cameras).await?;
         self.change_cameras(cameras).await;
+        Ok(())
+    }
+
+    /// Ends configured cameras that run under an identity of their own, because the database was away when they came, where
+    /// it has another one for them. What was seen stays under the identity it was seen under.
+    async fn retire(&self, cameras: &[Located]) -> Result<(), SiteError> {
+        let stays = |path: &CameraPath| cameras.iter().any(|(camera, _)| camera.id == path.camera.id);
+        let all = self.cameras.paths();
+        let (staying, retired): (Vec<_>, Vec<_>) =
+            all.iter().cloned().partition(|path| !path.camera.configured || stays(path));
+        if retired.is_empty() {
+            return Ok(());
+        }
+        let off = |path: &Arc<CameraPath>| {
+            let (camera, version) = (path.camera.clone(), path.camera.version + 1);
+            Record::Camera(Camera { active: false, version, ..camera })
+        };
+        self.records.journal.append(&retired.iter().map(off).collect::<Vec<_>>()).await?;
+        {
+            let _order = self.order.lock().await;
+            self.cameras.set(staying);
+            let lost = retired.iter().flat_map(|path| self.follower().camera_lost(path.camera.id)).collect::<Vec<_>>();
+            if self.commit(&self.records_of(&lost, None), "The end of a sighting is not recorded").await {
+                self.show(&lost, None);
+            }
+        }
+        let _ = tokio::task::spawn_blocking(move || retired.iter().for_each(|path| path.stop())).await;
         Ok(())
     }
 
@@ -134,8 +162,7 @@ impl Shared {
 
     /// The configured cameras, each with the identity it had before (new ones are recorded), then those that are kept in the
     /// database alone.
-    async fn known_cameras(&self) -> Result<Vec<Located>, SiteError> {
-        let known = self.records.stores.cameras.cameras().await?;
+    async fn known_cameras(&self, known: Vec<Camera>) -> Result<Vec<Located>, SiteError> {
         let mut cameras = Vec::with_capacity(known.len());
         let (mut records, mut changed) = (Vec::new(), Vec::new());
         for wanted in &self.config.cameras {

@@ -1,5 +1,5 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
-use super::{Access, Command, NoticeLevel, Shared, analysis};
+use super::{Access, Command, NoticeLevel, Shared, analysis, start::nobody_gets_in};
 use crate::{
     follow::Event,
     model::{
@@ -160,7 +160,10 @@ impl Shared {
             }
             Err(error) => {
                 let text = error.to_string();
-                let access = Access::LoggedOut { error: Some(text.clone()), locked_until: None };
+                let access = match &error {
+                    UserError::Store(away) if away.is_away() => nobody_gets_in(away),
+                    _ => Access::LoggedOut { error: Some(text.clone()), locked_until: None },
+                };
                 (access, Outcome::Failed(text), String::new())
             }
         };

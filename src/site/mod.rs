@@ -8,11 +8,13 @@ mod commands;
 mod config;
 mod consoles;
 mod export;
+mod known;
 mod office;
 mod outlines;
 mod path;
 mod records;
 mod session;
+mod start;
 pub mod state;
 mod stills;
 mod tracklets;
@@ -30,15 +32,15 @@ pub use upload::{UploadError, UploadStep, UploadWish, start_of};
 
 use crate::{
     follow::Follower,
-    model::{CameraId, Clock, Decision},
+    model::{CameraId, Clock},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
-    sync::{JournalError, Others, Record},
+    sync::JournalError,
     vision::{Appearance, Compute, Detector, Outliner, VisionError, Worker},
 };
 use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
-use consoles::ABANDONED_SECONDS;
+use known::KnownFile;
 use outlines::Outlines;
 use records::Records;
 use std::{
@@ -49,8 +51,8 @@ use std::{
 use tokio::runtime::Runtime;
 use upload::Uploads;
 
-/// Sightings of earlier runs shown after a start.
-const SIGHTINGS_SHOWN: u32 = 500;
+/// Seconds between two times at which what a start without its database would need is written down.
+const REMEMBER_EVERY: u64 = 5;
 /// Seconds between two anchors of the action log.
 const ANCHOR_EVERY: u64 = 60;
 /// How long stopping may wait for the stores.
@@ -87,6 +89,8 @@ struct Shared {
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
     order: tokio::sync::Mutex<()>,
     cameras: Cameras,
+    known: KnownFile,
+    away: start::Away,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -150,7 +154,9 @@ impl Site {
         );
         let model = format!("{} {}", detector.name(), detector.sha256());
 
-        let (records, board, follower, others) = runtime.block_on(Self::open_stores(&folder, &config, clock))?;
+        let records = runtime.block_on(Records::open(&folder, &config, clock))?;
+        let board = Board::new(Access::Working);
+        let follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
         let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));
@@ -177,13 +183,15 @@ impl Site {
             uploads,
             order: tokio::sync::Mutex::new(()),
             cameras: Cameras::new(worker.inputs()),
+            known: KnownFile::new(folder.known()),
+            away: start::Away::default(),
             model,
             analysis,
             appearance,
             outlines,
         });
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
-        runtime.block_on(shared.start_cameras())?;
+        let others = runtime.block_on(shared.start())?;
         let commands = Some(commands::Queue::start(&shared));
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
@@ -198,6 +206,9 @@ impl Site {
                 {
                     ticking.error(format!("The end of the action log could not be written down elsewhere: {error}"));
                 }
+                if seconds.is_multiple_of(REMEMBER_EVERY) {
+                    ticking.keep_known().await;
+                }
                 seconds += 1;
             }
         });
@@ -211,103 +222,29 @@ impl Site {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
+        let taking = Arc::clone(&shared);
+        let taker = runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                taking.take_up().await;
+            }
+        });
         let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
         let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
-        let site = Self {
+        Ok(Self {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, uploads, listener],
+            tasks: vec![ticker, reader, taker, uploads, listener],
             runtime: Some(runtime),
             _folder: folder,
-        };
-        site.load_pictures();
-        Ok(site)
-    }
-
-    async fn open_stores(
-        folder: &DataFolder,
-        config: &SiteConfig,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(Records, Board, Follower, Others), SiteError> {
-        let records = Records::open(folder, config, clock).await?;
-        // From before the first look on: what somebody changes meanwhile is heard.
-        let mut others = records.delivery.others();
-        others.begin().await?;
-        let (stores, journal, clock) = (&records.stores, &records.journal, &records.clock);
-        let access = if stores.users.any_user().await? {
-            Access::LoggedOut { error: None, locked_until: None }
-        } else {
-            Access::FirstStart
-        };
-        let board = Board::new(access);
-        let mut follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
-        let suspects = stores.cameras.suspects().await?;
-        let mut sightings = stores.cameras.unfinished_sightings().await?;
-        sightings.extend(stores.cameras.sightings(None, SIGHTINGS_SHOWN).await?);
-        let reasons = stores.cameras.recent_reasons(8).await?;
-        let mut left_open = Vec::new();
-        let alone = !stores.cameras.is_shared(); // else another console may be seeing it
-        {
-            let mut contents = board.lock();
-            contents.reasons = reasons;
-            for suspect in suspects {
-                if suspect.is_followed(clock.now()) {
-                    follower.follow(suspect.clone());
-                }
-                contents.put_suspect(suspect, None);
-            }
-            for mut sighting in sightings {
-                if contents.sighting(sighting.id).is_some() {
-                    continue; // in both lists
-                }
-                let now = clock.now();
-                if sighting.left_at.is_none() && (alone || now.seconds_since(sighting.last_seen_at) > ABANDONED_SECONDS)
-                {
-                    // The run that saw the entry ended before the exit: the last time seen is all that is known.
-                    sighting.left_at = Some(sighting.last_seen_at);
-                    left_open.push(Record::Sighting(sighting.clone()));
-                }
-                contents.put_sighting(sighting, None);
-            }
-        }
-        if !left_open.is_empty() {
-            journal.append(&left_open).await?;
-        }
-        Ok((records, board, follower, others))
-    }
-
-    /// Fetches the pictures of what earlier runs stored, without keeping the start waiting.
-    fn load_pictures(&self) {
-        let shared = Arc::clone(&self.shared);
-        self.shared.runtime.spawn(async move {
-            let (suspects, sightings) = {
-                let board = shared.board.lock();
-                (board.suspects.clone(), board.sightings())
-            };
-            for view in suspects {
-                if let Some(picture) = shared.picture(&view.suspect.crop_url).await {
-                    shared.board.lock().picture_of_suspect(view.suspect.id, picture);
-                }
-            }
-            for view in sightings.into_iter().filter(|v| v.sighting.decision == Decision::Pending) {
-                if let Some(picture) = shared.picture(&view.sighting.crop_url).await {
-                    shared.board.lock().picture_of_sighting(view.sighting.id, picture);
-                }
-            }
-        });
+        })
     }
 
     /// What the screen shows now. Copies under short locks; never waits for a store, a camera or the analysis.
     pub fn state(&self) -> SiteState {
         let now = self.shared.records.clock.now();
-        let stores = self.shared.records.delivery.health().into_iter().map(|h| StoreHealth {
-            store: h.store.to_owned(),
-            backlog: h.backlog,
-            error: h.error,
-            failing_since: h.failing_since,
-        });
-        let stores = stores.collect();
+        let stores = self.stores();
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let cameras = self.shared.cameras.paths().iter().map(|p| p.view(now, on_screen)).collect();
@@ -332,6 +269,26 @@ impl Site {
         };
         board.hide(&mut state);
         state
+    }
+
+    /// How each store is doing: its delivery, and whether it has been reached at all.
+    fn stores(&self) -> Vec<StoreHealth> {
+        let records = &self.shared.records;
+        let users = self.shared.away.users_trouble().unzip();
+        let users = StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1 };
+        let delivered = records.delivery.health().into_iter().map(|h| StoreHealth {
+            store: h.store.to_owned(),
+            backlog: h.backlog,
+            error: h.error,
+            failing_since: h.failing_since,
+        });
+        let mut stores: Vec<_> = std::iter::once(users).chain(delivered).collect();
+        for (missing, why) in records.stores.missing() {
+            if let Some(health) = stores.iter_mut().find(|s| s.store == missing && s.error.is_none()) {
+                health.error = Some(why);
+            }
+        }
+        stores
     }
 
     /// Asks for something; the answer is a later [`state`](Self::state). Commands are worked on one after another.
@@ -377,6 +334,7 @@ impl Site {
                     if let Err(error) = shared.records.anchor().await {
                         tracing::error!("the end of the action log was not written down elsewhere: {error}");
                     }
+                    shared.keep_known().await;
                     shared.records.delivery.flush().await;
                 })
                 .await;

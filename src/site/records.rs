@@ -4,7 +4,7 @@ use super::{SiteConfig, SiteError};
 use crate::{
     audit::{Anchor, Anchors, Export, Finding, Format, Head, Verifier, export},
     model::{Action, ActionRecord, Clock, Outcome},
-    store::{DataFolder, LogFilter, LogIds, Stores, file, sqlite::io_error},
+    store::{DataFolder, LogFilter, LogIds, StoreError, Stores, file, sqlite::io_error},
     sync::{Delivery, Journal, Record},
 };
 use serde_json::json;
@@ -49,15 +49,17 @@ impl Records {
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
         let (head, number) = journal.chain().await?;
-        let (console, number) = if stores.actions.newest_place(head.console).await? > head.seq {
-            // The journal was put back from a backup: its chain would write over what the log has.
-            journal.begin_chain().await?;
-            (journal.chain().await?.0.console, None)
-        } else {
-            (head.console, number)
-        };
+        let (console, number) =
+            if or_away(stores.actions.newest_place(head.console).await)?.is_some_and(|newest| newest > head.seq) {
+                // The journal was put back from a backup: its chain would write over what the log has.
+                journal.begin_chain().await?;
+                (journal.chain().await?.0.console, None)
+            } else {
+                (head.console, number)
+            };
         let number = match number {
             Some(number) => number,
+            // Without a number nothing can be recorded: the first start of a console needs the log once.
             None => {
                 let number = stores.actions.claim(console).await?;
                 journal.set_console_number(number).await?;
@@ -65,7 +67,7 @@ impl Records {
             }
         };
         // Entries of an earlier run may still be in the journal: both count.
-        let newest = stores.actions.newest_id().await?.max(journal.newest_log_id().await?);
+        let newest = or_away(stores.actions.newest_id().await)?.flatten().max(journal.newest_log_id().await?);
         Ok(Self {
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             anchors: Anchors::new(folder.anchors()),
@@ -183,5 +185,14 @@ impl Records {
         })
         .map_err(failed)?;
         Ok(entries.len() as u64)
+    }
+}
+
+/// The store's answer; `None` where it does not answer now.
+fn or_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.is_away() => Ok(None),
+        Err(error) => Err(error),
     }
 }

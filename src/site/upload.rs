@@ -716,9 +716,10 @@ impl Shared {
     }
 
     /// Lists what was uploaded before.
-    async fn show_earlier_uploads(&self) {
+    pub(super) async fn show_earlier_uploads(&self) {
         let uploads = match self.records.stores.cameras.uploads(None).await {
             Ok(uploads) => uploads,
+            Err(error) if error.is_away() => return, // listed when the database is taken up
             Err(error) => return self.error(format!("Earlier uploads cannot be listed: {error}")),
         };
         for upload in uploads.into_iter().take(SHOWN) {

@@ -57,6 +57,25 @@ impl CameraStore {
         Ok(Self { db: SqlDatabase::connect(address, &SCHEMA).await? })
     }
 
+    /// Like [`connect`](Self::connect); but a server that does not answer now is taken up when it does, and every question until
+    /// then ends with [`StoreError::Unavailable`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: refused, damaged, newer, misconfigured, read-only, full.
+    pub async fn connect_late(address: &Address) -> Result<Self, StoreError> {
+        Ok(Self { db: SqlDatabase::connect_late(address, &SCHEMA).await? })
+    }
+
+    /// Why the server has not been reached yet; `None` once it has.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.db.trouble()
+    }
+
+    /// Tries to reach the server, where it has not been reached yet.
+    pub(super) async fn reach(&self) {
+        let _ = self.db.get().await; // how it went is what `trouble` says
+    }
+
     /// Opens the database, creating it where missing.
     ///
     /// # Errors
@@ -260,7 +279,7 @@ impl CameraStore {
 
     /// Whether several consoles can work on this store at once.
     pub fn is_shared(&self) -> bool {
-        matches!(self.db, SqlDatabase::Postgres(_))
+        self.db.is_server()
     }
 
     /// The suspects and sightings that were written after `since` by the clock of the database, and the instant from which the

@@ -113,6 +113,11 @@ impl DataFolder {
         self.databases().join("action_logs.sqlite")
     }
 
+    /// What the console knew last, for a start without the cameras database.
+    pub fn known(&self) -> PathBuf {
+        self.databases().join("known.json")
+    }
+
     /// The folder of the audit trail's anchors: apart from the databases.
     pub fn anchors(&self) -> PathBuf {
         self.path.join("anchors")

@@ -7,6 +7,7 @@ pub mod address;
 pub mod cameras;
 pub mod file;
 pub mod folder;
+mod late;
 pub mod objects;
 mod password;
 pub mod recordings;
@@ -77,6 +78,14 @@ pub enum StoreError {
         /// What went wrong.
         detail: String,
     },
+    /// The address, or what is there, is not what this store can use; waiting does not help.
+    #[error("{place} cannot be used as it is configured: {detail}")]
+    Misconfigured {
+        /// Where.
+        place: String,
+        /// What is wrong, without credentials.
+        detail: String,
+    },
     /// The store works and refuses this record; trying again will not help.
     #[error("the record is not accepted: {0}")]
     BadRecord(String),
@@ -88,10 +97,15 @@ pub enum StoreError {
 impl StoreError {
     /// There is no backend for such an address.
     fn unknown_backend(address: &Address) -> Self {
-        Self::Unavailable {
+        Self::Misconfigured {
             place: address.to_string(),
             detail: "this store has no backend for such an address".to_owned(),
         }
+    }
+
+    /// Whether the store does not answer now and may later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
     }
 
     /// Whether the record is at fault rather than the store.
@@ -117,18 +131,36 @@ pub struct Stores {
 
 impl Stores {
     /// Opens the stores of a site: each where `addresses` says, else the embedded one of the data folder, created where
-    /// missing.
+    /// missing. A server that does not answer is taken up later; until then its store says so to whoever asks.
     ///
     /// # Errors
     /// The first store that cannot be opened says why; none is changed by that.
     pub async fn open(folder: &DataFolder, addresses: &Addresses) -> Result<Self, StoreError> {
         let at = |address: &Option<Address>, embedded: Address| address.clone().unwrap_or(embedded);
         Ok(Self {
-            users: UserStore::connect(&at(&addresses.users, Address::sqlite(&folder.users()))).await?,
-            cameras: CameraStore::connect(&at(&addresses.cameras, Address::sqlite(&folder.cameras()))).await?,
-            actions: ActionLog::connect(&at(&addresses.action_logs, Address::sqlite(&folder.actions()))).await?,
-            objects: ObjectStore::connect(&at(&addresses.objects, Address::folder(&folder.objects()))).await?,
+            users: UserStore::connect_late(&at(&addresses.users, Address::sqlite(&folder.users()))).await?,
+            cameras: CameraStore::connect_late(&at(&addresses.cameras, Address::sqlite(&folder.cameras()))).await?,
+            actions: ActionLog::connect_late(&at(&addresses.action_logs, Address::sqlite(&folder.actions()))).await?,
+            objects: ObjectStore::connect_late(&at(&addresses.objects, Address::folder(&folder.objects()))).await?,
             suspects: SuspectStore::connect(&at(&addresses.suspects, Address::memory()))?,
         })
+    }
+
+    /// The stores whose servers have not answered since the start, and why. Cheap.
+    pub fn missing(&self) -> Vec<(&'static str, String)> {
+        [
+            ("users", self.users.trouble()),
+            ("cameras", self.cameras.trouble()),
+            ("action log", self.actions.trouble()),
+            ("objects", self.objects.trouble()),
+        ]
+        .into_iter()
+        .filter_map(|(store, trouble)| Some((store, trouble?)))
+        .collect()
+    }
+
+    /// Tries to reach the stores that are [missing](Self::missing), all at once.
+    pub async fn reach(&self) {
+        tokio::join!(self.users.reach(), self.cameras.reach(), self.actions.reach(), self.objects.reach());
     }
 }

@@ -5,7 +5,7 @@ mod sqlite;
 
 pub use ids::LogIds;
 
-use super::{Address, StoreError};
+use super::{Address, StoreError, late::Late};
 use crate::model::{Action, ActionRecord, Timestamp};
 use mongo::MongoLog;
 use sqlite::EmbeddedLog;
@@ -45,18 +45,28 @@ impl LogFilter {
 
 /// The action log. Entries are added and read, never changed or deleted. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct ActionLog(Backend);
+pub struct ActionLog(Late<Backend>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Backend {
     Embedded(EmbeddedLog),
     Mongo(MongoLog),
 }
 
+impl Backend {
+    async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match (address.scheme(), address.path()) {
+            ("sqlite", Some(path)) => Ok(Self::Embedded(EmbeddedLog::open(path).await?)),
+            ("mongodb" | "mongodb+srv", _) => Ok(Self::Mongo(MongoLog::connect(address).await?)),
+            _ => Err(StoreError::unknown_backend(address)),
+        }
+    }
+}
+
 /// Calls the same method of whichever backend it is.
 macro_rules! each {
     ($log:expr, $backend:ident => $call:expr) => {
-        match &$log.0 {
+        match $log.0.get().await? {
             Backend::Embedded($backend) => $call,
             Backend::Mongo($backend) => $call,
         }
@@ -69,11 +79,26 @@ impl ActionLog {
     /// # Errors
     /// [`StoreError`]: not reachable, refused, damaged, newer, read-only, full.
     pub async fn connect(address: &Address) -> Result<Self, StoreError> {
-        match (address.scheme(), address.path()) {
-            ("sqlite", Some(path)) => Self::open(path).await,
-            ("mongodb" | "mongodb+srv", _) => Ok(Self(Backend::Mongo(MongoLog::connect(address).await?))),
-            _ => Err(StoreError::unknown_backend(address)),
-        }
+        Ok(Self(Late::ready(Backend::connect(address).await?)))
+    }
+
+    /// Like [`connect`](Self::connect); but a server that does not answer now is taken up when it does, and every question until
+    /// then ends with [`StoreError::Unavailable`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: refused, damaged, newer, misconfigured, read-only, full.
+    pub async fn connect_late(address: &Address) -> Result<Self, StoreError> {
+        Ok(Self(Late::connect(address, |address| async move { Backend::connect(&address).await }).await?))
+    }
+
+    /// Why the server has not been reached yet; `None` once it has.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.0.trouble()
+    }
+
+    /// Tries to reach the server, where it has not been reached yet.
+    pub(super) async fn reach(&self) {
+        let _ = self.0.get().await; // how it went is what `trouble` says
     }
 
     /// Opens the embedded log, creating it where missing.
@@ -81,7 +106,7 @@ impl ActionLog {
     /// # Errors
     /// [`StoreError`]: damaged, newer, read-only, full.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Ok(Self(Backend::Embedded(EmbeddedLog::open(path.as_ref()).await?)))
+        Ok(Self(Late::ready(Backend::Embedded(EmbeddedLog::open(path.as_ref()).await?))))
     }
 
     /// Adds an entry. An entry that is there already, word for word, is not added again.
@@ -364,7 +389,7 @@ mod tests {
                 }
                 assert_eq!(verify(&log, head).await, [], "{}", fresh.address);
                 edit(&mut entries);
-                match &log.0 {
+                match log.0.there().unwrap() {
                     Backend::Embedded(log) => log.replace_everything(&entries).await,
                     Backend::Mongo(log) => log.replace_everything(&entries).await,
                 }

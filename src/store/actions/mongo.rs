@@ -323,6 +323,7 @@ fn store_error(place: &str, e: &Error) -> StoreError {
         (_, Some(UNAUTHORIZED)) => StoreError::Denied { place, detail: "the account may not do this".to_owned() },
         (_, Some(VALIDATION_FAILED)) => StoreError::BadRecord("the server's schema does not accept it".to_owned()),
         (ErrorKind::Bson(_) | ErrorKind::BsonSerialization(_), _) => StoreError::BadRecord(e.to_string()),
+        (ErrorKind::InvalidArgument { message, .. }, _) => StoreError::Misconfigured { place, detail: message.clone() },
         (ErrorKind::ServerSelection { .. }, _) => {
             StoreError::Unavailable { place, detail: "it cannot be reached".to_owned() }
         }

@@ -7,7 +7,7 @@ mod s3;
 #[cfg(test)]
 mod tests;
 
-use super::{Address, StoreError};
+use super::{Address, StoreError, late::Late};
 use crate::model::{Hash, Timestamp};
 use folder::Folder;
 use s3::S3Buckets;
@@ -91,18 +91,28 @@ pub type Progress<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 /// Objects by key. An object is whole or absent, and never changes once written. Cloning shares the store.
 #[derive(Clone, Debug)]
-pub struct ObjectStore(Backend);
+pub struct ObjectStore(Late<Backend>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Backend {
     Folder(Folder),
     S3(S3Buckets),
 }
 
+impl Backend {
+    async fn connect(address: &Address) -> Result<Self, StoreError> {
+        match (address.scheme(), address.path()) {
+            ("file", Some(path)) => Ok(Self::Folder(Folder::open(path.to_owned())?)),
+            ("s3" | "s3+http", _) => Ok(Self::S3(S3Buckets::connect(address).await?)),
+            _ => Err(StoreError::unknown_backend(address)),
+        }
+    }
+}
+
 /// Calls the same method of whichever backend it is.
 macro_rules! each {
     ($store:expr, $backend:ident => $call:expr) => {
-        match &$store.0 {
+        match $store.0.get().await? {
             Backend::Folder($backend) => $call,
             Backend::S3($backend) => $call,
         }
@@ -116,11 +126,26 @@ impl ObjectStore {
     /// # Errors
     /// [`StoreError`]: not reachable, refused, read-only, full.
     pub async fn connect(address: &Address) -> Result<Self, StoreError> {
-        match (address.scheme(), address.path()) {
-            ("file", Some(path)) => Self::open(path),
-            ("s3" | "s3+http", _) => Ok(Self(Backend::S3(S3Buckets::connect(address).await?))),
-            _ => Err(StoreError::unknown_backend(address)),
-        }
+        Ok(Self(Late::ready(Backend::connect(address).await?)))
+    }
+
+    /// Like [`connect`](Self::connect); but a server that does not answer now is taken up when it does, and every question until
+    /// then ends with [`StoreError::Unavailable`].
+    ///
+    /// # Errors
+    /// [`StoreError`]: refused, damaged, newer, misconfigured, read-only, full.
+    pub async fn connect_late(address: &Address) -> Result<Self, StoreError> {
+        Ok(Self(Late::connect(address, |address| async move { Backend::connect(&address).await }).await?))
+    }
+
+    /// Why the server has not been reached yet; `None` once it has.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.0.trouble()
+    }
+
+    /// Tries to reach the server, where it has not been reached yet.
+    pub(super) async fn reach(&self) {
+        let _ = self.0.get().await; // how it went is what `trouble` says
     }
 
     /// Opens the folder, creating it where missing; what an interrupted [`put`](Self::put) left is removed.
@@ -128,7 +153,7 @@ impl ObjectStore {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        Ok(Self(Backend::Folder(Folder::open(root.into())?)))
+        Ok(Self(Late::ready(Backend::Folder(Folder::open(root.into())?))))
     }
 
     /// Stores an object for good. Storing the same bytes again under the same key changes nothing.
@@ -165,7 +190,7 @@ impl ObjectStore {
         if room_of(key) != LOCKED_ROOM {
             return Err(StoreError::BadRecord(format!("only objects under {LOCKED_ROOM}/ can be locked, not {key}")));
         }
-        match &self.0 {
+        match self.0.get().await? {
             Backend::Folder(store) => store.put(key, bytes).await.map(|()| false),
             Backend::S3(store) => store.put_locked(key, bytes, until).await,
         }
@@ -234,7 +259,7 @@ impl ObjectStore {
         if life > LONGEST_PRESIGNED {
             return Err(StoreError::BadRecord("an address without account may live 15 minutes at most".to_owned()));
         }
-        match &self.0 {
+        match self.0.get().await? {
             Backend::Folder(_) => Ok(None),
             Backend::S3(store) => store.presigned(key, life).await.map(Some),
         }

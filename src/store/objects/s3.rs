@@ -67,7 +67,7 @@ pub(super) struct S3Buckets {
 impl S3Buckets {
     pub(super) async fn connect(address: &Address) -> Result<Self, StoreError> {
         let place = address.to_string();
-        let wrong = |detail: &str| StoreError::Unavailable { place: place.clone(), detail: detail.to_owned() };
+        let wrong = |detail: &str| StoreError::Misconfigured { place: place.clone(), detail: detail.to_owned() };
         let url = Url::parse(address.secret()).map_err(|_| wrong("its address cannot be read"))?;
         let host = url.host_str().filter(|h| !h.is_empty()).ok_or_else(|| wrong("its address names no host"))?;
         let scheme = match url.scheme() {

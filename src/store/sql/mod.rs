@@ -6,6 +6,7 @@ mod postgres;
 
 use super::{
     Address, StoreError,
+    late::Late,
     sqlite::{self, TextColumns as _, to_json},
 };
 use crate::model::Timestamp;
@@ -30,15 +31,19 @@ pub(crate) struct Schema {
 
 /// One SQL database at the newest schema. Cloning shares it.
 #[derive(Clone, Debug)]
-pub(crate) enum SqlDatabase {
+pub(crate) struct SqlDatabase {
+    backend: Late<Backend>,
+    is_server: bool,
+}
+
+#[derive(Debug)]
+enum Backend {
     Sqlite(sqlite::Database),
     Postgres(postgres::Database),
 }
 
-impl SqlDatabase {
-    /// Opens the database at `address` and brings its schema up to date: a file (`sqlite:`), made where missing, or a
-    /// database of a server (`postgres:`), which must be there.
-    pub(crate) async fn connect(address: &Address, schema: &Schema) -> Result<Self, StoreError> {
+impl Backend {
+    async fn connect(address: &Address, schema: &Schema) -> Result<Self, StoreError> {
         match (address.scheme(), address.path()) {
             ("sqlite", Some(path)) => Ok(Self::Sqlite(sqlite::Database::open(path, &schema.sqlite, 4).await?)),
             ("postgres" | "postgresql", _) => {
@@ -47,6 +52,37 @@ impl SqlDatabase {
             _ => Err(StoreError::unknown_backend(address)),
         }
     }
+}
+
+impl SqlDatabase {
+    /// Opens the database at `address` and brings its schema up to date: a file (`sqlite:`), made where missing, or a
+    /// database of a server (`postgres:`), which must be there.
+    pub(crate) async fn connect(address: &Address, schema: &Schema) -> Result<Self, StoreError> {
+        let backend = Late::ready(Backend::connect(address, schema).await?);
+        Ok(Self { backend, is_server: address.path().is_none() })
+    }
+
+    /// Like [`connect`](Self::connect), but a server may come later.
+    pub(crate) async fn connect_late(address: &Address, schema: &'static Schema) -> Result<Self, StoreError> {
+        let connect = move |address: Address| async move { Backend::connect(&address, schema).await };
+        let backend = Late::connect(address, connect).await?;
+        Ok(Self { backend, is_server: address.path().is_none() })
+    }
+
+    /// Whether the database is one of a server.
+    pub(crate) fn is_server(&self) -> bool {
+        self.is_server
+    }
+
+    /// Why the server has not been reached yet; `None` once it has.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.backend.trouble()
+    }
+
+    /// Reaches the server, where that has not been done yet.
+    pub(crate) async fn get(&self) -> Result<(), StoreError> {
+        self.backend.get().await.map(drop)
+    }
 
     /// Runs a statement; its rows are read by `read`.
     pub(crate) async fn fetch<T>(
@@ -54,12 +90,12 @@ impl SqlDatabase {
         statement: Statement,
         read: impl Fn(&Row) -> sqlx::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
-        match self {
-            Self::Sqlite(db) => {
+        match self.backend.get().await? {
+            Backend::Sqlite(db) => {
                 let rows = statement.on_sqlite(db.pool()).await.map_err(|e| db.error(e))?;
                 read_all(&rows, read).map_err(|e| db.error(e))
             }
-            Self::Postgres(db) => read_all(&db.fetch(statement).await?, read).map_err(|e| db.error(&e)),
+            Backend::Postgres(db) => read_all(&db.fetch(statement).await?, read).map_err(|e| db.error(&e)),
         }
     }
 
@@ -71,17 +107,18 @@ impl SqlDatabase {
     /// A transaction that holds the only right to such transactions from its start, over all consoles, so that what it
     /// reads is still true when it writes. Dropped without [`commit`](Transaction::commit) it changes nothing.
     pub(crate) async fn write(&self) -> Result<Transaction<'_>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(db) => Transaction::Sqlite(db, db.write().await?),
-            Self::Postgres(db) => Transaction::Postgres(db, db.write().await?),
+        Ok(match self.backend.get().await? {
+            Backend::Sqlite(db) => Transaction::Sqlite(db, db.write().await?),
+            Backend::Postgres(db) => Transaction::Postgres(db, db.write().await?),
         })
     }
 
     #[cfg(test)]
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite(db) => db.pool().close().await,
-            Self::Postgres(db) => db.close().await,
+        let Ok(backend) = self.backend.get().await else { return };
+        match backend {
+            Backend::Sqlite(db) => db.pool().close().await,
+            Backend::Postgres(db) => db.close().await,
         }
     }
 }

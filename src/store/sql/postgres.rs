@@ -44,7 +44,7 @@ impl Database {
         let db = Self { pool, place };
         schema.run(&db.pool).await.map_err(|e| match e {
             MigrateError::VersionMissing(version) => StoreError::Newer { place: db.place.to_string(), version },
-            MigrateError::VersionMismatch(_) => StoreError::Unavailable {
+            MigrateError::VersionMismatch(_) => StoreError::Misconfigured {
                 place: db.place.to_string(),
                 detail: "it holds something else already: every store needs a database of its own".to_owned(),
             },
@@ -101,6 +101,7 @@ fn meaning(place: &str, e: &sqlx::Error) -> StoreError {
             // https://www.postgresql.org/docs/current/errcodes-appendix.html
             match code.as_ref() {
                 "42501" => StoreError::Denied { place, detail }, // insufficient_privilege
+                "3D000" => StoreError::Misconfigured { place, detail }, // invalid_catalog_name
                 "53100" => StoreError::Full { place },           // disk_full
                 "25006" => StoreError::ReadOnly { place },       // read_only_sql_transaction
                 "XX001" | "XX002" => StoreError::Damaged { place, detail }, // data_corrupted, index_corrupted
@@ -114,6 +115,9 @@ fn meaning(place: &str, e: &sqlx::Error) -> StoreError {
         sqlx::Error::Encode(e) => StoreError::BadRecord(e.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
             StoreError::Damaged { place, detail: format!("a row cannot be read: {e}") }
+        }
+        sqlx::Error::Configuration(e) | sqlx::Error::Tls(e) => {
+            StoreError::Misconfigured { place, detail: e.to_string() }
         }
         sqlx::Error::PoolTimedOut => {
             StoreError::Unavailable { place, detail: format!("no answer within {} s", PATIENCE.as_secs()) }

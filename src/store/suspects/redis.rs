@@ -70,7 +70,7 @@ impl fmt::Debug for Redis {
 impl Redis {
     pub fn new(address: &Address) -> Result<Self, StoreError> {
         let place = address.to_string();
-        let wrong = |detail: String| StoreError::Unavailable { place: place.clone(), detail };
+        let wrong = |detail: String| StoreError::Misconfigured { place: place.clone(), detail };
         let url = url::Url::parse(address.secret()).map_err(|e| wrong(format!("its address cannot be read ({e})")))?;
         let option = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
         let prefix = option("prefix").filter(|p| !p.is_empty()).unwrap_or_else(|| PREFIX.to_owned());

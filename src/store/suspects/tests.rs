@@ -254,6 +254,6 @@ async fn over_tls_only_with_a_known_authority() {
 fn an_address_of_no_such_store_is_refused() {
     for text in ["postgres://h/d", "redis://h/not-a-number", "rediss://h/0?ca=/nowhere.pem"] {
         let error = SuspectStore::connect(&Address::parse(text).unwrap()).unwrap_err();
-        assert!(matches!(error, StoreError::Unavailable { .. }), "{text}: {error:?}");
+        assert!(matches!(error, StoreError::Misconfigured { .. }), "{text}: {error:?}");
     }
 }

@@ -12,7 +12,7 @@ use std::net::TcpStream;
 const VIDEO: &str = "videos/a.mkv";
 
 fn buckets(store: &ObjectStore) -> &S3Buckets {
-    match &store.0 {
+    match store.0.there().unwrap() {
         Backend::S3(buckets) => buckets,
         Backend::Folder(_) => panic!("this store is a folder"),
     }

@@ -1,0 +1,172 @@
+//! A console that starts while its servers are down: it follows what it knew, keeps what it sees, and takes the servers up when
+//! they come. Real servers, killed and started again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
+mod servers;
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use vigia::{
+    cli::prerequisites,
+    model::{Action, Outcome, Rect, SystemClock, TrackId},
+    site::{
+        Access, AdminCommand, CameraConfig, CameraEdit, CameraStatus, Command, Site, SiteConfig, SiteError, SiteState,
+    },
+    store::{Address, Addresses, StoreError},
+    video::{Color, Frame},
+};
+
+const PASSWORD: &str = "correct horse battery staple";
+
+fn open(data: &Path, stores: &Addresses) -> Result<Site, SiteError> {
+    gstreamer::init().unwrap();
+    let gate = CameraConfig {
+        name: "Gate".to_owned(),
+        url: "test:".to_owned(),
+        location: None,
+        is_virtual: false,
+        active: true,
+    };
+    let config = SiteConfig { cameras: vec![gate], stores: stores.clone(), ..SiteConfig::default() };
+    Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock))
+}
+
+fn until(site: &Site, what: &str, mut done: impl FnMut(&SiteState) -> bool) -> SiteState {
+    let start = Instant::now();
+    loop {
+        let state = site.state();
+        if done(&state) {
+            return state;
+        }
+        if start.elapsed() > Duration::from_secs(60) {
+            panic!("{what} did not come: {:?} {:?} {:?}", state.access, state.stores, state.notices);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn live(state: &SiteState, name: &str) -> bool {
+    state.cameras.iter().any(|v| v.camera.name == name && v.status == CameraStatus::Live && v.counters.analysed > 0)
+}
+
+fn create_administrator(site: &Site) {
+    site.send(Command::CreateAdministrator {
+        cc: "1".into(),
+        name: "Ana Sousa".into(),
+        email: "ana@police.example".into(),
+        password: PASSWORD.into(),
+    });
+    until(site, "the administrator", |s| matches!(s.access, Access::LoggedIn(_)));
+}
+
+fn log_in(site: &Site) -> Access {
+    site.send(Command::Login { cc: "1".into(), password: PASSWORD.into() });
+    until(site, "the answer to the login", |s| s.access != Access::Working).access
+}
+
+fn failing(state: &SiteState) -> Vec<&str> {
+    state.stores.iter().filter(|s| s.error.is_some()).map(|s| s.store.as_str()).collect()
+}
+
+fn address(text: &str) -> Option<Address> {
+    Some(Address::parse(text).unwrap())
+}
+
+#[test]
+fn a_console_starts_while_its_servers_are_down_and_takes_them_up_when_they_come() {
+    let (postgres, mongo, s3) = (servers::Postgres::start(), servers::Mongo::start(), servers::S3::start());
+    let stores = Addresses {
+        users: address(&postgres.database()),
+        cameras: address(&postgres.database()),
+        action_logs: address(&mongo.database()),
+        objects: address(&s3.prefix()),
+        suspects: None,
+    };
+    let data = tempfile::tempdir().unwrap();
+    let (suspect, gate) = {
+        let site = open(data.path(), &stores).unwrap();
+        create_administrator(&site);
+        let quay = CameraEdit { name: Some("Quay".into()), url: Some("test:".into()), ..CameraEdit::default() };
+        site.send(Command::Administer(AdminCommand::AddCamera(quay)));
+        let state = until(&site, "both cameras", |s| live(s, "Gate") && live(s, "Quay"));
+        let gate = state.cameras.iter().find(|v| v.camera.name == "Gate").unwrap().camera.id;
+        let bytes: Vec<u8> = (0..320 * 360).map(|i| (i % 200) as u8).collect();
+        site.send(Command::SelectSuspect {
+            camera: gate,
+            track: TrackId(3),
+            frame: Frame::from_i420(320, 240, &bytes, Color::BT601, 0, state.now).unwrap(),
+            rect: Rect::new(50.0, 40.0, 60.0, 120.0),
+            reason: "left a bag".into(),
+            expires_in: Duration::from_secs(3600),
+        });
+        let state = until(&site, "the suspect", |s| s.suspects.len() == 1);
+        (state.suspects[0].suspect.id, gate)
+    };
+    postgres.kill();
+    mongo.kill();
+    s3.kill();
+
+    let site = open(data.path(), &stores).unwrap();
+    let state = site.state();
+    let Access::LoggedOut { error: Some(words), .. } = &state.access else { panic!("{:?}", state.access) };
+    assert!(words.contains("Nobody can log in") && words.contains("follows go on"), "{words}");
+    let state = until(&site, "the cameras this console knew", |s| live(s, "Gate") && live(s, "Quay"));
+    assert_eq!(state.cameras.iter().find(|v| v.camera.name == "Gate").unwrap().camera.id, gate);
+    assert_eq!(state.suspects.iter().map(|v| v.suspect.id).collect::<Vec<_>>(), [suspect]);
+    let state = until(&site, "the trouble of every store", |s| failing(s).len() >= 4);
+    for store in ["users", "cameras", "action log", "objects"] {
+        assert!(failing(&state).contains(&store), "{store} is not said to be missing: {:?}", state.stores);
+    }
+    assert!(matches!(log_in(&site), Access::LoggedOut { error: Some(e), .. } if e.contains("Nobody can log in")));
+    let backlog = |s: &SiteState| s.stores.iter().find(|h| h.store == "journal").unwrap().backlog;
+    assert!(backlog(&site.state()) >= 2, "the attempt and the start wait in the journal");
+    let shown = format!("{:?} {:?}", site.state().stores, site.state().access);
+    let secrets = [&stores.users, &stores.action_logs, &stores.objects].map(|a| a.clone().unwrap());
+    for secret in secrets.iter().filter_map(|a| a.secret().split(['@', ':']).nth(2).map(str::to_owned)) {
+        assert!(!shown.contains(&secret), "a password is shown");
+    }
+
+    postgres.restart();
+    mongo.restart();
+    s3.restart();
+    let out = |s: &SiteState| s.access == Access::LoggedOut { error: None, locked_until: None };
+    until(&site, "the end of the trouble", |s| out(s) && failing(s).is_empty() && backlog(s) == 0);
+    assert!(matches!(log_in(&site), Access::LoggedIn(user) if user.cc == "1"));
+    let state = until(&site, "the suspect's own record", |s| s.suspects.iter().any(|v| v.crop.is_some()));
+    assert_eq!((state.suspects.len(), state.sightings.len(), state.cameras.len()), (1, 1, 2));
+    site.send(Command::ReadLog);
+    let log = until(&site, "the log", |s| s.log.is_some()).log.unwrap();
+    let failed = log.iter().filter(|e| e.action == Action::Login && matches!(e.outcome, Outcome::Failed(_))).count();
+    assert_eq!(failed, 1, "the login that could not be decided is an entry");
+    assert!(log.iter().filter(|e| e.action == Action::StartDetection).count() >= 2);
+    drop(site);
+    let config = SiteConfig { stores, ..SiteConfig::default() };
+    let office = vigia::site::Office::open(&config, data.path(), Arc::new(SystemClock)).unwrap();
+    let (_, findings) = office.verify_log().unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn a_first_start_without_its_databases_waits_for_the_first_user_and_a_wrong_password_is_told_at_once() {
+    let postgres = servers::Postgres::start();
+    let (users, cameras) = (postgres.database(), postgres.database());
+    let stores = Addresses { users: address(&users), cameras: address(&cameras), ..Addresses::default() };
+    postgres.kill();
+    let data = tempfile::tempdir().unwrap();
+    let site = open(data.path(), &stores).unwrap();
+    until(&site, "the configured camera", |s| live(s, "Gate"));
+    assert!(matches!(site.state().access, Access::LoggedOut { error: Some(_), .. }));
+    postgres.restart();
+    until(&site, "the question for the first user", |s| s.access == Access::FirstStart && failing(s).is_empty());
+    create_administrator(&site);
+    assert_eq!(site.state().cameras.len(), 1);
+    drop(site);
+
+    let secret = users.split(['@', ':']).nth(2).unwrap().to_owned();
+    let stores = Addresses { users: address(&users.replace(&secret, "0ther")), ..stores };
+    let error = open(data.path(), &stores).err().expect("a wrong password is no reason to wait");
+    assert!(matches!(&error, SiteError::Store(StoreError::Denied { .. })), "{error:?}");
+    assert!(!error.to_string().contains("0ther"), "{error}");
+}
