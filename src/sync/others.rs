@@ -15,11 +15,14 @@ use uuid::Uuid;
 
 /// Between two questions to the cameras database.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Between two questions while the suspect state tells everything: one of the others may not reach it.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// Before a suspect state that cannot be reached is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Hears the other consoles: through a shared suspect state, and where there is none, or while it cannot be reached, by asking a
-/// shared cameras database once a second for what was written. This console's own changes are heard, too: whoever takes over what is
+/// shared cameras database once a second for what was written (every five seconds otherwise, since one of the others may not reach
+/// the suspect state). This console's own changes are heard, too: whoever takes over what is
 /// [newer](crate::model::Suspect::merge) than what it has takes nothing over from itself.
 pub struct Others {
     stores: Stores,
@@ -54,6 +57,7 @@ impl Others {
     pub async fn next(&mut self) -> Vec<Change> {
         loop {
             let mut changes = self.heard().await;
+            self.behind |= self.asked.is_none_or(|asked| asked.elapsed() > CHECK_EVERY);
             if self.behind && self.stores.cameras.is_shared() {
                 changes.extend(self.asked().await);
             }
@@ -109,5 +113,49 @@ impl Others {
         // While the suspect state answers with a mark, everything comes through it.
         self.behind = self.mark.is_none();
         suspects.into_iter().map(Change::Suspect).chain(sightings.into_iter().map(Change::Sighting)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Clock as _, Suspect, SystemClock},
+        servers,
+        store::{Address, Addresses, DataFolder, cameras::tests as examples},
+    };
+
+    /// A console that cannot reach the suspect state is heard by those who can.
+    #[tokio::test]
+    async fn what_only_the_database_was_told_is_heard_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path()).unwrap();
+        let addresses = Addresses {
+            cameras: Some(Address::parse(&servers::postgres().database()).unwrap()),
+            suspects: Some(Address::parse(&servers::redis().namespace()).unwrap()),
+            ..Addresses::default()
+        };
+        let stores = Stores::open(&folder, &addresses).await.unwrap();
+        stores.suspects.refill(&[], &[]).await.unwrap();
+        let camera = examples::camera();
+        stores.cameras.upsert_camera(&camera).await.unwrap();
+        let mut others = Others::new(stores.clone(), Arc::default());
+        others.begin().await.unwrap();
+        let suspect = |label: &str| {
+            let now = SystemClock.now();
+            Suspect { expires_at: now.plus(CHECK_EVERY * 60), changed_at: now, ..examples::suspect(camera.id, label) }
+        };
+        let (first, second) = (suspect("Suspect 1"), suspect("Suspect 2"));
+        let mut heard = Vec::new();
+        // nothing yet: it listens from here on
+        assert!(tokio::time::timeout(PAUSE, others.next()).await.is_err());
+        stores.suspects.put_suspect(&first).await.unwrap();
+        while !heard.contains(&Change::Suspect(first.clone())) {
+            heard.extend(others.next().await);
+        }
+        stores.cameras.put_suspect(&second).await.unwrap();
+        while !heard.contains(&Change::Suspect(second.clone())) {
+            heard.extend(others.next().await);
+        }
     }
 }

@@ -333,28 +333,34 @@ fn camera_id(i: u64) -> Uuid {
 async fn fill(address: &Address, rows: u64) -> anyhow::Result<()> {
     let step = (DAYS * DAY.as_secs() * 1000 / rows.max(1)).max(1); // ms
     let first = FIRST_DAY / 1_000_000;
+    // In parts: the log of one transaction that wrote everything would be as large as the database.
+    let parts = (0..rows).step_by(500_000).map(|from| (from, (from + 500_000).min(rows)));
     if let Some(path) = address.path() {
         let mut db = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await?;
-        let insert = format!(
-            "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})
-             INSERT INTO detections (id, camera, image_url, suspect_id, captured_at, metadata, type, detection_box)
-             SELECT printf('%08x-%04x-7000-8000-%012x', i / 65536, i % 65536, i),
-                 printf('00000000-0000-0000-0000-%012x', i % {CAMERAS} + 1), 'objects:frames/bench.jpg', NULL,
-                 strftime('%Y-%m-%dT%H:%M:%f', {first} + i * {step} / 1000.0, 'unixepoch') || '000Z',
-                 '{{\"score\":0.5}}', '[\"Knife\"]', '[[1.0,2.0],[3.0,2.0],[3.0,4.0],[1.0,4.0]]' FROM n"
-        );
-        sqlx::query(AssertSqlSafe(insert)).execute(&mut db).await?;
+        for (from, to) in parts {
+            let insert = format!(
+                "WITH RECURSIVE n(i) AS (SELECT {from} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {to})
+                 INSERT INTO detections (id, camera, image_url, suspect_id, captured_at, metadata, type, detection_box)
+                 SELECT printf('%08x-%04x-7000-8000-%012x', i / 65536, i % 65536, i),
+                     printf('00000000-0000-0000-0000-%012x', i % {CAMERAS} + 1), 'objects:frames/bench.jpg', NULL,
+                     strftime('%Y-%m-%dT%H:%M:%f', {first} + i * {step} / 1000.0, 'unixepoch') || '000Z',
+                     '{{\"score\":0.5}}', '[\"Knife\"]', '[[1.0,2.0],[3.0,2.0],[3.0,4.0],[1.0,4.0]]' FROM n"
+            );
+            sqlx::query(AssertSqlSafe(insert)).execute(&mut db).await?;
+        }
         sqlx::query("ANALYZE").execute(&mut db).await?;
     } else {
         let mut db = PgConnection::connect(address.secret()).await?;
-        let insert = format!(
-            "INSERT INTO detections (id, camera, image_url, suspect_id, captured_at, metadata, type, detection_box)
-             SELECT (lpad(to_hex(i / 65536), 8, '0') || lpad(to_hex(i % 65536), 4, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid,
-                 lpad(to_hex(i % {CAMERAS} + 1), 32, '0')::uuid, 'objects:frames/bench.jpg', NULL,
-                 to_timestamp({first} + i * {step} / 1000.0), '{{\"score\":0.5}}', '[\"Knife\"]',
-                 '((1,2),(3,2),(3,4),(1,4))' FROM generate_series(0::bigint, {rows} - 1) AS i"
-        );
-        sqlx::query(AssertSqlSafe(insert)).execute(&mut db).await?;
+        for (from, to) in parts {
+            let insert = format!(
+                "INSERT INTO detections (id, camera, image_url, suspect_id, captured_at, metadata, type, detection_box)
+                 SELECT (lpad(to_hex(i / 65536), 8, '0') || lpad(to_hex(i % 65536), 4, '0') || '70008000' || lpad(to_hex(i), 12, '0'))::uuid,
+                     lpad(to_hex(i % {CAMERAS} + 1), 32, '0')::uuid, 'objects:frames/bench.jpg', NULL,
+                     to_timestamp({first} + i * {step} / 1000.0), '{{\"score\":0.5}}', '[\"Knife\"]',
+                     '((1,2),(3,2),(3,4),(1,4))' FROM generate_series({from}::bigint, {to} - 1) AS i"
+            );
+            sqlx::query(AssertSqlSafe(insert)).execute(&mut db).await?;
+        }
         sqlx::query("ANALYZE detections").execute(&mut db).await?;
     }
     Ok(())
