@@ -155,6 +155,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),
+        find: None,
     }
 }
 

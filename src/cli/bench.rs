@@ -1,4 +1,5 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod search;
 mod stores;
 
 use super::{prerequisites, simulate};
@@ -89,6 +90,15 @@ pub enum Command {
         #[arg(long)]
         reference: Option<PathBuf>,
     },
+    /// Search among stored appearances, against one pass over the same memory
+    Search {
+        /// Vectors
+        #[arg(long, default_value_t = 1_000_000)]
+        vectors: usize,
+        /// Numbers in a vector
+        #[arg(long, default_value_t = 256)]
+        length: usize,
+    },
     /// Time of deciding a login: the right password, and for comparison a number that belongs to nobody
     Login {
         /// Logins of each kind
@@ -120,6 +130,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Outline { masks, models, reference } => {
             outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
         }
+        Command::Search { vectors, length } => search::measure(*vectors, *length),
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Stores(command) => stores::run(command)?,
         Command::Ui { tiles, frames } => {

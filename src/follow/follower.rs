@@ -14,6 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct FollowConfig {
     /// From this probability on a possible match is opened and the operator alerted.
     pub alert: f32,
+    /// From this probability on a stay of the past is listed to decide on, without an alert; below it is passed over.
+    pub list: f32,
+    /// How far back a fresh suspect is searched for, hours; 0 turns it off.
+    pub search_back_hours: f64,
     /// How many crops of a track must have been seen before it is compared at all.
     pub least_crops: u32,
     /// Vectors kept for each suspect.
@@ -27,7 +31,15 @@ pub struct FollowConfig {
 
 impl Default for FollowConfig {
     fn default() -> Self {
-        Self { alert: 0.6, least_crops: 3, gallery: 12, track_gallery: 6, live_follow: true }
+        Self {
+            alert: 0.6,
+            list: 0.3,
+            search_back_hours: 24.0,
+            least_crops: 3,
+            gallery: 12,
+            track_gallery: 6,
+            live_follow: true,
+        }
     }
 }
 
@@ -234,7 +246,7 @@ impl Follower {
             }
             for f in self.suspects.values() {
                 if !seen.rejected_for.contains(&f.suspect.id) {
-                    let p = probability(f, seen);
+                    let p = match_probability(&f.gallery, f.strangers.iter().map(|(_, look)| look), &seen.gallery);
                     if p >= self.config.alert {
                         pairs.push((p, o.track.id, f.suspect.id));
                     }
@@ -408,6 +420,35 @@ impl Follower {
         events
     }
 
+    /// How probable it is that whoever looks like this is the suspect; `None` when the suspect is not followed.
+    pub fn probability_of(&self, suspect: SuspectId, look: &Gallery) -> Option<f32> {
+        let f = self.suspects.get(&suspect)?;
+        Some(match_probability(&f.gallery, f.strangers.iter().map(|(_, look)| look), look))
+    }
+
+    /// Keeps what the person of a sighting looked like, for the decision on it.
+    pub fn remember(&mut self, sighting: SightingId, look: Gallery) {
+        self.looks.retain(|(id, _)| *id != sighting);
+        self.looks.push_back((sighting, look));
+        if self.looks.len() > LOOKS {
+            self.looks.pop_front();
+        }
+    }
+
+    /// Whether it is known what the person of a sighting looked like.
+    pub fn remembers(&self, sighting: &Sighting) -> bool {
+        self.looks.iter().any(|(id, _)| *id == sighting.id)
+            || self
+                .tracks
+                .get(&(sighting.camera, sighting.track))
+                .is_some_and(|seen| seen.sighting == Some(sighting.id) && !seen.gallery.is_empty())
+    }
+
+    /// Whether two cameras may show one person at the same instant. One camera shows a person once.
+    pub fn may_be_in_both(&self, a: CameraId, b: CameraId) -> bool {
+        a != b
+    }
+
     /// Takes back a decision that could not be recorded.
     pub fn undecide(&mut self, sighting: &Sighting) {
         if let Some((open, _)) = self.sightings.get_mut(&sighting.id) {
@@ -442,22 +483,18 @@ impl Follower {
     }
 }
 
-/// How probable it is that a track is a suspect. Where a stranger was told apart before, the two compete: the odds between them are
+/// How probable it is that whoever looks like `look` is `who`, `0.0..=1.0`; 0 where they cannot be compared. Where a stranger was told apart before, the two compete: the odds between them are
 /// those of the calibrated curve at their similarities.
-fn probability(f: &Followed, seen: &Seen) -> f32 {
-    let (Some(near), Some(kind)) =
-        (f.gallery.similarity(&seen.gallery), seen.gallery.vectors().first().map(|d| d.kind))
-    else {
-        return 0.0;
-    };
+pub fn match_probability<'a>(who: &Gallery, strangers: impl Iterator<Item = &'a Gallery>, look: &Gallery) -> f32 {
+    let (Some(near), Some(kind)) = (who.similarity(look), look.vectors().first().map(|d| d.kind)) else { return 0.0 };
     let curve = Calibration::shipped(kind);
-    let nearest = f.strangers.iter().filter_map(|(_, look)| look.similarity(&seen.gallery)).max_by(f32::total_cmp);
+    let nearest = strangers.filter_map(|stranger| stranger.similarity(look)).max_by(f32::total_cmp);
     let stranger = nearest.map_or(0.0, |s| (curve.slope * (s - near)).exp());
     curve.probability(near) / (1.0 + stranger)
 }
 
 /// The same stay has the same identity however often it is computed: a replay yields the same records.
-fn sighting_id(suspect: SuspectId, camera: CameraId, track: TrackId, entered_at: Timestamp) -> SightingId {
+pub fn sighting_id(suspect: SuspectId, camera: CameraId, track: TrackId, entered_at: Timestamp) -> SightingId {
     let mut hash = Sha256::new();
     hash.update(suspect.as_bytes());
     hash.update(camera.as_bytes());

@@ -4,7 +4,9 @@
 mod calibration;
 mod follower;
 mod gallery;
+mod search;
 
 pub use calibration::Calibration;
-pub use follower::{Event, FollowConfig, Follower, Observed};
+pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
+pub use search::{Hit, Index, Stay};

@@ -284,7 +284,10 @@ impl Shared {
             return true;
         }
         match self.records.journal.append(records).await {
-            Ok(()) => true,
+            Ok(()) => {
+                self.search.committed(records);
+                true
+            }
             Err(error) => {
                 self.error(format!("{refused}: {error}"));
                 false

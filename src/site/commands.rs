@@ -96,6 +96,7 @@ impl Shared {
             (Command::Decide { sighting, confirm }, Some(user)) => self.decide(&user, sighting, confirm).await,
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
+            (Command::Find(command), Some(user)) => self.find(&user, command).await,
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
@@ -256,6 +257,9 @@ impl Shared {
         let label = suspect.label.clone();
         self.board.lock().put_suspect(suspect, Some(crop));
         self.show(&events, None);
+        if !self.search.ask(id) {
+            self.error(format!("{label} is not searched for in the past: too many suspects wait for it. Use Find"));
+        }
         let text = if !self.config.follow.live_follow {
             format!("{label} is marked; this site does not look for suspects in other cameras")
         } else if blind {
@@ -269,7 +273,7 @@ impl Shared {
     }
 
     /// The appearance of one box, computed off the asynchronous threads; empty where the crop is too small to say anything.
-    async fn describe(&self, frame: &Frame, rect: Rect) -> Vec<Descriptor> {
+    pub(super) async fn describe(&self, frame: &Frame, rect: Rect) -> Vec<Descriptor> {
         let (appearance, frame) = (Arc::clone(&self.appearance), frame.clone());
         let described = tokio::task::spawn_blocking(move || appearance.describe(&frame, &[rect])).await;
         match described {
@@ -291,9 +295,10 @@ impl Shared {
         }
     }
 
-    async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
+    pub(super) async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
         let _order = self.order.lock().await;
         let Some(sighting) = self.board.lock().sighting(id).map(|v| v.sighting.clone()) else { return };
+        self.recall(&sighting).await;
         if sighting.decision == Decision::Origin {
             return; // the operator clicked this very person: there is nothing to decide
         }

@@ -196,6 +196,11 @@ impl SiteConfig {
                 "`analysis.detector.input` must be a multiple of 32 between 32 and 2048",
             ),
             (f.alert > 0.0 && f.alert <= 1.0, "`follow.alert` must be above 0 and at most 1"),
+            (f.list > 0.0 && f.list <= 1.0, "`follow.list` must be above 0 and at most 1"),
+            (
+                (0.0..=8760.0).contains(&f.search_back_hours),
+                "`follow.search_back_hours` must be between 0 (off) and 8760",
+            ),
             (f.gallery > 0 && f.track_gallery > 0, "`follow.gallery` and `follow.track_gallery` must be at least 1"),
         ];
         checks.iter().find(|(fine, _)| !fine).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))

@@ -13,6 +13,7 @@ mod office;
 mod outlines;
 mod path;
 mod records;
+mod search;
 mod session;
 mod start;
 pub mod state;
@@ -43,6 +44,7 @@ use cameras::Cameras;
 use known::KnownFile;
 use outlines::Outlines;
 use records::Records;
+use search::Search;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -95,6 +97,7 @@ struct Shared {
     analysis: String,
     appearance: Arc<Appearance>,
     outlines: Outlines,
+    search: Search,
 }
 
 impl Shared {
@@ -189,6 +192,7 @@ impl Site {
             analysis,
             appearance,
             outlines,
+            search: Search::new(),
         });
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         let others = runtime.block_on(shared.start())?;
@@ -201,6 +205,9 @@ impl Site {
                 second.tick().await;
                 ticking.tick().await;
                 ticking.end_idle_session().await;
+                if seconds.is_multiple_of(60) {
+                    ticking.tidy_search();
+                }
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
@@ -231,11 +238,13 @@ impl Site {
         });
         let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
         let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
+        let searching = Arc::clone(&shared);
+        let searcher = runtime.spawn(async move { searching.search_for_fresh_suspects().await });
         Ok(Self {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, taker, uploads, listener],
+            tasks: vec![ticker, reader, taker, uploads, listener, searcher],
             runtime: Some(runtime),
             _folder: folder,
         })
@@ -266,6 +275,7 @@ impl Site {
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
+            find: self.shared.search.view(&board.access),
         };
         board.hide(&mut state);
         state

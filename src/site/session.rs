@@ -6,7 +6,7 @@ use crate::{
     sync::Record,
 };
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 const HIDDEN: &str = "the camera is not among those this user may see";
 
@@ -111,6 +111,10 @@ impl Shared {
                     | UploadCommand::Dismiss(id),
                 ) => (Action::UploadVideo, !self.uploads.shows(*id, user, &board.rights), id.to_string()),
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
+                Command::Find(_) => {
+                    drop(board);
+                    (Action::FindPerson, self.find_is_hidden(command), String::new())
+                }
                 _ => return true,
             }
         };
@@ -142,6 +146,9 @@ impl Contents {
         let seen: BTreeSet<_> = state.sightings.iter().map(|v| v.sighting.suspect).collect();
         state.suspects.retain(|v| rights.allow(v.suspect.camera) || seen.contains(&v.suspect.id));
         let sighting_seen = |id| self.sighting(id).is_none_or(|v| rights.allow(v.sighting.camera));
+        if let Some(find) = &mut state.find {
+            Arc::make_mut(find).hits.retain(|hit| rights.allow(hit.camera));
+        }
         state.notices.retain(|n| n.sighting.is_none_or(sighting_seen));
     }
 }

@@ -5,7 +5,7 @@ pub use crate::model::MatchView;
 use crate::{
     model::{
         ActionRecord, Camera, CameraId, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
-        Timestamp, Track, TrackId, User,
+        Timestamp, Track, TrackId, TrackletId, User,
     },
     video::Frame,
 };
@@ -284,6 +284,91 @@ pub struct SiteState {
     pub notices: Vec<Notice>,
     /// Detector, device and appearance model in use, in words: `NanoDet-g on CPU · appearance: colour stripes`.
     pub analysis: String,
+    /// The search among everybody seen that [`Command::Find`] started.
+    pub find: Option<Arc<FindView>>,
+}
+
+/// Who is searched for.
+#[derive(Clone, Debug)]
+pub enum FindWho {
+    /// A suspect, by its gallery.
+    Suspect(SuspectId),
+    /// The person in a box, by what was seen of that track.
+    Person {
+        /// The camera.
+        camera: CameraId,
+        /// The track.
+        track: TrackId,
+        /// The frame that was clicked.
+        frame: Frame,
+        /// The box on that frame, pixels.
+        rect: Rect,
+    },
+}
+
+/// A search among everybody seen: each step is an entry of the action log.
+#[derive(Clone, Debug)]
+pub enum FindCommand {
+    /// Ranks whoever was seen by how probably it is this person.
+    Start {
+        /// Whom to search for.
+        who: FindWho,
+        /// On these cameras; `None` for all that the user may see.
+        cameras: Option<Vec<CameraId>>,
+        /// Still in view at this instant or later.
+        from: Timestamp,
+        /// In view before this instant.
+        until: Timestamp,
+    },
+    /// Says whether a hit is the person. The ranking improves by it; for a suspect it is a sighting, confirmed or rejected.
+    Judge {
+        /// The hit.
+        tracklet: TrackletId,
+        /// The same person, or somebody else.
+        same: bool,
+    },
+    /// Closes the search.
+    Close,
+}
+
+/// The search as it stands.
+#[derive(Clone, Debug)]
+pub struct FindView {
+    /// Whom, in words.
+    pub who: String,
+    /// The suspect, if it is one.
+    pub suspect: Option<SuspectId>,
+    /// A picture of whom.
+    pub picture: Option<Picture>,
+    /// The cameras searched.
+    pub cameras: Vec<CameraId>,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Appearances compared.
+    pub compared: usize,
+    /// The most probable, best first.
+    pub hits: Vec<HitView>,
+}
+
+/// One stay of somebody who may be the person.
+#[derive(Clone, Debug)]
+pub struct HitView {
+    /// Which stay.
+    pub tracklet: TrackletId,
+    /// Where.
+    pub camera: CameraId,
+    /// From when.
+    pub starts_at: Timestamp,
+    /// To when.
+    pub ends_at: Timestamp,
+    /// How probably it is the person.
+    pub probability: f32,
+    /// Its picture.
+    pub crop: Option<Picture>,
+    /// What the operator said of it.
+    pub judged: Option<bool>,
 }
 
 /// What the screen asks the site to do. The answer is a later [`SiteState`].
@@ -337,6 +422,8 @@ pub enum Command {
     EndSuspect(SuspectId),
     /// Manages users and cameras, for administrators; or one's own password.
     Administer(AdminCommand),
+    /// Searches everybody seen.
+    Find(FindCommand),
     /// Reads the newest entries of the action log (administrators only; itself logged).
     ReadLog,
     /// About videos that come as files.

@@ -192,6 +192,7 @@ fn site(tiles: usize) -> SiteState {
         stores: Vec::new(),
         notices: Vec::new(),
         analysis: String::new(),
+        find: None,
     }
 }
 

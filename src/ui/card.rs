@@ -3,7 +3,7 @@ use super::commands::UiCommand;
 use super::widgets::{self, Pictures};
 use super::{tokens, wall::Click};
 use crate::model::{CameraId, Picture, SuspectId, TrackId};
-use crate::site::{Command, SiteState};
+use crate::site::{Command, FindWho, SiteState};
 use egui::{Align, Id, Key, Layout, Margin, RichText, TextEdit, Ui, text::CCursor, text::CCursorRange, vec2};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub enum Outcome {
     Marked(Command),
     /// The operator wants to see this suspect.
     Show(SuspectId),
+    /// The operator wants to know where else this person was.
+    Find(FindWho),
 }
 
 impl Card {
@@ -56,6 +58,12 @@ impl Card {
     /// Whose card it is.
     pub fn subject(&self) -> (CameraId, TrackId) {
         (self.click.camera, self.click.track)
+    }
+
+    /// The person, to be searched for.
+    pub fn who(&self) -> FindWho {
+        let Click { camera, track, frame, rect, .. } = &self.click;
+        FindWho::Person { camera: *camera, track: *track, frame: frame.clone(), rect: *rect }
     }
 
     /// Opens the form.
@@ -136,6 +144,12 @@ impl Card {
             let response = ui.vertical_centered(|ui| ui.add(button)).inner;
             if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
                 self.open_form();
+            }
+            let command = UiCommand::FindPerson;
+            let button = egui::Button::new("Find this person…").min_size(vec2(ui.available_width(), 32.0));
+            let response = ui.vertical_centered(|ui| ui.add(button)).inner;
+            if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
+                outcome = Outcome::Find(self.who());
             }
         }
         outcome

@@ -30,6 +30,8 @@ pub enum UiCommand {
     ShowWall,
     /// Shows videos that came as files, and what was found in them.
     ShowReview,
+    /// Searches everybody seen for the person on the card, or shows that search.
+    FindPerson,
     /// Shows the action log.
     ShowLog,
     /// Shows users, rights and cameras.
@@ -58,7 +60,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -71,6 +73,7 @@ impl UiCommand {
         Self::ShowSuspects,
         Self::ShowWall,
         Self::ShowReview,
+        Self::FindPerson,
         Self::ShowLog,
         Self::ShowAdministration,
         Self::ShowHealth,
@@ -95,6 +98,7 @@ impl UiCommand {
             Self::ShowShortcuts => "Keyboard shortcuts…",
             Self::ShowWall => "Wall",
             Self::ShowReview => "Review",
+            Self::FindPerson => "Find",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
             Self::ChangePassword => "Change password…",
@@ -120,6 +124,7 @@ impl UiCommand {
             Self::ShowShortcuts => "Lists every key",
             Self::ShowWall => "Shows all cameras",
             Self::ShowReview => "Shows videos that came as files, and what was found in them",
+            Self::FindPerson => "Searches everybody seen for the person on the card, or shows that search",
             Self::ShowLog => "Shows what operators did (administrators only)",
             Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
             Self::ChangePassword => "Gives you a new password; asks for the one you have",
@@ -172,6 +177,7 @@ impl UiCommand {
             Self::ShowShortcuts => const { &[plain(Key::F1), plain(Key::Questionmark)] },
             Self::ShowWall => const { &[plain(Key::F3)] },
             Self::ShowReview => const { &[plain(Key::F5)] },
+            Self::FindPerson => const { &[plain(Key::F)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },
             Self::ChangePassword => &[],

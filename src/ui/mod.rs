@@ -1,7 +1,7 @@
 //! The operator's console: a function of [`SiteState`] that returns [`Command`]s. It never blocks, reads no store and does no
 //! inference.
 use crate::model::SuspectId;
-use crate::site::{Access, Command, Notice, NoticeLevel, SiteState};
+use crate::site::{Access, Command, FindCommand, FindWho, Notice, NoticeLevel, SiteState};
 use commands::UiCommand;
 use egui::{Align, Frame, Layout, Margin, RichText, ScrollArea, Stroke, Ui, vec2};
 use egui_notify::{Anchor, Toast, ToastLevel, Toasts};
@@ -15,6 +15,7 @@ pub mod bench;
 mod card;
 pub mod commands;
 mod dialog;
+mod find;
 mod health;
 mod inbox;
 mod log;
@@ -58,6 +59,7 @@ struct Session {
     administration: administration::Administration,
     own_password: administration::OwnPassword,
     review: review::Review,
+    find: find::Find,
     shortcuts: bool,
     health: bool,
     /// The form for one's own password is open.
@@ -71,6 +73,7 @@ enum Screen {
     Review,
     Log,
     Administration,
+    Find,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -267,6 +270,12 @@ impl Session {
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
             UiCommand::ChangePassword => self.password = true,
+            UiCommand::FindPerson => {
+                self.screen = Screen::Find;
+                if let Some(who) = self.card.as_ref().map(card::Card::who) {
+                    asked.push(self.find.start(state, who));
+                }
+            }
             UiCommand::ShowHealth => self.health = !self.health,
             UiCommand::LogOut => asked.push(Command::Logout),
             UiCommand::Quit => context.send_viewport_cmd(egui::ViewportCommand::Close),
@@ -277,6 +286,11 @@ impl Session {
         self.screen = Screen::Wall;
         self.card = None;
         self.tab = tab;
+    }
+
+    fn start_find(&mut self, state: &SiteState, who: FindWho, asked: &mut Vec<Command>) {
+        self.screen = Screen::Find;
+        asked.push(self.find.start(state, who));
     }
 
     fn show_suspect(&mut self, id: SuspectId) {
@@ -338,6 +352,14 @@ impl Session {
             Screen::Review => asked.extend(self.review.ui(ui, state, pictures)),
             Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
+            Screen::Find => {
+                let command = self.find.ui(ui, state, pictures);
+                if matches!(command, Some(Command::Find(FindCommand::Close))) {
+                    self.find = find::Find::default();
+                    self.screen = Screen::Wall;
+                }
+                asked.extend(command);
+            }
             Screen::Wall => {
                 let open = self.card.as_ref().map(card::Card::subject);
                 if let Some(click) = self.wall.ui(ui, state, largest, open) {
@@ -375,11 +397,12 @@ impl Session {
             ui.add_space(12.0);
             let screens = [
                 (UiCommand::ShowWall, Screen::Wall),
+                (UiCommand::FindPerson, Screen::Find),
                 (UiCommand::ShowReview, Screen::Review),
                 (UiCommand::ShowLog, Screen::Log),
                 (UiCommand::ShowAdministration, Screen::Administration),
             ];
-            let open_to_all = |screen: &Screen| matches!(screen, Screen::Wall | Screen::Review);
+            let open_to_all = |screen: &Screen| matches!(screen, Screen::Wall | Screen::Find | Screen::Review);
             for (command, screen) in screens.into_iter().filter(|(_, screen)| open_to_all(screen) || user.is_admin) {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
@@ -440,6 +463,7 @@ impl Session {
                     self.open(Tab::Suspects);
                 }
                 card::Outcome::Show(suspect) => self.show_suspect(suspect),
+                card::Outcome::Find(who) => self.start_find(state, who, asked),
             }
             return;
         }
@@ -464,6 +488,9 @@ impl Session {
             Tab::Inbox => self.inbox.ui(ui, state, pictures),
             Tab::Suspects => self.suspects.ui(ui, state, pictures),
         });
+        if let Some(suspect) = self.suspects.take_find() {
+            self.start_find(state, FindWho::Suspect(suspect), asked);
+        }
     }
 }
 

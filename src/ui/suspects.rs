@@ -12,12 +12,18 @@ use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 pub struct Suspects {
     ending: Option<SuspectId>,
     scroll_to: Option<SuspectId>,
+    finding: Option<SuspectId>,
 }
 
 impl Suspects {
     /// Scrolls to this suspect at the next repaint.
     pub fn show(&mut self, id: SuspectId) {
         self.scroll_to = Some(id);
+    }
+
+    /// The suspect that the operator just asked to find elsewhere.
+    pub fn take_find(&mut self) -> Option<SuspectId> {
+        self.finding.take()
     }
 
     /// Takes back the question whether a follow is to be ended; `false` when it was not asked.
@@ -78,6 +84,11 @@ impl Suspects {
                                 {
                                     self.ending = Some(suspect.id);
                                 }
+                                let find =
+                                    egui::Button::new(RichText::new("Find…").size(12.5)).min_size(vec2(0.0, 24.0));
+                                if ui.add(find).on_hover_text("Searches everybody seen for this suspect").clicked() {
+                                    self.finding = Some(suspect.id);
+                                }
                             });
                         }
                     });
@@ -91,6 +102,9 @@ impl Suspects {
                         (format!("Expired {}", suspect.expires_at.local_date_time()), tokens::TEXT_WEAK)
                     };
                     ui.label(RichText::new(words).size(12.5).color(tint));
+                    if let Some(words) = seen_lately(state, suspect.id) {
+                        ui.label(RichText::new(words).size(12.5));
+                    }
                     ui.label(tokens::small(format!(
                         "Marked {} by {}",
                         suspect.marked_at.local_date_time(),
@@ -121,6 +135,22 @@ impl Suspects {
         }
         command
     }
+}
+
+/// `Seen 14 times in the last 24 h, 2 confirmed`: what nobody rejected.
+fn seen_lately(state: &SiteState, id: SuspectId) -> Option<String> {
+    let own = state.sightings.iter().map(|view| &view.sighting).filter(|s| s.suspect == id);
+    let lately = own.filter(|s| state.now.seconds_since(s.last_seen_at) <= 24.0 * 3600.0);
+    let (mut seen, mut confirmed) = (0, 0);
+    for sighting in lately {
+        match sighting.decision {
+            Decision::Pending => seen += 1,
+            Decision::Confirmed { .. } => (seen, confirmed) = (seen + 1, confirmed + 1),
+            Decision::Origin | Decision::Rejected { .. } => {}
+        }
+    }
+    let times = if seen == 1 { "once".to_owned() } else { format!("{seen} times") };
+    (seen > 0).then(|| format!("Possibly seen {times} in the last 24 h, {confirmed} confirmed"))
 }
 
 fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {

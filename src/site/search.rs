@@ -1,0 +1,510 @@
+//! Searching everybody seen: a fresh suspect at once in the past hours, and anybody an operator asks for over chosen cameras and
+//! hours. A hit is a possible match with a probability; a person decides, and what is decided improves what follows.
+use super::{
+    Access, Command, NoticeLevel, Shared,
+    state::{FindCommand, FindView, FindWho, HitView},
+};
+use crate::{
+    follow::{Gallery, Hit, Index, Stay, match_probability, sighting_id},
+    model::{
+        Action, CameraId, Decision, Outcome, Picture, Sighting, Suspect, SuspectId, Timestamp, Tracklet, TrackletId,
+        User,
+    },
+    store::{StoreError, TrackletFilter},
+    sync::Record,
+};
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Tracklets read from the store at once.
+const PAGE: u32 = 1000;
+/// Stays looked at more closely after the pass over all.
+const CANDIDATES: usize = 200;
+/// Sightings that one search in the past may leave to decide on.
+const MOST_SIGHTINGS: usize = 30;
+/// Hits shown to whoever searches.
+const MOST_HITS: usize = 40;
+/// Suspects waiting for their search; more at once are not searched for, and the operator is told.
+const WAITING: usize = 64;
+/// Looks kept of somebody searched for.
+const LOOKS: usize = 24;
+/// How far back the index in memory reaches at least, seconds.
+const IN_MEMORY: f64 = 24.0 * 3600.0;
+
+/// What can be searched, and the search on screen.
+pub(super) struct Search {
+    index: Mutex<Index>,
+    /// Committed and not in the index yet: whoever records never waits for whoever searches.
+    fresh: Mutex<Vec<Tracklet>>,
+    loaded: tokio::sync::OnceCell<Timestamp>,
+    /// Suspects to be searched in the past.
+    waiting: mpsc::Sender<SuspectId>,
+    receiver: Mutex<Option<mpsc::Receiver<SuspectId>>>,
+    find: Mutex<Option<Find>>,
+}
+
+/// The search on screen.
+struct Find {
+    /// Who searches: nobody else sees it.
+    user: String,
+    suspect: Option<SuspectId>,
+    who: Gallery,
+    strangers: Vec<Gallery>,
+    judged: BTreeMap<TrackletId, bool>,
+    hits: Vec<(Hit, f32)>,
+    pictures: BTreeMap<TrackletId, Picture>,
+    range: Range,
+    view: Arc<FindView>,
+}
+
+/// Where and when to look.
+#[derive(Clone)]
+struct Range {
+    cameras: Vec<CameraId>,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+impl Range {
+    fn holds(&self, stay: &Stay) -> bool {
+        stay.ends_at >= self.from && stay.starts_at < self.until && self.cameras.contains(&stay.camera)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Search {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        let (waiting, receiver) = mpsc::channel(WAITING);
+        Self {
+            index: Mutex::default(),
+            fresh: Mutex::default(),
+            loaded: tokio::sync::OnceCell::new(),
+            waiting,
+            receiver: Mutex::new(Some(receiver)),
+            find: Mutex::default(),
+        }
+    }
+
+    /// Takes what was committed; never waits for a search.
+    pub fn committed(&self, records: &[Record]) {
+        let tracklets = records.iter().filter_map(|r| if let Record::Tracklet(t) = r { Some(t) } else { None });
+        lock(&self.fresh).extend(tracklets.filter(|t| !t.gallery.is_empty()).cloned());
+    }
+
+    /// Asks for a search in the past.
+    pub fn ask(&self, suspect: SuspectId) -> bool {
+        self.waiting.try_send(suspect).is_ok()
+    }
+
+    /// The search on screen of whoever is logged in.
+    pub fn view(&self, access: &Access) -> Option<Arc<FindView>> {
+        let Access::LoggedIn(user) = access else { return None };
+        lock(&self.find).as_ref().filter(|find| find.user == user.cc).map(|find| Arc::clone(&find.view))
+    }
+
+    /// The index with what came since the last search.
+    fn index(&self) -> MutexGuard<'_, Index> {
+        let mut index = lock(&self.index);
+        for tracklet in std::mem::take(&mut *lock(&self.fresh)) {
+            index.put(&tracklet);
+        }
+        index
+    }
+}
+
+impl Shared {
+    /// Searches the past for suspects as they are marked; ends with the site.
+    pub(super) async fn search_for_fresh_suspects(&self) {
+        let receiver = lock(&self.search.receiver).take();
+        let Some(mut receiver) = receiver else { return };
+        if let Err(error) = self.loaded_index().await {
+            self.error(format!("What was seen before cannot be searched: {error}"));
+        }
+        while let Some(suspect) = receiver.recv().await {
+            if let Err(error) = self.search_back(suspect).await {
+                self.error(format!("The past could not be searched for the new suspect: {error}"));
+            }
+        }
+    }
+
+    /// Once a minute: what is too old to be searched from memory is forgotten.
+    pub(super) fn tidy_search(&self) {
+        let Some(from) = self.search.loaded.get() else { return };
+        let kept = self.records.clock.now().minus(self.in_memory());
+        self.search.index().forget_before(kept.max(*from));
+    }
+
+    fn in_memory(&self) -> Duration {
+        let hours = self.config.follow.search_back_hours * 3600.0;
+        Duration::try_from_secs_f64(hours.max(IN_MEMORY)).unwrap_or(Duration::from_secs(86_400))
+    }
+
+    /// Reads what earlier runs saw, once; answers from when on the index is whole.
+    async fn loaded_index(&self) -> Result<Timestamp, StoreError> {
+        let read = || async {
+            let from = self.records.clock.now().minus(self.in_memory());
+            let filter = TrackletFilter { from: Some(from), ..TrackletFilter::default() };
+            self.read_tracklets(filter, |t| lock(&self.search.index).put(t)).await?;
+            Ok(from)
+        };
+        self.search.loaded.get_or_try_init(read).await.copied()
+    }
+
+    async fn read_tracklets(
+        &self,
+        mut filter: TrackletFilter,
+        mut each: impl FnMut(&Tracklet),
+    ) -> Result<(), StoreError> {
+        (filter.vectors, filter.limit) = (true, PAGE);
+        loop {
+            let page = self.records.stores.cameras.tracklets(&filter).await?;
+            page.iter().for_each(&mut each);
+            match page.last() {
+                Some(last) if page.len() == PAGE as usize => filter.before = Some((last.starts_at, last.id)),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// The stays in `range` that look most like `who`; how many looks were compared.
+    async fn people_like(
+        &self,
+        who: &[crate::model::Descriptor],
+        range: &Range,
+        k: usize,
+    ) -> Result<(Vec<Hit>, usize), StoreError> {
+        if range.from >= self.loaded_index().await?.plus(Duration::from_secs(1)) {
+            return Ok(tokio::task::block_in_place(|| {
+                let index = self.search.index();
+                (index.search(who, k, |stay| range.holds(stay)), index.len())
+            }));
+        }
+        let mut index = Index::default();
+        let filter = TrackletFilter {
+            cameras: Some(range.cameras.clone()),
+            from: Some(range.from),
+            until: Some(range.until),
+            ..TrackletFilter::default()
+        };
+        self.records.delivery.flush().await; // the newest may still be on their way
+        self.read_tracklets(filter, |t| index.put(t)).await?;
+        Ok(tokio::task::block_in_place(|| (index.search(who, k, |stay| range.holds(stay)), index.len())))
+    }
+
+    /// A fresh suspect is searched in the past: what is probable enough becomes a sighting to decide on.
+    async fn search_back(&self, id: SuspectId) -> Result<(), StoreError> {
+        let Some(suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return Ok(()) };
+        let hours = self.config.follow.search_back_hours;
+        if hours <= 0.0 || !self.config.follow.live_follow || suspect.gallery.is_empty() {
+            return Ok(());
+        }
+        let back = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
+        let cameras = self.cameras.paths().iter().map(|p| p.camera.id).collect();
+        let range = Range { cameras, from: suspect.marked_at.minus(back), until: suspect.marked_at };
+        let (hits, _) = self.people_like(&suspect.gallery, &range, CANDIDATES).await?;
+        let _order = self.order.lock().await;
+        let sightings = self.past_sightings(&suspect, hits);
+        let mut records: Vec<Record> = sightings.iter().map(|(s, _)| Record::Sighting(s.clone())).collect();
+        if records.is_empty() || !self.commit(&records, "What was seen before was not recorded").await {
+            return Ok(());
+        }
+        records.clear();
+        let mut pictures = Vec::new();
+        for (sighting, looks) in &sightings {
+            pictures.push(self.picture(&sighting.crop_url).await);
+            self.follower().remember(sighting.id, looks.clone());
+        }
+        let mut board = self.board.lock();
+        let seen = sightings.iter().filter(|(s, _)| board.rights.allow(s.camera)).count();
+        for ((sighting, _), picture) in sightings.into_iter().zip(pictures) {
+            board.put_sighting(sighting, picture);
+        }
+        if seen > 0 {
+            let times = if seen == 1 { "once".to_owned() } else { format!("{seen} times") };
+            let text = format!(
+                "{}: possibly seen {times} in the last {hours:.0} h. Confirm or reject in the inbox",
+                suspect.label
+            );
+            board.notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+        }
+        Ok(())
+    }
+
+    /// The hits that are probable enough and could be one person: at any instant in one place, the more probable first.
+    fn past_sightings(&self, suspect: &Suspect, hits: Vec<Hit>) -> Vec<(Sighting, Gallery)> {
+        let follower = self.follower();
+        let mut rated: Vec<(f32, Hit)> = hits
+            .into_iter()
+            .filter_map(|hit| Some((follower.probability_of(suspect.id, &Gallery::new(hit.looks.clone()))?, hit)))
+            .filter(|(p, _)| *p >= self.config.follow.list)
+            .collect();
+        rated.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.stay.id.cmp(&b.1.stay.id)));
+        let known = self.board.lock().sightings().into_iter().map(|v| v.sighting).filter(|s| s.suspect == suspect.id);
+        let mut taken: Vec<(CameraId, Timestamp, Timestamp)> =
+            known.map(|s| (s.camera, s.entered_at, s.left_at.unwrap_or(s.last_seen_at))).collect();
+        let mut sightings = Vec::new();
+        for (probability, hit) in rated {
+            let Stay { camera, track, starts_at, ends_at, crop_url, .. } = hit.stay;
+            let elsewhere = |&(c, from, until): &(CameraId, Timestamp, Timestamp)| {
+                starts_at <= until && from <= ends_at && !follower.may_be_in_both(camera, c)
+            };
+            if sightings.len() >= MOST_SIGHTINGS || taken.iter().any(elsewhere) {
+                continue;
+            }
+            taken.push((camera, starts_at, ends_at));
+            let sighting = Sighting {
+                id: sighting_id(suspect.id, camera, track, starts_at),
+                suspect: suspect.id,
+                camera,
+                track,
+                entered_at: starts_at,
+                last_seen_at: ends_at,
+                left_at: Some(ends_at),
+                probability,
+                decision: Decision::Pending,
+                crop_url,
+                rect: crate::model::Rect::default(),
+            };
+            sightings.push((sighting, Gallery::new(hit.looks)));
+        }
+        sightings
+    }
+
+    /// What the person of a sighting looked like, where no live track says it: from the tracklet of that stay.
+    pub(super) async fn recall(&self, sighting: &Sighting) {
+        if self.follower().remembers(sighting) {
+            return;
+        }
+        let filter = TrackletFilter {
+            cameras: Some(vec![sighting.camera]),
+            from: Some(sighting.entered_at),
+            until: Some(sighting.last_seen_at.plus(Duration::from_micros(1))),
+            vectors: true,
+            ..TrackletFilter::default()
+        };
+        let Ok(found) = self.records.stores.cameras.tracklets(&filter).await else { return }; // the decision counts all the same
+        if let Some(t) = found.into_iter().find(|t| t.track == sighting.track && !t.gallery.is_empty()) {
+            self.follower().remember(sighting.id, Gallery::new(t.gallery));
+        }
+    }
+
+    /// Does what the search panel asks.
+    pub(super) async fn find(&self, user: &User, command: FindCommand) {
+        match command {
+            FindCommand::Start { who, cameras, from, until } => self.start_find(user, who, cameras, from, until).await,
+            FindCommand::Judge { tracklet, same } => self.judge(user, tracklet, same).await,
+            FindCommand::Close => *lock(&self.search.find) = None,
+        }
+    }
+
+    async fn start_find(
+        &self,
+        user: &User,
+        who: FindWho,
+        cameras: Option<Vec<CameraId>>,
+        from: Timestamp,
+        until: Timestamp,
+    ) {
+        let cameras: Vec<CameraId> = {
+            let (board, all) = (self.board.lock(), self.cameras.paths());
+            let allowed = all.iter().map(|p| p.camera.id).filter(|id| board.rights.allow(*id));
+            allowed.filter(|id| cameras.as_ref().is_none_or(|some| some.contains(id))).collect()
+        };
+        let (suspect, label, picture, looks) = match who {
+            FindWho::Suspect(id) => {
+                let Some(view) = self.board.lock().suspect(id).cloned() else { return };
+                (Some(id), view.suspect.label.clone(), view.crop, view.suspect.gallery)
+            }
+            FindWho::Person { camera, track, frame, rect } => {
+                let mut looks = self.describe(&frame, rect).await;
+                looks.extend(self.follower().appearance_of(camera, track));
+                let label = format!("person in {} at {}", self.camera_name(camera), frame.captured_at().local_time());
+                (None, label, super::analysis::crop(&frame, rect), looks)
+            }
+        };
+        let range = Range { cameras, from, until };
+        let mut find = Find {
+            user: user.cc.clone(),
+            suspect,
+            who: Gallery::new(looks),
+            strangers: Vec::new(),
+            judged: BTreeMap::new(),
+            hits: Vec::new(),
+            pictures: BTreeMap::new(),
+            view: Arc::new(FindView {
+                who: label,
+                suspect,
+                picture,
+                cameras: range.cameras.clone(),
+                from,
+                until,
+                compared: 0,
+                hits: Vec::new(),
+            }),
+            range,
+        };
+        let done = self.rank(&mut find).await;
+        let outcome = match &done {
+            Ok(()) if find.who.is_empty() => Outcome::Refused("the picture is too small to compare".to_owned()),
+            Ok(()) => Outcome::Succeeded,
+            Err(error) => Outcome::Failed(error.to_string()),
+        };
+        let refused =
+            if let Outcome::Refused(why) | Outcome::Failed(why) = &outcome { Some(why.clone()) } else { None };
+        let mut entry = self.records.entry((&user.cc, &user.name), Action::FindPerson, outcome);
+        entry.target = suspect.map(|id| id.to_string());
+        let names: Vec<String> = find.range.cameras.iter().map(|id| self.camera_name(*id)).collect();
+        entry.details = json!({
+            "who": find.view.who, "cameras": names, "from": from.to_string(), "until": until.to_string(),
+            "compared": find.view.compared, "hits": find.hits.len(),
+        });
+        // Who searches unrecorded finds nothing.
+        if !self.commit(&[Record::Action(entry)], "The search was not recorded and not done").await {
+            return;
+        }
+        match refused {
+            Some(why) => self.error(format!("Nobody can be searched for: {why}")),
+            None => *lock(&self.search.find) = Some(find),
+        }
+    }
+
+    /// Ranks anew: the pass over all, then the probability of the best.
+    async fn rank(&self, find: &mut Find) -> Result<(), StoreError> {
+        if let Some(id) = find.suspect {
+            let gallery = self.board.lock().suspect(id).map(|v| v.suspect.gallery.clone()).unwrap_or_default();
+            find.who = Gallery::new(gallery);
+        }
+        let (hits, compared) = self.people_like(find.who.vectors(), &find.range, CANDIDATES).await?;
+        let rate = |looks: &Gallery| match find.suspect {
+            Some(id) => self.follower().probability_of(id, looks),
+            None => None,
+        };
+        find.hits = hits
+            .into_iter()
+            .map(|hit| {
+                let looks = Gallery::new(hit.looks.clone());
+                let p = rate(&looks).unwrap_or_else(|| match_probability(&find.who, find.strangers.iter(), &looks));
+                (hit, p)
+            })
+            .collect();
+        find.hits.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.stay.id.cmp(&b.0.stay.id)));
+        find.hits.truncate(MOST_HITS);
+        for (hit, _) in &find.hits {
+            if !find.pictures.contains_key(&hit.stay.id)
+                && let Some(picture) = self.picture(&hit.stay.crop_url).await
+            {
+                find.pictures.insert(hit.stay.id, picture);
+            }
+        }
+        let hits = find.hits.iter().map(|(hit, probability)| HitView {
+            tracklet: hit.stay.id,
+            camera: hit.stay.camera,
+            starts_at: hit.stay.starts_at,
+            ends_at: hit.stay.ends_at,
+            probability: *probability,
+            crop: find.pictures.get(&hit.stay.id).cloned(),
+            judged: find.judged.get(&hit.stay.id).copied(),
+        });
+        find.view = Arc::new(FindView { hits: hits.collect(), compared, ..(*find.view).clone() });
+        Ok(())
+    }
+
+    /// An operator says whether a hit is the person: of a suspect that is a sighting, decided; for all it improves the ranking.
+    async fn judge(&self, user: &User, tracklet: TrackletId, same: bool) {
+        let Some(mut find) = lock(&self.search.find).take_if(|find| find.user == user.cc) else { return };
+        let Some((hit, probability)) = find.hits.iter().find(|(hit, _)| hit.stay.id == tracklet).cloned() else {
+            *lock(&self.search.find) = Some(find);
+            return;
+        };
+        let looks = Gallery::new(hit.looks.clone());
+        let recorded = match find.suspect {
+            Some(id) => {
+                self.judge_of_suspect(user, id, &hit, probability, find.pictures.get(&tracklet).cloned(), same).await
+            }
+            None => {
+                let mut entry = self.records.entry((&user.cc, &user.name), Action::FindPerson, Outcome::Succeeded);
+                entry.details =
+                    json!({ "who": find.view.who, "tracklet": tracklet, "same": same, "probability": probability });
+                self.commit(&[Record::Action(entry)], "That was not recorded and not done").await
+            }
+        };
+        if recorded {
+            find.judged.insert(tracklet, same);
+            if same {
+                for look in looks.vectors() {
+                    find.who.add(look, LOOKS);
+                }
+            } else {
+                find.strangers.push(looks);
+            }
+            if let Err(error) = self.rank(&mut find).await {
+                self.error(format!("The ranking could not be improved: {error}"));
+            }
+        }
+        *lock(&self.search.find) = Some(find);
+    }
+
+    async fn judge_of_suspect(
+        &self,
+        user: &User,
+        suspect: SuspectId,
+        hit: &Hit,
+        probability: f32,
+        crop: Option<Picture>,
+        same: bool,
+    ) -> bool {
+        let Stay { camera, track, starts_at, ends_at, crop_url, .. } = hit.stay.clone();
+        let id = sighting_id(suspect, camera, track, starts_at);
+        {
+            let _order = self.order.lock().await;
+            let known = self.board.lock().sighting(id).is_some();
+            if !known {
+                let sighting = Sighting {
+                    id,
+                    suspect,
+                    camera,
+                    track,
+                    entered_at: starts_at,
+                    last_seen_at: ends_at,
+                    left_at: Some(ends_at),
+                    probability,
+                    decision: Decision::Pending,
+                    crop_url,
+                    rect: crate::model::Rect::default(),
+                };
+                if !self.commit(&[Record::Sighting(sighting.clone())], "That was not recorded and not done").await {
+                    return false;
+                }
+                self.board.lock().put_sighting(sighting, crop);
+            }
+            self.follower().remember(id, Gallery::new(hit.looks.clone()));
+        }
+        self.decide(user, id, same).await;
+        self.board.lock().sighting(id).is_some_and(|v| v.sighting.decision != Decision::Pending)
+    }
+
+    /// Whether what the search panel asks for concerns cameras that the user may not see.
+    pub(super) fn find_is_hidden(&self, command: &Command) -> bool {
+        let board = self.board.lock();
+        match command {
+            Command::Find(FindCommand::Start { who: FindWho::Suspect(id), .. }) => !board.shows_suspect(*id),
+            Command::Find(FindCommand::Start { who: FindWho::Person { camera, .. }, .. }) => {
+                !board.rights.allow(*camera)
+            }
+            Command::Find(FindCommand::Judge { tracklet, .. }) => lock(&self.search.find)
+                .iter()
+                .flat_map(|find| &find.hits)
+                .any(|(hit, _)| hit.stay.id == *tracklet && !board.rights.allow(hit.stay.camera)),
+            _ => false,
+        }
+    }
+}

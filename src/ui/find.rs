@@ -1,0 +1,169 @@
+//! The search among everybody seen: a strip of pictures ranked by probability, each to be confirmed or rejected.
+use super::tokens;
+use super::widgets::{self, Pictures};
+use crate::model::CameraId;
+use crate::site::{Command, FindCommand, FindView, FindWho, HitView, SiteState};
+use egui::{Align, Layout, RichText, ScrollArea, Ui, vec2};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const HOUR: u64 = 3600;
+/// How far back is searched; the second is chosen until the operator chooses another.
+const SPANS: [(&str, Duration); 5] = [
+    ("1 hour", Duration::from_secs(HOUR)),
+    ("24 hours", Duration::from_secs(24 * HOUR)),
+    ("3 days", Duration::from_secs(72 * HOUR)),
+    ("7 days", Duration::from_secs(168 * HOUR)),
+    ("30 days", Duration::from_secs(720 * HOUR)),
+];
+const CARD_WIDTH: f32 = 148.0;
+
+/// What the panel remembers between two repaints.
+pub struct Find {
+    who: Option<FindWho>,
+    span: usize,
+    /// Cameras left out.
+    without: BTreeSet<CameraId>,
+}
+
+impl Default for Find {
+    fn default() -> Self {
+        Self { who: None, span: 1, without: BTreeSet::new() }
+    }
+}
+
+impl Find {
+    /// The search for somebody, over the hours and cameras chosen last.
+    pub fn start(&mut self, state: &SiteState, who: FindWho) -> Command {
+        self.who = Some(who.clone());
+        let span = SPANS.get(self.span).map_or(Duration::from_secs(24 * HOUR), |(_, span)| *span);
+        let some = state.cameras.iter().map(|view| view.camera.id).filter(|id| !self.without.contains(id));
+        Command::Find(FindCommand::Start {
+            who,
+            cameras: (!self.without.is_empty()).then(|| some.collect()),
+            from: state.now.minus(span),
+            until: state.now.plus(Duration::from_secs(1)),
+        })
+    }
+
+    /// Draws the panel.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Option<Command> {
+        let mut command = None;
+        egui::Frame::new().inner_margin(egui::Margin::same(16)).show(ui, |ui| {
+            let again = self.controls(ui, state);
+            if let (true, Some(who)) = (again, self.who.clone()) {
+                command = Some(self.start(state, who));
+            }
+            ui.add_space(8.0);
+            match &state.find {
+                None if self.who.is_some() => {
+                    ui.centered_and_justified(|ui| ui.label(tokens::weak("Searching…")));
+                }
+                None => widgets::empty(
+                    ui,
+                    "Nobody is searched for",
+                    "Click on a person on the wall, or open a suspect, and choose Find: whoever looks alike appears here",
+                ),
+                Some(view) => command = results(ui, state, view, pictures).or(command.take()),
+            }
+        });
+        command
+    }
+
+    /// Hours and cameras; `true` when they changed.
+    fn controls(&mut self, ui: &mut Ui, state: &SiteState) -> bool {
+        let mut changed = false;
+        ui.horizontal(|ui| {
+            ui.label(tokens::strong("Find a person").size(18.0));
+            ui.add_space(12.0);
+            for (i, (name, _)) in SPANS.iter().enumerate() {
+                if ui.add(egui::Button::selectable(self.span == i, *name).frame_when_inactive(true)).clicked() {
+                    self.span = i;
+                    changed = true;
+                }
+            }
+            ui.add_space(8.0);
+            let shown =
+                state.cameras.len() - state.cameras.iter().filter(|v| self.without.contains(&v.camera.id)).count();
+            ui.menu_button(format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
+                for view in &state.cameras {
+                    let mut searched = !self.without.contains(&view.camera.id);
+                    if ui.checkbox(&mut searched, &view.camera.name).clicked() {
+                        changed = true;
+                        if searched {
+                            self.without.remove(&view.camera.id);
+                        } else {
+                            self.without.insert(view.camera.id);
+                        }
+                    }
+                }
+            });
+        });
+        changed
+    }
+}
+
+fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictures) -> Option<Command> {
+    let mut command = None;
+    ui.horizontal_top(|ui| {
+        widgets::card(false).show(ui, |ui| {
+            ui.set_width(170.0);
+            ui.vertical(|ui| {
+                pictures.show(ui, view.picture.as_ref(), vec2(170.0, 230.0), "Whom is searched for");
+                ui.label(tokens::strong(&view.who));
+                ui.label(tokens::small(format!("{} appearances compared", view.compared)));
+                ui.label(tokens::small(format!("since {}", view.from.local_date_time())));
+                ui.add_space(6.0);
+                ui.label(tokens::small(
+                    "Confirming and rejecting improves the order. A match is possible, never certain.",
+                ));
+                if ui.button("Close search").clicked() {
+                    command = Some(Command::Find(FindCommand::Close));
+                }
+            });
+        });
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            if view.hits.is_empty() {
+                widgets::empty(ui, "Nobody was seen there and then", "Choose more hours or more cameras");
+            }
+            ui.horizontal_wrapped(|ui| {
+                for hit in &view.hits {
+                    command = hit_card(ui, state, hit, pictures).or(command.take());
+                }
+            });
+        });
+    });
+    command
+}
+
+fn hit_card(ui: &mut Ui, state: &SiteState, hit: &HitView, pictures: &mut Pictures) -> Option<Command> {
+    let mut judged = None;
+    widgets::card(hit.judged == Some(true)).show(ui, |ui| {
+        ui.set_width(CARD_WIDTH);
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            pictures.show(ui, hit.crop.as_ref(), vec2(CARD_WIDTH, 180.0), "Somebody who may be the person");
+            ui.horizontal(|ui| {
+                ui.label(tokens::strong(widgets::percent(hit.probability)));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| match hit.judged {
+                    Some(true) => drop(ui.label(RichText::new("confirmed").color(tokens::GOOD).size(12.0))),
+                    Some(false) => drop(ui.label(tokens::small("rejected"))),
+                    None => {}
+                });
+            });
+            ui.add(egui::Label::new(widgets::camera_name(state, hit.camera)).truncate());
+            ui.label(tokens::small(format!("{} – {}", hit.starts_at.local_date_time(), hit.ends_at.local_time())));
+            ui.horizontal(|ui| {
+                let half = (CARD_WIDTH - 6.0) / 2.0;
+                ui.spacing_mut().item_spacing.x = 6.0;
+                for (words, same, tooltip) in [("Same", true, "The same person"), ("Other", false, "Somebody else")] {
+                    let button = egui::Button::selectable(hit.judged == Some(same), words).frame_when_inactive(true);
+                    if ui.add(button.min_size(vec2(half, 26.0))).on_hover_text(tooltip).clicked() {
+                        judged = Some(same);
+                    }
+                }
+            });
+        });
+    });
+    judged.map(|same| Command::Find(FindCommand::Judge { tracklet: hit.tracklet, same }))
+}
