@@ -169,6 +169,14 @@ impl Deliverer {
         let stores = Stores::open(&folder, addresses).await?;
         let journal = Journal::open(folder.journal(), Arc::new(SystemClock)).await.unwrap();
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock));
+        // A server that was away at the start is reached as soon as it is there.
+        let late = stores.clone();
+        tokio::spawn(async move {
+            loop {
+                late.reach().await;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        });
         Ok(Self { journal, stores, delivery, _folder: folder })
     }
 }
@@ -188,7 +196,7 @@ async fn console_to_be_killed() {
         objects: address(objects),
         suspects: address(suspects),
     };
-    // A store that does not answer now ends this process; the test starts another.
+    // A store that refuses while it starts or stops ends this process; the test starts another.
     let Ok(console) = Deliverer::open(Path::new(data), &addresses).await else { return };
     console.journal.append(&marked()).await.unwrap();
     for n in first.parse::<i64>().unwrap().. {

@@ -185,12 +185,11 @@ impl Queue {
                 answer?
             }
         };
-        let mut suspects = cameras.unexpired_suspects(self.clock.now()).await?;
-        let mut sightings = cameras.unfinished_sightings().await?;
+        // The journal first: what leaves it meanwhile is in the database then.
+        let (mut suspects, mut sightings) = self.journal.undelivered_state().await?;
+        suspects.extend(cameras.unexpired_suspects(self.clock.now()).await?);
+        sightings.extend(cameras.unfinished_sightings().await?);
         sightings.extend(cameras.sightings(None, REFILLED_SIGHTINGS).await?);
-        let undelivered = self.journal.undelivered_state().await?;
-        suspects.extend(undelivered.0);
-        sightings.extend(undelivered.1);
         tracing::info!(suspects = suspects.len(), emptied = mark.is_none(), "the suspect state is filled");
         *known = Some(state.refill(&suspects, &sightings).await?);
         Ok(())
