@@ -170,3 +170,44 @@ fn a_first_start_without_its_databases_waits_for_the_first_user_and_a_wrong_pass
     assert!(matches!(&error, SiteError::Store(StoreError::Denied { .. })), "{error:?}");
     assert!(!error.to_string().contains("0ther"), "{error}");
 }
+
+#[test]
+fn the_doctor_says_what_each_server_is_like() {
+    let (postgres, mongo, s3) = (servers::Postgres::start(), servers::Mongo::start(), servers::S3::start());
+    let good = [postgres.database(), mongo.database(), s3.prefix()];
+    let secrets: Vec<String> = good.iter().map(|a| a.split(['@', ':']).nth(2).unwrap().to_owned()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let doctor = |users: &str, log: &str, objects: &str| {
+        let file = folder.path().join("site.toml");
+        let text = format!("[stores]\nusers = {users:?}\naction_logs = {log:?}\nobjects = {objects:?}\n");
+        std::fs::write(&file, text).unwrap();
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_vigia"))
+            .args(["doctor", "--json", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(secrets.iter().all(|secret| !text.contains(secret)) && !text.contains("0ther"), "{text}");
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        ["users", "action log", "objects"].map(|store| {
+            let name = format!("store: {store}");
+            let mut items = all["prerequisites"].as_array().unwrap().iter();
+            let item = items.find(|i| i["name"] == name.as_str()).unwrap();
+            let found = item["found"].as_bool().unwrap();
+            (found, item[if found { "version" } else { "todo" }].as_str().unwrap().to_owned())
+        })
+    };
+    let [users, log, objects] = doctor(&good[0], &good[1], &good[2]);
+    assert!(users.0 && users.1.contains("PostgreSQL") && users.1.contains("may create its tables"), "{users:?}");
+    assert!(users.1.contains("not encrypted, on this machine"), "{users:?}");
+    assert!(log.0 && log.1.contains("safer"), "{log:?}");
+    assert!(objects.0 && objects.1.contains("answers"), "{objects:?}");
+
+    let limited = mongo.restricted(&good[1], "action_logs");
+    let wrong = good[0].replace(&secrets[0], "0ther");
+    s3.kill();
+    let [users, log, objects] = doctor(&wrong, &limited, &good[2]);
+    assert!(!users.0 && users.1.contains("refuses this console"), "{users:?}");
+    assert!(log.0 && log.1.contains("neither change nor delete"), "{log:?}");
+    assert!(!objects.0 && objects.1.contains("cannot be used now"), "{objects:?}");
+}

@@ -1,5 +1,6 @@
 //! `vigia doctor`: what this machine has of what Vigia needs, and what to do about the rest.
 use super::prerequisites::{self, Prerequisite};
+use crate::{site::SiteConfig, store};
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -15,6 +16,9 @@ pub struct Args {
     /// Data folder whose disk is looked at
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Configuration of a site: its stores on servers are looked at, too, and nothing on them is changed
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -23,16 +27,31 @@ pub struct Args {
 /// Prints every prerequisite; success only when everything required is there.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// When the configuration cannot be read, or standard output not be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let models = prerequisites::models_dir(args.models.as_deref());
-    let list = prerequisites::all(&models, &prerequisites::data_dir(args.data_dir.as_deref()));
+    let mut list = prerequisites::all(&models, &prerequisites::data_dir(args.data_dir.as_deref()));
+    if let Some(file) = &args.config {
+        list.extend(stores(&SiteConfig::load(file)?)?);
+    }
     let text = if args.json { format!("{:#}\n", json(&list)) } else { table(&list) };
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(why) if why.kind() != io::ErrorKind::BrokenPipe => return Err(why.into()),
         _ => {}
     }
     Ok(if list.iter().any(Prerequisite::blocks) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The stores of a site: each with what it is like, or what is wrong.
+fn stores(config: &SiteConfig) -> anyhow::Result<Vec<Prerequisite>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let examined = runtime.block_on(store::examine(&config.stores));
+    let item = |e: store::Examined| Prerequisite {
+        name: format!("store: {}", e.store),
+        required: true,
+        found: e.found.map(|words| format!("{} · {words}", e.place)),
+    };
+    Ok(examined.into_iter().map(item).collect())
 }
 
 fn state(item: &Prerequisite) -> &'static str {

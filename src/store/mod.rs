@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod address;
 pub mod cameras;
+mod examine;
 pub mod file;
 pub mod folder;
 mod late;
@@ -20,6 +21,7 @@ pub mod users;
 pub use actions::{ActionLog, LogFilter, LogIds};
 pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
+pub use examine::{Examined, examine};
 pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;

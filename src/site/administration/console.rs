@@ -174,7 +174,7 @@ impl Shared {
         }
         // As the user is now, not as of the last second. A store that does not answer refuses the command itself.
         let now = self.records.stores.users.user(&user.cc).await.ok().flatten();
-        if now.as_ref().unwrap_or(user).is_admin {
+        if matches!(now.as_ref().unwrap_or(user), User { is_admin: true, active: true, .. }) {
             return true;
         }
         if let Some((action, target)) = command.entry() {

@@ -53,6 +53,14 @@ enum Backend {
     Mongo(MongoLog),
 }
 
+/// What the server at `address` is like, and what the account may do there, in words; changes nothing.
+pub(super) async fn examine(address: &Address) -> Result<String, StoreError> {
+    match address.scheme() {
+        "mongodb" | "mongodb+srv" => MongoLog::examine(address).await,
+        _ => Err(StoreError::unknown_backend(address)),
+    }
+}
+
 impl Backend {
     async fn connect(address: &Address) -> Result<Self, StoreError> {
         match (address.scheme(), address.path()) {

@@ -6,7 +6,7 @@
 use super::{LogFilter, LogIds, no_number_left, object_id, taken};
 use crate::{
     model::{Action, ActionRecord, Hash, Link, Outcome, Timestamp},
-    store::{Address, StoreError},
+    store::{Address, StoreError, examine::encryption},
 };
 use futures_util::TryStreamExt as _;
 use mongodb::{
@@ -42,7 +42,7 @@ pub(super) struct MongoLog {
 }
 
 impl MongoLog {
-    pub(super) async fn connect(address: &Address) -> Result<Self, StoreError> {
+    async fn reach(address: &Address) -> Result<Self, StoreError> {
         let place = address.to_string();
         let failed = |e: &Error| store_error(&place, e);
         let mut options = ClientOptions::parse(address.secret()).await.map_err(|e| failed(&e))?;
@@ -54,9 +54,53 @@ impl MongoLog {
             Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).w_timeout(ANSWER_WITHIN).build());
         let client = Client::with_options(options).map_err(|e| failed(&e))?;
         let db = client.default_database().unwrap_or_else(|| client.database(DATABASE));
-        let log = Self { db, place };
+        Ok(Self { db, place })
+    }
+
+    pub(super) async fn connect(address: &Address) -> Result<Self, StoreError> {
+        let log = Self::reach(address).await?;
         log.prepare().await?;
         Ok(log)
+    }
+
+    /// See [`super::examine`].
+    pub(super) async fn examine(address: &Address) -> Result<String, StoreError> {
+        let log = Self::reach(address).await?;
+        let tell = async |question: Document| log.ask(async { log.db.run_command(question).await }).await;
+        let build = tell(doc! { "buildInfo": 1 }).await?;
+        let version = build.get_str("version").unwrap_or("of an unknown version");
+        let status = tell(doc! { "connectionStatus": 1, "showPrivileges": true }).await?;
+        let granted = status.get_document("authInfo").and_then(|info| info.get_array("authenticatedUserPrivileges"));
+        let granted: Vec<&Document> =
+            granted.map(|all| all.iter().filter_map(Bson::as_document).collect()).unwrap_or_default();
+        if granted.is_empty() {
+            let detail = "the address names no account, or one without any right".to_owned();
+            return Err(StoreError::Denied { place: log.place, detail });
+        }
+        let may = |action: &str| granted.iter().any(|privilege| log.grants(privilege, action));
+        if let Some(missing) = ["find", "insert"].into_iter().find(|action| !may(action)) {
+            let detail = format!("the account may not {missing} in {COLLECTION}");
+            return Err(StoreError::Denied { place: log.place, detail });
+        }
+        let advice = if may("remove") || may("update") {
+            "may read and add, but also change or delete entries: an account that may only insert and find is safer"
+        } else {
+            "may read and add entries, and neither change nor delete them"
+        };
+        let options = address.secret();
+        let encrypted =
+            options.starts_with("mongodb+srv") || options.contains("tls=true") || options.contains("ssl=true");
+        Ok(format!("MongoDB {version}, {}; the account {advice}", encryption(address, encrypted)))
+    }
+
+    /// Whether a privilege allows the action on the entries.
+    fn grants(&self, privilege: &Document, action: &str) -> bool {
+        let actions = privilege.get_array("actions").map(Vec::as_slice).unwrap_or_default();
+        let Ok(on) = privilege.get_document("resource") else { return false };
+        let covers = |field: &str, name: &str| on.get_str(field).is_ok_and(|given| given.is_empty() || given == name);
+        let here = on.get_bool("anyResource").unwrap_or(false)
+            || (covers("db", self.db.name()) && covers("collection", COLLECTION));
+        here && actions.iter().any(|given| given.as_str() == Some(action))
     }
 
     fn entries(&self) -> Collection<Document> {

@@ -54,6 +54,14 @@ impl Backend {
     }
 }
 
+/// What the server at `address` is like, and what the account may do there, in words; changes nothing.
+pub(crate) async fn examine(address: &Address) -> Result<String, StoreError> {
+    match address.scheme() {
+        "postgres" | "postgresql" => postgres::Database::examine(address).await,
+        _ => Err(StoreError::unknown_backend(address)),
+    }
+}
+
 impl SqlDatabase {
     /// Opens the database at `address` and brings its schema up to date: a file (`sqlite:`), made where missing, or a
     /// database of a server (`postgres:`), which must be there.

@@ -1,6 +1,6 @@
 //! PostgreSQL: how a server is reached, what its errors mean, and the types that the driver lacks.
 use super::{Address, Row, Statement, StoreError};
-use crate::model::Timestamp;
+use crate::{model::Timestamp, store::examine::encryption};
 use sqlx::{
     Decode, Encode, PgPool, PgTransaction, Postgres, Type,
     encode::IsNull,
@@ -25,9 +25,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Connects and brings the schema up to date, one console after the other. Servers elsewhere must prove who they are
-    /// (`verify-full`) unless the address names another `sslmode`.
-    pub(super) async fn connect(address: &Address, schema: &Migrator) -> Result<Self, StoreError> {
+    /// Servers elsewhere must prove who they are (`verify-full`) unless the address names another `sslmode`.
+    async fn reach(address: &Address) -> Result<Self, StoreError> {
         let place: Arc<str> = address.to_string().into();
         let mut options =
             PgConnectOptions::from_str(address.secret()).map_err(|e| meaning(&place, &e))?.application_name("vigia");
@@ -41,7 +40,43 @@ impl Database {
             .connect_with(options)
             .await
             .map_err(|e| meaning(&place, &e))?;
-        let db = Self { pool, place };
+        Ok(Self { pool, place })
+    }
+
+    /// See [`super::examine`].
+    pub(super) async fn examine(address: &Address) -> Result<String, StoreError> {
+        let db = Self::reach(address).await?;
+        let asked = sqlx::query_as::<_, (String, String, bool, bool, i64, i64)>(
+            "SELECT current_setting('server_version'), current_user::TEXT,
+             COALESCE((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), FALSE),
+             COALESCE(has_schema_privilege(current_schema(), 'CREATE'), FALSE),
+             COUNT(*),
+             COUNT(*) FILTER (WHERE NOT (has_table_privilege(tables.oid, 'SELECT')
+                 AND has_table_privilege(tables.oid, 'INSERT') AND has_table_privilege(tables.oid, 'UPDATE')
+                 AND has_table_privilege(tables.oid, 'DELETE')))
+             FROM pg_class AS tables JOIN pg_namespace AS schemas ON schemas.oid = tables.relnamespace
+             WHERE schemas.nspname = current_schema() AND tables.relkind = 'r'",
+        );
+        let (version, account, encrypted, may_create, tables, closed) = db.in_time(asked.fetch_one(&db.pool)).await?;
+        let denied = |detail: String| Err(StoreError::Denied { place: db.place.to_string(), detail });
+        if tables == 0 && !may_create {
+            return denied(format!("{account} may not create the tables that are not there yet"));
+        }
+        if closed > 0 {
+            return denied(format!("{account} may not read and write {closed} of the {tables} tables"));
+        }
+        let rights = match (tables, may_create) {
+            (0, _) => "may create its tables",
+            (_, true) => "may read, write and bring the tables up to date",
+            (_, false) => "may read and write; a newer Vigia may need an account that can change tables",
+        };
+        let encryption = encryption(address, encrypted);
+        Ok(format!("PostgreSQL {version}, {encryption}; {account} {rights}"))
+    }
+
+    /// Connects and brings the schema up to date, one console after the other.
+    pub(super) async fn connect(address: &Address, schema: &Migrator) -> Result<Self, StoreError> {
+        let db = Self::reach(address).await?;
         schema.run(&db.pool).await.map_err(|e| match e {
             MigrateError::VersionMissing(version) => StoreError::Newer { place: db.place.to_string(), version },
             MigrateError::VersionMismatch(_) => StoreError::Misconfigured {
