@@ -5,6 +5,7 @@ mod servers;
 use gstreamer::prelude::*;
 use std::{
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,11 +13,14 @@ use std::{
 use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
-    model::{Action, ActionRecord, Outcome, SystemClock, Timestamp},
+    model::{Action, ActionRecord, Class, DetectionKind, JobState, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{
-        Access, CameraConfig, Command, Site, SiteConfig, SiteState, StartFrom, UploadCommand, UploadStage, UploadView,
+        Access, CameraConfig, Command, JobCommand, Site, SiteConfig, SiteState, StartFrom, UploadCommand, UploadStage,
+        UploadView,
     },
-    store::{Address, Addresses, CameraStore, ObjectStore, key_of_url},
+    store::{Address, Addresses, CameraStore, DetectionFilter, ObjectStore, TrackletFilter, key_of_url},
+    video::{Frame, read_file},
+    vision::{Compute, Detector, DetectorConfig, DeviceChoice},
 };
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -253,4 +257,128 @@ fn a_store_that_is_away_is_waited_for_and_giving_up_is_an_entry() {
     let entries = running.entries(Action::UploadVideo);
     let outcomes: Vec<_> = entries.iter().map(|e| (e.details["file"].as_str().unwrap(), &e.outcome)).collect();
     assert!(matches!(outcomes[..], [("b.mkv", Outcome::Failed(_)), ("a.mkv", Outcome::Succeeded)]), "{outcomes:?}");
+}
+
+/// The first `pictures` of the demo footage: people walk through all of it.
+fn street(folder: &Path, name: &str, pictures: u32) -> PathBuf {
+    gstreamer::init().unwrap();
+    let path = folder.join(name);
+    let pipeline = gstreamer::parse::launch(&format!(
+        "filesrc location=\"{}\" ! decodebin ! identity eos-after={} ! videoconvert ! \
+         x264enc speed-preset=veryfast bitrate=3000 threads=1 ! h264parse ! matroskamux ! filesink location=\"{}\"",
+        prerequisites::footage("vtest.avi").display(),
+        pictures + 1,
+        path.display()
+    ))
+    .unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let ends = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gstreamer::ClockTime::from_seconds(60), &ends);
+    assert!(matches!(end.unwrap().view(), gstreamer::MessageView::Eos(_)));
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    path
+}
+
+/// The largest person on the picture with this number, and the picture.
+fn somebody(video: &Path, number: u64) -> (Frame, Rect) {
+    let compute = Compute::choose(DeviceChoice::Cpu, 1).unwrap();
+    let detector = Detector::load(&prerequisites::models_dir(None), compute, DetectorConfig::default()).unwrap();
+    let mut found = None;
+    read_file(video, |frame| {
+        if frame.seq() < number {
+            return ControlFlow::Continue(());
+        }
+        let sure = detector.detect(std::slice::from_ref(&frame)).unwrap().pop().unwrap();
+        let sure = sure.into_iter().filter(|d| d.class == Class::Person && d.score > 0.6);
+        found = sure.max_by(|a, b| a.rect.h.total_cmp(&b.rect.h)).map(|d| (frame, d.rect));
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    found.unwrap()
+}
+
+#[test]
+fn an_uploaded_video_is_analysed_and_a_suspect_is_found_in_it() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = street(files.path(), "street 2026-11-20T10:00:00Z.mkv", 60);
+    let running = open(data.path());
+    running.0.send(Command::Job(JobCommand::CheckEverything { hours: None, rate: None }));
+    running.until("that there is nothing", |s| s.notices.iter().any(|n| n.text.contains("no video to look at")));
+    let seen = running.look(&video);
+    running.start(seen.id, 0, seen.starts_at.unwrap());
+    let upload = running.done(seen.id).upload.unwrap();
+    let (frame, rect) = somebody(&video, 30);
+    let camera = running.0.state().cameras[0].camera.id;
+    let (track, reason, expires_in) = (TrackId(900), "seen with a bag".to_owned(), Duration::from_secs(3600));
+    running.0.send(Command::SelectSuspect { camera, track, frame, rect, reason, expires_in });
+    running.until("the suspect", |s| !s.suspects.is_empty());
+
+    running.0.send(Command::Job(JobCommand::CheckEverything { hours: None, rate: None }));
+    let state = running.until("the end of the analysis", |s| s.jobs.iter().any(|j| j.state != JobState::Open));
+    let job = &state.jobs[0];
+    assert_eq!((&job.state, job.part()), (&JobState::Done, 1.0), "{job:?}");
+    assert!((58..=61).contains(&job.pictures) && job.people >= 3, "{job:?}");
+    let start = seen.starts_at.unwrap();
+    let found: Vec<_> = job.findings.iter().filter(|f| f.kind == DetectionKind::Suspect).collect();
+    assert!(!found.is_empty(), "the person who was marked walks through the very video: {job:?}");
+    for finding in &found {
+        let (from, until) = (finding.from.seconds_since(start), finding.until.seconds_since(start));
+        assert!(finding.segment == upload && from >= 0.0 && until <= 6.1 && from <= until, "{finding:?}");
+        let sighting =
+            state.sightings.iter().find(|s| Some(s.sighting.id) == finding.sighting).expect("it waits in the inbox");
+        assert!(sighting.sighting.left_at.is_some() && sighting.crop.is_some(), "{sighting:?}");
+    }
+    let entries = running.entries(Action::StartDetection);
+    let outcomes: Vec<_> = entries.iter().map(|e| e.outcome.parts().0).collect();
+    assert_eq!(outcomes, ["refused", "succeeded"], "{entries:?}");
+    assert_eq!(entries[1].target.as_deref(), Some(job.id.to_string().as_str()));
+    drop(running);
+
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let cameras = CameraStore::open(data.path().join("databases/cameras.sqlite")).await.unwrap();
+        let filter = TrackletFilter { upload: Some(upload), vectors: true, ..TrackletFilter::default() };
+        let tracklets = cameras.tracklets(&filter).await.unwrap();
+        assert!(tracklets.len() >= 3, "{} people left a tracklet", tracklets.len());
+        assert!(
+            tracklets.iter().all(|t| t.starts_at >= start && t.ends_at.seconds_since(start) < 6.1 && t.path.len() >= 4)
+        );
+        let filter = DetectionFilter { camera: Some(camera), from: Some(start), ..DetectionFilter::default() };
+        let rows = cameras.detections(&filter).await.unwrap();
+        let of_job: Vec<_> = rows.iter().filter(|d| d.metadata["job"] == job.id.to_string()).collect();
+        assert!(!of_job.is_empty() && of_job.iter().all(|d| d.metadata["upload"] == upload.to_string()), "{rows:?}");
+    });
+}
+
+#[test]
+fn a_job_goes_on_after_a_restart_where_it_was_and_can_be_given_up() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = street(files.path(), "street.mkv", 120);
+    let running = open(data.path());
+    let id = running.look(&video).id;
+    running.start(id, 0, t("2026-11-20T10:00:00Z"));
+    let upload = running.done(id).upload.unwrap();
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: vec![upload], rate: None }));
+    let looked = |s: &SiteState| s.jobs.first().is_some_and(|j| j.pictures >= 10);
+    running.until("the beginning of the analysis", looked);
+    drop(running);
+
+    let running = open(data.path());
+    let state = running.until("the job", |s| !s.jobs.is_empty());
+    assert_eq!(state.jobs[0].state, JobState::Open, "it was interrupted in the middle");
+    assert!(state.jobs[0].pictures >= 10);
+    let state = running.until("the end of the analysis", |s| s.jobs[0].state != JobState::Open);
+    let job = &state.jobs[0];
+    assert_eq!(job.state, JobState::Done);
+    assert!((118..=121).contains(&job.pictures), "every picture once: {job:?}");
+
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: vec![upload], rate: None }));
+    running.until("the second analysis", |s| s.jobs.len() == 2 && s.jobs[0].pictures >= 2);
+    let second = running.0.state().jobs[0].id;
+    running.0.send(Command::Job(JobCommand::Cancel(second)));
+    let given_up = JobState::Cancelled("Ana Sousa".to_owned());
+    running.until("its end", |s| s.jobs[0].state == given_up);
+    let entries = running.entries(Action::StartDetection);
+    let said: Vec<_> = entries.iter().map(|e| e.outcome.parts()).collect();
+    let [("succeeded", None), ("failed", Some(why))] = said[..] else { panic!("{entries:?}") };
+    assert!(why.contains("given up by Ana Sousa"), "{why}");
 }

@@ -152,6 +152,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         session: None,
         admin: Arc::default(),
         uploads: Vec::new(),
+        jobs: Vec::new(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),

@@ -2,6 +2,7 @@
 pub mod action;
 pub mod camera;
 pub mod geometry;
+pub mod job;
 pub mod picture;
 pub mod recording;
 pub mod slot;
@@ -14,6 +15,7 @@ pub mod user;
 pub use action::{Action, ActionRecord, Hash, Link, Outcome};
 pub use camera::{Camera, CameraId, is_stream_address, redact_url};
 pub use geometry::{Outline, Rect, polygon_contains};
+pub use job::{Finding, Job, JobState};
 pub use picture::Picture;
 pub use recording::{Gap, Hold, Segment, Upload};
 pub use slot::Slot;

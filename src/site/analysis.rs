@@ -1,34 +1,25 @@
 //! From an analysed frame to tracks on the screen and records in the journal. Runs on the vision worker's thread.
 use super::{
     Shared,
+    observer::Observer,
     path::Seen,
     state::{CameraStatus, NoticeLevel, SuspectView, TrackView, WeaponView},
-    stills,
-    tracklets::{self, Tracklets},
+    stills, tracklets,
 };
 use crate::{
-    follow::{Event, Observed},
-    model::{
-        CameraId, Class, Descriptor, DetectionKind, DetectionRecord, Picture, Rect, Sighting, SightingId, Timestamp,
-        TrackId,
-    },
+    follow::Event,
+    model::{CameraId, Class, DetectionKind, DetectionRecord, Picture, Rect, Sighting, SightingId, Timestamp, TrackId},
     store::url_of_key,
     sync::Record,
-    tracking::{Observation, Tracker, TrackerConfig},
     video::Frame,
     vision::Analysed,
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
 /// What the operator reads where the journal refuses what the cameras saw.
 pub(super) const UNRECORDED: &str = "Nothing more is recorded";
-/// Between two stored detections of a knife in one camera: flicker is not news.
-const KNIFE_EVERY_SECONDS: f64 = 5.0;
 /// Tracklets wait at most so long for a commit, seconds.
 const FLUSH_SECONDS: f64 = 1.0;
 /// Records of tracklets kept while the journal refuses; the operator has been told that nothing more is recorded.
@@ -53,13 +44,10 @@ pub(super) struct Analysis {
 }
 
 struct PerCamera {
-    tracker: Tracker,
+    observer: Observer,
     epoch: u64,
-    known: BTreeSet<TrackId>,
-    tracklets: Tracklets,
     /// When its last frame came.
     looked_at: Timestamp,
-    last_knife: Option<Timestamp>,
 }
 
 impl Analysis {
@@ -73,16 +61,13 @@ impl Analysis {
         let frame = &analysed.frame;
         for other in self.cameras.values_mut().filter(|c| frame.captured_at().seconds_since(c.looked_at) > GONE_SECONDS)
         {
-            self.waiting.extend(other.tracklets.finish()); // whoever was in view is taken to have left
+            self.waiting.extend(other.observer.finish()); // whoever was in view is taken to have left
         }
         let size = (frame.width() as f32, frame.height() as f32);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
-            tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
+            observer: Observer::new(analysed.camera, None, size),
             epoch: analysed.epoch,
-            known: BTreeSet::new(),
-            tracklets: Tracklets::new(analysed.camera, None),
             looked_at: frame.captured_at(),
-            last_knife: None,
         });
         // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
         let shared = Arc::clone(&self.shared);
@@ -94,55 +79,18 @@ impl Analysis {
         if per.epoch != analysed.epoch {
             // Another connection: whoever is in view now need not be who was. Tracks end here.
             per.epoch = analysed.epoch;
-            let ended = per.tracker.reset();
+            let (ended, left, tracklets) = per.observer.restart(size, &mut follower);
             self.shared.outlines.forget(analysed.camera, &ended);
-            for id in ended {
-                events.extend(follower.track_ended(analysed.camera, id));
-            }
-            per.known.clear();
-            self.waiting.extend(per.tracklets.finish());
-            per.tracker.set_frame(size);
+            events.extend(left);
+            self.waiting.extend(tracklets);
         }
-        let persons: Vec<(&_, Option<&Descriptor>)> = analysed
-            .detections
-            .iter()
-            .zip(&analysed.descriptors)
-            .filter(|(d, _)| d.class == Class::Person)
-            .map(|(d, a)| (d, a.as_ref()))
-            .collect();
-        let observations: Vec<Observation<'_>> = persons
-            .iter()
-            .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: *descriptor })
-            .collect();
-        let step = per.tracker.step(frame.captured_at(), &observations);
-        self.shared.outlines.forget(analysed.camera, &step.ended);
-        for id in &step.ended {
-            per.known.remove(id);
-            self.waiting.extend(per.tracklets.end(*id));
-            events.extend(follower.track_ended(analysed.camera, *id));
-        }
-        let appearance: BTreeMap<TrackId, &Descriptor> = step
-            .matched
-            .iter()
-            .zip(&persons)
-            .filter_map(|(id, (_, descriptor))| Some(((*id)?, (*descriptor)?)))
-            .collect();
-        let looks = per.tracklets.looks(frame, &step.tracks);
-        // Only what is seen well may be compared or enter a gallery.
-        let seen_well = |id: &TrackId| looks.get(id).is_some_and(|look| look.good);
-        let observed: Vec<Observed<'_>> = step
-            .tracks
-            .iter()
-            .map(|track| Observed {
-                track,
-                descriptor: appearance.get(&track.id).copied().filter(|_| seen_well(&track.id)),
-            })
-            .collect();
-        events.extend(follower.observe(analysed.camera, frame.captured_at(), &observed));
-        let matches = follower.matches(analysed.camera);
+        let seen = per.observer.observe(analysed, &mut follower);
         drop(follower);
         per.looked_at = frame.captured_at();
-        self.waiting.extend(per.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
+        self.shared.outlines.forget(analysed.camera, &seen.ended);
+        self.waiting.extend(seen.tracklets);
+        events.extend(seen.events);
+        let (matches, knife) = (seen.matches, seen.knife);
 
         let mut outlined = Ok(());
         for event in &events {
@@ -152,13 +100,9 @@ impl Analysis {
                 outlined = outlined.and(found);
             }
         }
-        let new_tracks = step.tracks.iter().filter(|t| per.known.insert(t.id)).count() as u64;
         let mut records = self.shared.records_of(&events, Some((analysed.camera, frame)));
         let at = frame.captured_at();
-        let knife = analysed.detections.iter().find(|d| d.class == Class::Knife);
-        let knife = knife.filter(|_| per.last_knife.is_none_or(|t| at.seconds_since(t) >= KNIFE_EVERY_SECONDS));
         if let Some(knife) = knife {
-            per.last_knife = Some(at);
             let metadata = json!({ "score": knife.score, "model": self.shared.model });
             records.extend(detection(
                 analysed.camera,
@@ -197,12 +141,12 @@ impl Analysis {
         }
 
         drop(order); // what follows changes neither follower nor records
-        let suspects = step.tracks.iter().filter(|t| matches.contains_key(&t.id));
+        let suspects = seen.tracks.iter().filter(|t| matches.contains_key(&t.id));
         if let Err(error) = outlined.and(self.shared.outlines.refresh(analysed.camera, frame, suspects)) {
             self.shared.error(error.to_string());
         }
         let suspect_of = |id: &TrackId| matches.get(id).copied().filter(|_| committed);
-        let tracks = step
+        let tracks = seen
             .tracks
             .into_iter()
             .map(|track| {
@@ -214,7 +158,7 @@ impl Analysis {
         let armed = analysed.detections.iter().filter(|d| d.class != Class::Person);
         let weapons = armed.map(|d| WeaponView { detection: *d, at }).collect::<Vec<_>>();
         path.seen.put(Seen { epoch: analysed.epoch, tracks: Arc::new(tracks), weapons: Arc::new(weapons) });
-        path.meters.analysed(now, (now.seconds_since(frame.captured_at()) * 1e3) as f32, new_tracks);
+        path.meters.analysed(now, (now.seconds_since(frame.captured_at()) * 1e3) as f32, seen.new_tracks);
     }
 }
 
@@ -222,7 +166,7 @@ impl Drop for Analysis {
     /// Whoever is in view when the site stops leaves a tracklet, too.
     fn drop(&mut self) {
         let mut records = std::mem::take(&mut self.waiting);
-        records.extend(self.cameras.values_mut().flat_map(|per| per.tracklets.finish()));
+        records.extend(self.cameras.values_mut().flat_map(|per| per.observer.finish()));
         self.shared.runtime.block_on(self.shared.commit(&records, UNRECORDED));
     }
 }
@@ -358,7 +302,7 @@ pub(super) fn object(url: &str, picture: &Picture) -> Option<Record> {
 }
 
 /// A detection row and its frame.
-fn detection(
+pub(super) fn detection(
     camera: CameraId,
     frame: &Frame,
     detection_box: Vec<[f32; 2]>,

@@ -98,6 +98,7 @@ impl Shared {
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::Find(command), Some(user)) => self.find(&user, command).await,
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
+            (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }

@@ -8,7 +8,9 @@ mod commands;
 mod config;
 mod consoles;
 mod export;
+mod jobs;
 mod known;
+mod observer;
 mod office;
 mod outlines;
 mod path;
@@ -41,6 +43,7 @@ use crate::{
 use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
+use jobs::Jobs;
 use known::KnownFile;
 use outlines::Outlines;
 use records::Records;
@@ -88,6 +91,7 @@ struct Shared {
     board: Board,
     follower: Mutex<Follower>,
     uploads: Uploads,
+    jobs: Jobs,
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
     order: tokio::sync::Mutex<()>,
     cameras: Cameras,
@@ -128,6 +132,7 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
+    jobs: Option<std::thread::JoinHandle<()>>,
     /// What is done once a second, about the site's own state and about what others changed in the stores; the uploads; and the other
     /// consoles.
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -184,6 +189,7 @@ impl Site {
             board,
             follower: Mutex::new(follower),
             uploads,
+            jobs: Jobs::new(folder.scratch()),
             order: tokio::sync::Mutex::new(()),
             cameras: Cameras::new(worker.inputs()),
             known: KnownFile::new(folder.known()),
@@ -197,6 +203,8 @@ impl Site {
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         let others = runtime.block_on(shared.start())?;
         let commands = Some(commands::Queue::start(&shared));
+        let (working, background) = (Arc::clone(&shared), worker.background(compute));
+        let jobs = std::thread::Builder::new().name("jobs".to_owned()).spawn(move || working.run_jobs(&background))?;
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
             let mut seconds = 0_u64;
@@ -241,6 +249,7 @@ impl Site {
         let searching = Arc::clone(&shared);
         let searcher = runtime.spawn(async move { searching.search_for_fresh_suspects().await });
         Ok(Self {
+            jobs: Some(jobs),
             shared,
             worker: Some(worker),
             commands,
@@ -270,6 +279,10 @@ impl Site {
             session: board.session_times(self.shared.config.session),
             uploads: match &board.access {
                 Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
+                _ => Vec::new(),
+            },
+            jobs: match &board.access {
+                Access::LoggedIn(_) => self.shared.jobs.views(&board.rights),
                 _ => Vec::new(),
             },
             stores,
@@ -333,7 +346,11 @@ impl Site {
                 scope.spawn(|| path.stop());
             }
         });
+        self.shared.jobs.stop();
         drop(self.worker.take());
+        if let Some(jobs) = self.jobs.take() {
+            let _ = jobs.join(); // at most a frame, and what it found
+        }
         if let Some(runtime) = self.runtime.take() {
             let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
             runtime.block_on(async {

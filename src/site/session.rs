@@ -1,6 +1,6 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
-use super::{Access, Command, Shared, SiteState, UploadCommand, board::Contents};
+use super::{Access, Command, JobCommand, Shared, SiteState, UploadCommand, board::Contents};
 use crate::{
     model::{Action, Outcome, Rights, User},
     sync::Record,
@@ -100,6 +100,9 @@ impl Shared {
                 Command::Decide { sighting, .. } => {
                     let seen = board.sighting(*sighting).is_none_or(|v| board.rights.allow(v.sighting.camera));
                     (Action::DecideMatch, !seen, sighting.to_string())
+                }
+                Command::Job(JobCommand::Cancel(id)) => {
+                    (Action::StartDetection, !self.jobs.shows(*id, &board.rights), id.to_string())
                 }
                 Command::Upload(UploadCommand::Start { camera, .. }) => {
                     (Action::UploadVideo, !board.rights.allow(*camera), camera.to_string())

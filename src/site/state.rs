@@ -1,7 +1,8 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
+pub use super::jobs::JobCommand;
 pub use super::upload::UploadCommand;
 use super::{AdminCommand, AdminState};
-pub use crate::model::MatchView;
+pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
         ActionRecord, Camera, CameraId, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
@@ -278,6 +279,8 @@ pub struct SiteState {
     pub admin: Arc<AdminState>,
     /// Videos that come as files, newest first.
     pub uploads: Vec<UploadView>,
+    /// Analyses of recorded video, newest first.
+    pub jobs: Vec<Arc<Job>>,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
     /// Notices not yet forgotten, oldest first.
@@ -428,4 +431,6 @@ pub enum Command {
     ReadLog,
     /// About videos that come as files.
     Upload(UploadCommand),
+    /// About analyses of recorded video.
+    Job(JobCommand),
 }

@@ -123,6 +123,11 @@ impl DataFolder {
         self.path.join("anchors")
     }
 
+    /// Where videos of a server are put while they are looked at; nothing in it is needed after that.
+    pub fn scratch(&self) -> PathBuf {
+        self.path.join("scratch")
+    }
+
     /// The list of uploads that are not over yet.
     pub fn uploads(&self) -> PathBuf {
         self.path.join("uploads.json")

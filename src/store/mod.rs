@@ -8,6 +8,7 @@ pub mod cameras;
 mod examine;
 pub mod file;
 pub mod folder;
+mod jobs;
 mod late;
 pub mod objects;
 mod password;

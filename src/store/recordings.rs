@@ -311,7 +311,7 @@ fn with_cameras(mut page: Statement, cameras: Option<&[CameraId]>) -> Option<Sta
     Some(page.text(")"))
 }
 
-fn segment_from_row(row: &Row) -> sqlx::Result<Segment> {
+pub(super) fn segment_from_row(row: &Row) -> sqlx::Result<Segment> {
     let pixels = |column: &str| Ok::<_, sqlx::Error>(u32::try_from(row.get::<i64>(column)?).unwrap_or(0));
     Ok(Segment {
         id: row.uuid("id")?,

@@ -7,7 +7,9 @@ pub use delivery::{Delivery, Health};
 pub use journal::{Journal, JournalError};
 pub use others::Others;
 
-use crate::model::{ActionRecord, Camera, DetectionRecord, Gap, Hold, Segment, Sighting, Suspect, Tracklet, Upload};
+use crate::model::{
+    ActionRecord, Camera, DetectionRecord, Gap, Hold, Job, Segment, Sighting, Suspect, Tracklet, Upload,
+};
 use serde::{Deserialize, Serialize};
 
 /// Something that must not be lost. Cameras, suspects, sightings, tracklets and detections may be recorded again when they change:
@@ -35,6 +37,8 @@ pub enum Record {
     Upload(Upload),
     /// What retention must not delete.
     Hold(Hold),
+    /// An analysis of recorded video, and how far it is.
+    Job(Job),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -83,6 +87,7 @@ impl Record {
             Self::Gap(_) => "gap",
             Self::Upload(_) => "upload",
             Self::Hold(_) => "hold",
+            Self::Job(_) => "job",
             Self::Object { .. } => "object",
         }
     }
@@ -109,6 +114,7 @@ impl Record {
             Self::Gap(g) => format!("{kind}:{}", g.id),
             Self::Upload(u) => format!("{kind}:{}", u.id),
             Self::Hold(h) => format!("{kind}:{}", h.id),
+            Self::Job(j) => format!("{kind}:{}", j.id),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -124,7 +130,8 @@ impl Record {
             | Self::Segment(_)
             | Self::Gap(_)
             | Self::Upload(_)
-            | Self::Hold(_) => Destination::Cameras,
+            | Self::Hold(_)
+            | Self::Job(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }

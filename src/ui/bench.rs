@@ -189,6 +189,7 @@ fn site(tiles: usize) -> SiteState {
         session: None,
         admin: Arc::default(),
         uploads: Vec::new(),
+        jobs: Vec::new(),
         stores: Vec::new(),
         notices: Vec::new(),
         analysis: String::new(),

@@ -82,7 +82,19 @@ impl From<InitError> for FileError {
 ///
 /// # Errors
 /// When there is no frame to be had, with the reason.
-pub fn read_file(path: &Path, mut on_frame: impl FnMut(Frame) -> ControlFlow<()>) -> Result<FileReport, FileError> {
+pub fn read_file(path: &Path, on_frame: impl FnMut(Frame) -> ControlFlow<()>) -> Result<FileReport, FileError> {
+    read_file_from(path, Timestamp(0), on_frame)
+}
+
+/// Like [`read_file`], for a file whose start is known: `captured_at` is the position counted from `starts_at`.
+///
+/// # Errors
+/// Those of [`read_file`].
+pub fn read_file_from(
+    path: &Path,
+    starts_at: Timestamp,
+    mut on_frame: impl FnMut(Frame) -> ControlFlow<()>,
+) -> Result<FileReport, FileError> {
     check(path)?;
     super::init()?;
     let pipeline = Running(gst::Pipeline::new());
@@ -97,7 +109,7 @@ pub fn read_file(path: &Path, mut on_frame: impl FnMut(Frame) -> ControlFlow<()>
     let bus = pipeline.0.bus().ok_or_else(|| FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned()))?;
     let _ = pipeline.0.set_state(gst::State::Playing);
 
-    let mut progress = Progress::default();
+    let mut progress = Progress { starts_at, ..Progress::default() };
     let mut warnings = 0u32;
     let mut idle = Duration::ZERO;
     let step = Duration::from_millis(50);
@@ -207,6 +219,7 @@ impl Drop for Running {
 /// What has been read so far.
 #[derive(Default)]
 struct Progress {
+    starts_at: Timestamp,
     frames: u64,
     size: Option<(u32, u32)>,
     fps: f64,
@@ -232,8 +245,8 @@ impl Progress {
         // Some old containers stamp only part of their pictures.
         let at = position.unwrap_or_else(|| if self.frames == 0 { Duration::ZERO } else { self.last + self.length() });
         self.last_length = buffer.duration().map(Duration::from).filter(|d| !d.is_zero());
-        let frame =
-            Frame::new(buffer, &info, self.frames, Timestamp(0).plus(at), at).map_err(|e| unusable(&e.to_string()))?;
+        let frame = Frame::new(buffer, &info, self.frames, self.starts_at.plus(at), at)
+            .map_err(|e| unusable(&e.to_string()))?;
         self.first.get_or_insert(at);
         self.last = at;
         self.frames += 1;

@@ -11,7 +11,7 @@ pub mod source;
 pub mod view;
 
 pub use clip::{Clip, ClipError, Cut, Piece, cut};
-pub use file::{FileError, FileReport, read_file};
+pub use file::{FileError, FileReport, read_file, read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use probe::{Probe, extension, probe};
 pub use simulate::{Server, SimulateError, SimulatedCamera, serve};

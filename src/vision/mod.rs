@@ -18,7 +18,7 @@ pub use device::{Compute, DeviceChoice};
 pub use outline::{OUTLINE_FILE, OUTLINE_SHA256, OutlineComparison, Outliner};
 pub use quality::{Look, QualityGate};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
-pub use worker::{Analysed, Input, Inputs, Worker, describe_persons};
+pub use worker::{Analysed, Background, Input, Inputs, Worker, describe_persons};
 
 /// What can go wrong between a frame and its detections.
 #[derive(Debug, thiserror::Error)]

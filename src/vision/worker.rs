@@ -10,6 +10,7 @@ use std::{
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -42,6 +43,8 @@ pub struct Analysed {
 const LEAST_SCORE_FOR_APPEARANCE: f32 = 0.3;
 /// Frames computed at once. On a CPU a batch saves nothing and makes the first camera wait for the last.
 const CUDA_BATCH: usize = 16;
+/// Live frames come first; where there are always some, a recording's turn comes after so many, so that it ends some day.
+const LIVE_BEFORE_RECORDED: u32 = 8;
 
 #[derive(Default)]
 struct Shared {
@@ -49,6 +52,13 @@ struct Shared {
     ready: Mutex<bool>,
     wake: Condvar,
     inputs: Mutex<Vec<Input>>,
+    recorded: Mutex<Option<Request>>,
+}
+
+/// Frames of a recording that wait, and who waits for them.
+struct Request {
+    frames: Vec<(CameraId, Frame, u64)>,
+    answer: SyncSender<Result<Vec<Analysed>, VisionError>>,
 }
 
 /// The running thread; dropping it stops and joins it.
@@ -75,12 +85,22 @@ impl Worker {
             detector.compute().enter();
             let mut seen: BTreeMap<CameraId, u64> = BTreeMap::new();
             let mut turn = 0usize;
+            let mut live = 0u32;
             while !inner.stop.load(Ordering::Acquire) {
                 let batch = next_batch(&inner, &mut seen, &mut turn, batch_size(detector.compute()));
+                if batch.is_empty() || live >= LIVE_BEFORE_RECORDED {
+                    let recorded = inner.recorded.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(Request { frames, answer }) = recorded {
+                        live = 0;
+                        let _ = answer.send(analyse(&detector, &appearance, frames)); // nobody waits for it any more
+                    } else if batch.is_empty() {
+                        inner.sleep();
+                    }
+                }
                 if batch.is_empty() {
-                    inner.sleep();
                     continue;
                 }
+                live += 1;
                 match analyse(&detector, &appearance, batch) {
                     Ok(results) => results.into_iter().for_each(&mut on_result),
                     Err(error) => {
@@ -91,6 +111,11 @@ impl Worker {
             }
         })?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// The way in for frames of recordings, which are looked at when no live frame waits. `compute` is the detector's.
+    pub fn background(&self, compute: Compute) -> Background {
+        Background { shared: Arc::clone(&self.shared), batch: batch_size(compute) }
     }
 
     /// What the thread looks at.
@@ -114,6 +139,38 @@ impl Inputs {
     pub fn wake(&self) {
         *self.0.ready.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.wake.notify_one();
+    }
+}
+
+/// Looks at frames of recordings, as the worker has time. One at a time may wait.
+#[derive(Clone)]
+pub struct Background {
+    shared: Arc<Shared>,
+    batch: usize,
+}
+
+impl Background {
+    /// Frames that are best looked at together.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Looks at frames and waits until that is done; `None` when the worker has stopped.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn analyse(&self, frames: Vec<(CameraId, Frame)>) -> Option<Result<Vec<Analysed>, VisionError>> {
+        let (answer, answered) = sync_channel(1);
+        let frames = frames.into_iter().map(|(camera, frame)| (camera, frame, 0)).collect();
+        *self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Request { frames, answer });
+        Inputs(Arc::clone(&self.shared)).wake();
+        loop {
+            match answered.recv_timeout(Duration::from_millis(200)) {
+                Ok(found) => return Some(found),
+                Err(RecvTimeoutError::Timeout) if !self.shared.stop.load(Ordering::Acquire) => {}
+                Err(_) => return None,
+            }
+        }
     }
 }
 

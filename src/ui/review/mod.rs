@@ -1,4 +1,5 @@
 //! Looking back: videos that come as files, and what is found in them.
+mod jobs;
 mod uploads;
 
 use super::widgets::Pictures;
@@ -9,6 +10,7 @@ use egui::{Context, Margin, ScrollArea, Ui};
 #[derive(Default)]
 pub struct Review {
     uploads: uploads::Uploads,
+    jobs: jobs::Jobs,
 }
 
 impl Review {
@@ -17,7 +19,9 @@ impl Review {
         let mut asked = Vec::new();
         egui::Frame::new().inner_margin(Margin::symmetric(18, 14)).show(ui, |ui| {
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                asked.extend(self.uploads.ui(ui, state, pictures));
+                asked.extend(self.jobs.ui(ui, state));
+                ui.add_space(18.0);
+                asked.extend(self.uploads.ui(ui, state, pictures, &self.jobs));
             });
         });
         asked

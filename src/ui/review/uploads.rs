@@ -1,4 +1,5 @@
 //! Videos that come as files: chosen or dropped, bound to a camera and a start, and watched on their way.
+use super::jobs::{Jobs, is_analysed};
 use crate::{
     model::{CameraId, Timestamp},
     site::{Command, SiteState, StartFrom, UploadCommand, UploadStage, UploadView},
@@ -38,8 +39,9 @@ struct Form {
 
 impl Uploads {
     /// Draws the list and what belongs above it.
-    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Vec<Command> {
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures, jobs: &Jobs) -> Vec<Command> {
         let mut asked: Vec<UploadCommand> = Vec::new();
+        let mut analyse = None;
         self.forms.retain(|id, _| state.uploads.iter().any(|u| u.id == *id));
         asked.extend(self.bar(ui, state));
         if let Some(trouble) = &self.trouble {
@@ -54,10 +56,13 @@ impl Uploads {
         for view in &state.uploads {
             widgets::card(false).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.push_id(view.id, |ui| asked.extend(self.line(ui, state, view, pictures)));
+                ui.push_id(view.id, |ui| {
+                    asked.extend(self.line(ui, state, view, pictures, &mut analyse));
+                });
             });
         }
-        asked.into_iter().map(Command::Upload).collect()
+        let uploads = asked.into_iter().map(Command::Upload);
+        uploads.chain(analyse.map(|id| jobs.analyse(id))).collect()
     }
 
     fn bar(&mut self, ui: &mut Ui, state: &SiteState) -> Vec<UploadCommand> {
@@ -116,6 +121,7 @@ impl Uploads {
         state: &SiteState,
         view: &UploadView,
         pictures: &mut Pictures,
+        analyse: &mut Option<Uuid>,
     ) -> Option<UploadCommand> {
         let mut asked = None;
         ui.horizontal(|ui| {
@@ -135,6 +141,13 @@ impl Uploads {
                     UploadStage::Ready => self.form(ui, state, view),
                     _ => progress(ui, state, view),
                 };
+                if let Some(upload) = view.upload {
+                    let words = if is_analysed(state, upload) { "Analyse again" } else { "Analyse" };
+                    let hover = "Looks for people, weapons and suspects in this video";
+                    if ui.button(words).on_hover_text(hover).clicked() {
+                        *analyse = Some(upload);
+                    }
+                }
             });
         });
         asked

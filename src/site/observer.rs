@@ -1,0 +1,127 @@
+//! From an analysed frame to tracks, follow events and tracklets: what the live cameras and the jobs over recordings have in common.
+use super::tracklets::Tracklets;
+use crate::{
+    follow::{Event, Follower, Observed},
+    model::{CameraId, Class, Descriptor, Detection, MatchView, Timestamp, Track, TrackId},
+    sync::Record,
+    tracking::{Observation, Tracker, TrackerConfig},
+    vision::Analysed,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// Between two stored detections of a knife in one camera: flicker is not news.
+const KNIFE_EVERY_SECONDS: f64 = 5.0;
+
+/// Watches one camera, or one recording.
+pub(super) struct Observer {
+    camera: CameraId,
+    tracker: Tracker,
+    known: BTreeSet<TrackId>,
+    tracklets: Tracklets,
+    last_knife: Option<Timestamp>,
+}
+
+/// What one frame brought.
+pub(super) struct Observations {
+    /// The tracks of the frame.
+    pub tracks: Vec<Track>,
+    /// Those that ended.
+    pub ended: Vec<TrackId>,
+    /// What changed about suspects.
+    pub events: Vec<Event>,
+    /// Whom tracks are taken for.
+    pub matches: BTreeMap<TrackId, MatchView>,
+    /// Records of tracklets.
+    pub tracklets: Vec<Record>,
+    /// A knife that is to be recorded.
+    pub knife: Option<Detection>,
+    /// People confirmed for the first time.
+    pub new_tracks: u64,
+}
+
+impl Observer {
+    /// Has seen nobody yet; `size` is that of the frames, pixels. `upload` is the video's, for one that came as a file.
+    pub fn new(camera: CameraId, upload: Option<Uuid>, size: (f32, f32)) -> Self {
+        Self {
+            camera,
+            tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
+            known: BTreeSet::new(),
+            tracklets: Tracklets::new(camera, upload),
+            last_knife: None,
+        }
+    }
+
+    /// Whoever is in view from now on need not be who was: all tracks end. Returns them, with what follows for suspects and
+    /// the records of their tracklets.
+    pub fn restart(&mut self, size: (f32, f32), follower: &mut Follower) -> (Vec<TrackId>, Vec<Event>, Vec<Record>) {
+        let ended = self.tracker.reset();
+        let events = ended.iter().flat_map(|id| follower.track_ended(self.camera, *id)).collect();
+        self.known.clear();
+        self.tracker.set_frame(size);
+        (ended, events, self.tracklets.finish())
+    }
+
+    /// The records of tracklets of whoever is in view, taken to have left.
+    pub fn finish(&mut self) -> Vec<Record> {
+        self.tracklets.finish()
+    }
+
+    /// Takes one frame.
+    pub fn observe(&mut self, analysed: &Analysed, follower: &mut Follower) -> Observations {
+        let (frame, at) = (&analysed.frame, analysed.frame.captured_at());
+        let persons: Vec<(&_, Option<&Descriptor>)> = analysed
+            .detections
+            .iter()
+            .zip(&analysed.descriptors)
+            .filter(|(d, _)| d.class == Class::Person)
+            .map(|(d, a)| (d, a.as_ref()))
+            .collect();
+        let observations: Vec<Observation<'_>> = persons
+            .iter()
+            .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: *descriptor })
+            .collect();
+        let step = self.tracker.step(at, &observations);
+        let (mut events, mut tracklets) = (Vec::new(), Vec::new());
+        for id in &step.ended {
+            self.known.remove(id);
+            tracklets.extend(self.tracklets.end(*id));
+            events.extend(follower.track_ended(self.camera, *id));
+        }
+        let appearance: BTreeMap<TrackId, &Descriptor> = step
+            .matched
+            .iter()
+            .zip(&persons)
+            .filter_map(|(id, (_, descriptor))| Some(((*id)?, (*descriptor)?)))
+            .collect();
+        let looks = self.tracklets.looks(frame, &step.tracks);
+        // Only what is seen well may be compared or enter a gallery.
+        let seen_well = |id: &TrackId| looks.get(id).is_some_and(|look| look.good);
+        let observed: Vec<Observed<'_>> = step
+            .tracks
+            .iter()
+            .map(|track| Observed {
+                track,
+                descriptor: appearance.get(&track.id).copied().filter(|_| seen_well(&track.id)),
+            })
+            .collect();
+        events.extend(follower.observe(self.camera, at, &observed));
+        let matches = follower.matches(self.camera);
+        tracklets.extend(self.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
+        let new_tracks = step.tracks.iter().filter(|t| self.known.insert(t.id)).count() as u64;
+        let knife = analysed.detections.iter().find(|d| d.class == Class::Knife);
+        let knife = knife.filter(|_| self.last_knife.is_none_or(|t| at.seconds_since(t) >= KNIFE_EVERY_SECONDS));
+        if knife.is_some() {
+            self.last_knife = Some(at);
+        }
+        Observations {
+            tracks: step.tracks,
+            ended: step.ended,
+            events,
+            matches,
+            tracklets,
+            knife: knife.copied(),
+            new_tracks,
+        }
+    }
+}
