@@ -34,6 +34,7 @@ fn open_on(data: &Path, stores: Addresses) -> Running {
         url: "test:".to_owned(),
         location: None,
         is_virtual: false,
+        record: None,
         active: false,
     };
     let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };

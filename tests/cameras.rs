@@ -39,6 +39,7 @@ fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
             url: "test:".to_owned(),
             location: None,
             is_virtual: false,
+            record: None,
             active: true,
         }],
         ..SiteConfig::default()

@@ -41,6 +41,7 @@ fn open(data: &Path, stores: Addresses) -> Console {
         url: "test:".to_owned(),
         location: None,
         is_virtual: false,
+        record: None,
         active: false,
     };
     let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };

@@ -27,6 +27,7 @@ fn open(data: &Path, stores: &Addresses) -> Result<Site, SiteError> {
         url: "test:".to_owned(),
         location: None,
         is_virtual: false,
+        record: None,
         active: true,
     };
     let config = SiteConfig { cameras: vec![gate], stores: stores.clone(), ..SiteConfig::default() };

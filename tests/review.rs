@@ -33,6 +33,7 @@ fn open_on(data: &Path, stores: Addresses) -> Running {
         name: name.to_owned(),
         url: "test:".to_owned(),
         location: None,
+        record: None,
         is_virtual: false,
         active: false,
     };

@@ -151,6 +151,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         log: None,
         session: None,
         admin: Arc::default(),
+        review: Default::default(),
         uploads: Vec::new(),
         jobs: Vec::new(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),

@@ -1,20 +1,34 @@
 //! `vigia demo`: four virtual cameras over real RTSP, served by a second process, and the console on them.
 use super::{console, prerequisites, simulate};
-use crate::site::{CameraConfig, SiteConfig};
+use crate::site::{CameraConfig, RecordMode, RecordingConfig, SiteConfig};
 use std::process::ExitCode;
+
+/// What the demo keeps of its recordings, 10⁹ bytes.
+const DEMO_GB: f64 = 2.0;
 
 pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     // Prepared here, so that progress and trouble are seen before a window opens.
     simulate::demo_cameras()?;
     let mut config = match &args.site.config {
         Some(file) => SiteConfig::load(file)?,
-        None => SiteConfig { name: "Demo site".to_owned(), ..SiteConfig::default() },
+        None => SiteConfig {
+            name: "Demo site".to_owned(),
+            recording: RecordingConfig { record: RecordMode::Always, max_gb: DEMO_GB, ..RecordingConfig::default() },
+            ..SiteConfig::default()
+        },
     };
     let (simulator, served) = simulate::start_process(&[])?;
     config.cameras = served
         .cameras
         .into_iter()
-        .map(|c| CameraConfig { name: c.name, url: c.url, location: None, is_virtual: true, active: true })
+        .map(|c| CameraConfig {
+            name: c.name,
+            url: c.url,
+            location: None,
+            is_virtual: true,
+            record: None,
+            active: true,
+        })
         .collect();
     let data = args.site.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));
     let result = console::run_site(config, &data, args);

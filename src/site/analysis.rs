@@ -122,6 +122,13 @@ impl Analysis {
         if committed {
             self.shared.show(&events, Some(frame));
         }
+        let concerns = |event: &Event| match event {
+            Event::Opened(s) | Event::Changed(s) => s.camera == analysed.camera && s.left_at.is_none(),
+            Event::Gallery(_) => false,
+        };
+        if knife.is_some() || events.iter().any(concerns) {
+            self.shared.recording.event(analysed.camera, at);
+        }
         if committed && knife.is_some() {
             let text = format!("Possible knife in {}", path.camera.name);
             self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);

@@ -120,7 +120,9 @@ impl Shared {
                     let generation = old.map_or(0, |old| old.generation + 1);
                     let (source, inputs) = (self.config.source(&address), self.cameras.inputs.clone());
                     let (max_fps, clock) = (self.config.analysis.max_fps, &self.records.clock);
-                    let path = CameraPath::start(camera, source, generation, max_fps, clock, move || inputs.wake());
+                    let on_packet = self.recording.start(&camera, &address, self.record_mode(&camera));
+                    let wake = move || inputs.wake();
+                    let path = CameraPath::start(camera, source, generation, max_fps, clock, wake, on_packet);
                     self.put_path(path).await;
                 }
             }

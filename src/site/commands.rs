@@ -100,6 +100,7 @@ impl Shared {
             (Command::ReadLog, Some(user)) => self.read_log(&user).await,
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
+            (Command::Review(command), Some(user)) => self.review_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }
@@ -192,6 +193,7 @@ impl Shared {
             board.leave();
             self.uploads.forget_drafts();
         }
+        self.leave_review().await;
         let entry = Record::Action(self.user_action(user, Action::Logout, Outcome::Succeeded));
         if let Err(error) = self.records.journal.append(&[entry]).await {
             self.error(format!("You are logged out, but the log does not say so: {error}"));

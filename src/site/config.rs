@@ -1,4 +1,5 @@
 //! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
+use super::recording::{RecordMode, RecordingConfig};
 use crate::{
     follow::FollowConfig,
     model::is_stream_address,
@@ -47,6 +48,8 @@ pub struct SiteConfig {
     pub follow: FollowConfig,
     /// How long somebody stays logged in.
     pub session: SessionConfig,
+    /// What is recorded, and for how long it is kept.
+    pub recording: RecordingConfig,
     /// Where the stores are; the embedded ones unless told otherwise.
     pub stores: Addresses,
     /// The cameras, in the order of the wall.
@@ -62,6 +65,7 @@ impl Default for SiteConfig {
             video: VideoConfig::default(),
             follow: FollowConfig::default(),
             session: SessionConfig::default(),
+            recording: RecordingConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
         }
@@ -139,6 +143,9 @@ pub struct CameraConfig {
     /// A window cut out of shared footage.
     #[serde(default, rename = "virtual")]
     pub is_virtual: bool,
+    /// `always`, `events` or `never`; what `[recording]` says where it is left out.
+    #[serde(default)]
+    pub record: Option<RecordMode>,
     /// Off: kept, not connected.
     #[serde(default = "yes")]
     pub active: bool,
@@ -203,7 +210,11 @@ impl SiteConfig {
             ),
             (f.gallery > 0 && f.track_gallery > 0, "`follow.gallery` and `follow.track_gallery` must be at least 1"),
         ];
-        checks.iter().find(|(fine, _)| !fine).map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
+        checks
+            .iter()
+            .chain(&self.recording.checks())
+            .find(|(fine, _)| !fine)
+            .map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
     }
 
     /// How the stream at `url` is received.
@@ -252,6 +263,8 @@ mod tests {
             ("[analysis.detector]\ninput = 100\n", "input"),
             ("[follow]\nalert = nan\n", "alert"),
             ("[session]\nidle_minutes = 0\n", "idle_minutes"),
+            ("[recording]\nsegment_s = 0\n", "segment_s"),
+            ("[recording]\nrecord = \"sometimes\"\n", "record"),
         ] {
             let told = SiteConfig::parse(text).unwrap_err();
             assert!(told.contains(key), "{told}");

@@ -14,8 +14,10 @@ mod observer;
 mod office;
 mod outlines;
 mod path;
+pub(crate) mod recording;
 mod records;
 mod search;
+mod review;
 mod session;
 mod start;
 pub mod state;
@@ -30,6 +32,8 @@ pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteC
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
+pub use recording::{RecordMode, RecordingConfig};
+pub use review::{ChannelView, MOST_CAMERAS, ReviewCommand, ReviewState, Timeline};
 pub use state::*;
 pub use upload::{UploadError, UploadStep, UploadWish, start_of};
 
@@ -46,8 +50,10 @@ use cameras::Cameras;
 use jobs::Jobs;
 use known::KnownFile;
 use outlines::Outlines;
+use recording::Recording;
 use records::Records;
 use search::Search;
+use review::Review;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -97,6 +103,8 @@ struct Shared {
     cameras: Cameras,
     known: KnownFile,
     away: start::Away,
+    recording: Arc<Recording>,
+    review: Review,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -165,6 +173,8 @@ impl Site {
         let records = runtime.block_on(Records::open(&folder, &config, clock))?;
         let board = Board::new(Access::Working);
         let follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
+        let recording = Recording::open(&folder, config.recording.clone(), &records.stores, Arc::clone(&records.clock));
+        let recording = Arc::new(runtime.block_on(recording)?);
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
         let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));
@@ -194,6 +204,8 @@ impl Site {
             cameras: Cameras::new(worker.inputs()),
             known: KnownFile::new(folder.known()),
             away: start::Away::default(),
+            recording,
+            review: Review::default(),
             model,
             analysis,
             appearance,
@@ -216,6 +228,7 @@ impl Site {
                 if seconds.is_multiple_of(60) {
                     ticking.tidy_search();
                 }
+                ticking.look_at_recording().await;
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
@@ -248,12 +261,22 @@ impl Site {
         let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
         let searching = Arc::clone(&shared);
         let searcher = runtime.spawn(async move { searching.search_for_fresh_suspects().await });
+        let reviewing = runtime.spawn(Arc::clone(&shared).run_review());
+        let storing = runtime.spawn(Arc::clone(&shared).store_recordings());
+        let sweeping = Arc::clone(&shared);
+        let sweeper = runtime.spawn(async move {
+            for seconds in 1_u64.. {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                sweeping.retain_recordings(seconds).await;
+            }
+        });
         Ok(Self {
             jobs: Some(jobs),
             shared,
             worker: Some(worker),
             commands,
             tasks: vec![ticker, reader, taker, uploads, listener, searcher],
+            tasks: vec![ticker, reader, taker, uploads, listener, storing, sweeper, reviewing],
             runtime: Some(runtime),
             _folder: folder,
         })
@@ -262,7 +285,11 @@ impl Site {
     /// What the screen shows now. Copies under short locks; never waits for a store, a camera or the analysis.
     pub fn state(&self) -> SiteState {
         let now = self.shared.records.clock.now();
-        let stores = self.stores();
+        let mut stores = self.stores();
+        if let Some((failing, backlog)) = self.shared.recording.health() {
+            let (error, failing_since) = failing.unzip();
+            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since });
+        }
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let cameras = self.shared.cameras.paths().iter().map(|p| p.view(now, on_screen)).collect();
@@ -277,6 +304,10 @@ impl Site {
             log: board.log.clone(),
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
+            review: match &board.access {
+                Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
+                _ => ReviewState::default(),
+            },
             uploads: match &board.access {
                 Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
                 _ => Vec::new(),
@@ -351,6 +382,7 @@ impl Site {
         if let Some(jobs) = self.jobs.take() {
             let _ = jobs.join(); // at most a frame, and what it found
         }
+        self.shared.recording.stop();
         if let Some(runtime) = self.runtime.take() {
             let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
             runtime.block_on(async {
@@ -358,6 +390,8 @@ impl Site {
                     if let Some(commands) = commands {
                         commands.finish().await;
                     }
+                    shared.stop_watching().await;
+                    shared.recording_stopped().await;
                     if let Err(error) = shared.records.anchor().await {
                         tracing::error!("the end of the action log was not written down elsewhere: {error}");
                     }

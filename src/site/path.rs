@@ -2,7 +2,7 @@
 use super::state::{CameraCounters, CameraStatus, CameraView, TrackView, WeaponView};
 use crate::{
     model::{Camera, Clock, Slot, Timestamp, redact_url},
-    video::{Frame, Source, SourceConfig, SourceState},
+    video::{Frame, OnPacket, Source, SourceConfig, SourceState},
 };
 use std::{
     collections::VecDeque,
@@ -141,7 +141,7 @@ const EPOCH_BITS: u32 = 32;
 
 impl CameraPath {
     /// Connects the camera. `wake` is called after every frame handed to the analysis, at most `max_fps` times a second.
-    /// Connections of another `generation` are other epochs.
+    /// Connections of another `generation` are other epochs. `on_packet` takes the encoded pictures.
     pub fn start(
         camera: Camera,
         config: SourceConfig,
@@ -149,6 +149,7 @@ impl CameraPath {
         max_fps: f32,
         clock: &Arc<dyn Clock>,
         wake: impl Fn() + Send + Sync + 'static,
+        on_packet: Option<OnPacket>,
     ) -> Self {
         let (shown, waiting) = (Slot::new(), Slot::new());
         let meters = Arc::new(Meters::default());
@@ -158,7 +159,7 @@ impl CameraPath {
                 (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
             let between = 0.9e6 / f64::from(max_fps.max(0.1));
             let last = AtomicU64::new(0);
-            Source::open(config, Arc::clone(clock), move |frame: Frame, epoch: u64| {
+            let on_frame = move |frame: Frame, epoch: u64| {
                 let (at, epoch) = (now.now(), (generation << EPOCH_BITS) | epoch);
                 meters.received(at);
                 shown.put((frame.clone(), epoch));
@@ -170,7 +171,8 @@ impl CameraPath {
                     waiting.put((frame, epoch));
                     wake();
                 }
-            })
+            };
+            Source::open_recorded(config, Arc::clone(clock), on_frame, on_packet)
         });
         Self {
             public: public(&camera),

@@ -81,6 +81,7 @@ impl Shared {
             board.leave();
             self.uploads.forget_drafts();
         }
+        self.leave_review().await;
         let mut entry = self.records.entry((&user.cc, &user.name), Action::Logout, Outcome::Succeeded);
         entry.details = json!({ "why": why });
         self.commit(&[Record::Action(entry)], "The log does not say that a session ended").await;
@@ -113,6 +114,11 @@ impl Shared {
                     | UploadCommand::Cancel(id)
                     | UploadCommand::Dismiss(id),
                 ) => (Action::UploadVideo, !self.uploads.shows(*id, user, &board.rights), id.to_string()),
+                Command::Review(asked) => {
+                    let hidden = asked.cameras().iter().any(|c| !board.rights.allow(*c));
+                    let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
+                    (Action::WatchRecording, hidden, names.join(" "))
+                }
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 Command::Find(_) => {
                     drop(board);

@@ -1,5 +1,6 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
 pub use super::jobs::JobCommand;
+use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
 use super::{AdminCommand, AdminState};
 pub use crate::model::{Job, MatchView};
@@ -277,6 +278,8 @@ pub struct SiteState {
     pub session: Option<SessionTimes>,
     /// Users and rights, for administrators; how the last command about them ended.
     pub admin: Arc<AdminState>,
+    /// What is watched of the recordings, and the timeline.
+    pub review: ReviewState,
     /// Videos that come as files, newest first.
     pub uploads: Vec<UploadView>,
     /// Analyses of recorded video, newest first.
@@ -433,4 +436,6 @@ pub enum Command {
     Upload(UploadCommand),
     /// About analyses of recorded video.
     Job(JobCommand),
+    /// About recordings that are watched, and their timeline.
+    Review(ReviewCommand),
 }

@@ -418,7 +418,7 @@ fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
     })
 }
 
-fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
+pub(super) fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
     let [x, y, w, h]: [f32; 4] = row.json("rect")?;
     let decided = || Ok::<_, sqlx::Error>((row.get::<String>("decided_by")?, row.instant("decided_at")?));
     Ok(Sighting {

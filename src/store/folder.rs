@@ -69,7 +69,7 @@ impl DataFolder {
         private_folder(&path)?;
         let lock = take_lock(&path)?;
         let folder = Self { path, _lock: lock };
-        for part in [folder.databases(), folder.objects()] {
+        for part in [folder.databases(), folder.objects(), folder.spool()] {
             private_folder(&part)?;
             keep_private(&part)?;
         }
@@ -146,6 +146,16 @@ impl DataFolder {
     /// Where exports under way keep what they fetched.
     pub fn exports_in(data: &Path) -> PathBuf {
         data.join("exports")
+    }
+
+    /// Recordings on their way to the objects.
+    pub fn spool(&self) -> PathBuf {
+        self.path.join("spool")
+    }
+
+    /// Copies of what is kept on servers; may be deleted at any time.
+    pub fn cache(&self) -> PathBuf {
+        self.path.join("cache")
     }
 
     /// The folder of objects.

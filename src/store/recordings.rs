@@ -1,9 +1,10 @@
 //! Recorded video in the cameras database: segments, gaps, uploads and holds, and the counts a timeline is drawn from.
 use super::{
     CameraStore, StoreError,
+    cameras::sighting_from_row,
     sql::{Row, Statement, json, sql},
 };
-use crate::model::{CameraId, DetectionKind, Gap, Hold, Segment, Timestamp, Upload};
+use crate::model::{CameraId, DetectionKind, Gap, Hold, Segment, Sighting, Timestamp, Upload};
 use uuid::Uuid;
 
 /// How many detections of one type a camera had in one stretch of time.
@@ -104,6 +105,15 @@ impl CameraStore {
             page = page.and(" AND ends_at > ", after);
         }
         self.db.fetch(page.and(" ORDER BY ends_at, id LIMIT ", limit), segment_from_row).await
+    }
+
+    /// The end of the newest recording of each camera.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn recorded_until(&self) -> Result<Vec<(CameraId, Timestamp)>, StoreError> {
+        let newest = "SELECT camera, MAX(ends_at) AS ends_at FROM segments WHERE upload IS NULL GROUP BY camera";
+        self.db.fetch(sql(newest), |row| Ok((row.uuid("camera")?, row.instant("ends_at")?))).await
     }
 
     /// Bytes of all segments of the recorder.
@@ -257,6 +267,25 @@ impl CameraStore {
             })
         };
         self.db.fetch(sql("SELECT * FROM holds ORDER BY placed_at DESC, id"), read).await
+    }
+
+    /// Stays of suspects in these cameras, and possible ones, that touch this stretch, newest entry first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn sightings_between(
+        &self,
+        cameras: &[CameraId],
+        from: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Sighting>, StoreError> {
+        let Some(page) = of_cameras("SELECT * FROM sightings WHERE TRUE", Some(cameras)) else { return Ok(Vec::new()) };
+        let page = page
+            .and(" AND entered_at < ", until)
+            .and(" AND (left_at IS NULL OR left_at > ", from)
+            .and(") ORDER BY entered_at DESC, id DESC LIMIT ", limit);
+        self.db.fetch(page, sighting_from_row).await
     }
 
     /// How many detections of each type each of these cameras (`None`: all) had in each stretch of `minutes` minutes (at
@@ -458,6 +487,11 @@ mod tests {
             let joined = store.coverage(Some(&of_b), at(0), at(99), 1_000_000).await.unwrap();
             assert_eq!(joined, [(b.id, at(0), at(30)), (b.id, at(50), at(60))]);
             assert_eq!(store.recorded_bytes().await.unwrap(), 8 * 5_000_000_000);
+            let mut newest = store.recorded_until().await.unwrap();
+            newest.sort_unstable();
+            let mut both = [(a.id, at(60)), (b.id, at(60))];
+            both.sort_unstable();
+            assert_eq!(newest, both);
             let oldest = store.oldest_recorded(None, 2).await.unwrap();
             assert!(oldest.len() == 2 && oldest.iter().all(|s| s.ends_at == at(10)), "{oldest:?}");
             assert_eq!(store.oldest_recorded(Some(at(10)), 9).await.unwrap().len(), 6);

@@ -188,6 +188,7 @@ fn site(tiles: usize) -> SiteState {
         log: None,
         session: None,
         admin: Arc::default(),
+        review: Default::default(),
         uploads: Vec::new(),
         jobs: Vec::new(),
         stores: Vec::new(),

@@ -32,6 +32,8 @@ pub enum UiCommand {
     ShowReview,
     /// Searches everybody seen for the person on the card, or shows that search.
     FindPerson,
+    /// Shows the last half minute of a camera again.
+    Replay,
     /// Shows the action log.
     ShowLog,
     /// Shows users, rights and cameras.
@@ -74,6 +76,7 @@ impl UiCommand {
         Self::ShowWall,
         Self::ShowReview,
         Self::FindPerson,
+        Self::Replay,
         Self::ShowLog,
         Self::ShowAdministration,
         Self::ShowHealth,
@@ -99,6 +102,7 @@ impl UiCommand {
             Self::ShowWall => "Wall",
             Self::ShowReview => "Review",
             Self::FindPerson => "Find",
+            Self::Replay => "Instant replay",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
             Self::ChangePassword => "Change password…",
@@ -125,6 +129,10 @@ impl UiCommand {
             Self::ShowWall => "Shows all cameras",
             Self::ShowReview => "Shows videos that came as files, and what was found in them",
             Self::FindPerson => "Searches everybody seen for the person on the card, or shows that search",
+            Self::ShowReview => "Shows recordings and videos that came as files, and what was found in them",
+            Self::Replay => {
+                "Shows the last 30 s of the camera under the pointer, or of the one shown alone; Esc goes back to live"
+            }
             Self::ShowLog => "Shows what operators did (administrators only)",
             Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
             Self::ChangePassword => "Gives you a new password; asks for the one you have",
@@ -178,6 +186,7 @@ impl UiCommand {
             Self::ShowWall => const { &[plain(Key::F3)] },
             Self::ShowReview => const { &[plain(Key::F5)] },
             Self::FindPerson => const { &[plain(Key::F)] },
+            Self::Replay => const { &[plain(Key::P)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },
             Self::ChangePassword => &[],

@@ -238,6 +238,9 @@ impl Session {
         // A key decides only about a match that is on screen.
         let inbox_shown =
             self.screen == Screen::Wall && self.tab == Tab::Inbox && self.card.is_none() && !self.shortcuts;
+        if self.screen == Screen::Review && !self.shortcuts && self.review.run(state, command, position, asked) {
+            return;
+        }
         match command {
             UiCommand::ConfirmMatch | UiCommand::RejectMatch if inbox_shown => {
                 asked.extend(self.inbox.decide(state, command == UiCommand::ConfirmMatch));
@@ -266,6 +269,14 @@ impl Session {
             UiCommand::ShowShortcuts => self.shortcuts = !self.shortcuts,
             UiCommand::ShowWall => self.screen = Screen::Wall,
             UiCommand::ShowReview => self.screen = Screen::Review,
+            UiCommand::Replay => {
+                if let Some(camera) = self.wall.pointed_at(state) {
+                    self.screen = Screen::Review;
+                    self.card = None;
+                    self.review.show_replay();
+                    asked.push(Command::Review(crate::site::ReviewCommand::Replay(camera)));
+                }
+            }
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
@@ -339,7 +350,7 @@ impl Session {
                 self.health = !self.health;
             }
         });
-        if self.screen == Screen::Wall {
+        if self.screen == Screen::Wall || (self.screen == Screen::Review && self.card.is_some()) {
             let side = Frame::new().fill(tokens::PANEL).inner_margin(Margin::same(12));
             egui::Panel::right("side")
                 .resizable(false)
@@ -349,7 +360,12 @@ impl Session {
         }
         // The window is cleared to the background colour: no fill here.
         egui::CentralPanel::default().frame(Frame::NONE).show(ui, |ui| match self.screen {
-            Screen::Review => asked.extend(self.review.ui(ui, state, pictures)),
+            Screen::Review => {
+                let open = self.card.as_ref().map(card::Card::subject);
+                if let Some(click) = self.review.ui(ui, state, largest, open, pictures, asked) {
+                    self.card = Some(card::Card::new(click, self.card.take()));
+                }
+            }
             Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Find => {
@@ -367,6 +383,12 @@ impl Session {
                 }
             }
         });
+        if self.review.wants_wall() {
+            self.screen = Screen::Wall;
+        }
+        if self.screen != Screen::Review {
+            asked.extend(self.review.leave(state));
+        }
         if matches!(self.screen, Screen::Log | Screen::Administration) && !user.is_admin {
             self.screen = Screen::Wall; // an administrator no more
         }
@@ -460,7 +482,11 @@ impl Session {
                 card::Outcome::Closed => self.card = None,
                 card::Outcome::Marked(command) => {
                     asked.push(command);
-                    self.open(Tab::Suspects);
+                    if self.screen == Screen::Review {
+                        self.card = None; // what is watched goes on
+                    } else {
+                        self.open(Tab::Suspects);
+                    }
                 }
                 card::Outcome::Show(suspect) => self.show_suspect(suspect),
                 card::Outcome::Find(who) => self.start_find(state, who, asked),

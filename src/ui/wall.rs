@@ -38,6 +38,8 @@ pub struct Click {
 #[derive(Default)]
 pub struct Wall {
     alone: Option<CameraId>,
+    /// Under the pointer.
+    pointed: Option<CameraId>,
     seen: HashMap<CameraId, Seen>,
 }
 
@@ -54,6 +56,12 @@ impl Wall {
     pub fn toggle(&mut self, state: &SiteState, position: usize) {
         let wanted = state.cameras.get(position).map(|view| view.camera.id);
         self.alone = if self.alone == wanted { None } else { wanted };
+    }
+
+    /// The camera that a key without a number means: under the pointer, else the one shown alone, else the only one.
+    pub fn pointed_at(&self, state: &SiteState) -> Option<CameraId> {
+        let only = || state.cameras.first().filter(|_| state.cameras.len() == 1).map(|v| v.camera.id);
+        self.pointed.or(self.alone).or_else(only)
     }
 
     /// Shows all cameras; `false` when they already were.
@@ -89,11 +97,16 @@ impl Wall {
         let area = ui.available_rect_before_wrap().shrink(tokens::TILE_GAP);
         ui.advance_cursor_after_rect(area);
         let aspect = self.aspect(&shown);
+        let pointer = ui.input(|i| i.pointer.hover_pos());
+        self.pointed = None;
         let mut clicked = None;
         for ((number, view), rect) in
             shown.into_iter().zip(tiles(area, self.alone.map_or(state.cameras.len(), |_| 1), aspect))
         {
             let open = open.filter(|(camera, _)| *camera == view.camera.id).map(|(_, track)| track);
+            if pointer.is_some_and(|p| rect.contains(p)) {
+                self.pointed = Some(view.camera.id);
+            }
             let tile = self.tile(ui, state, view, number, rect, largest, open);
             clicked = clicked.or(tile);
         }
@@ -312,7 +325,7 @@ impl Health<'_> {
 }
 
 /// Where the tiles go: as many columns as make the pictures largest, the rows centred.
-fn tiles(area: egui::Rect, count: usize, aspect: f32) -> Vec<egui::Rect> {
+pub(super) fn tiles(area: egui::Rect, count: usize, aspect: f32) -> Vec<egui::Rect> {
     let gap = tokens::TILE_GAP;
     let width_with = |columns: usize| {
         let rows = count.div_ceil(columns);
@@ -336,7 +349,7 @@ fn tiles(area: egui::Rect, count: usize, aspect: f32) -> Vec<egui::Rect> {
 }
 
 /// The frame at its aspect ratio, centred in `body`, on whole points.
-fn fitted(body: egui::Rect, frame: &Frame) -> egui::Rect {
+pub(super) fn fitted(body: egui::Rect, frame: &Frame) -> egui::Rect {
     let (w, h) = (frame.width().max(1) as f32, frame.height().max(1) as f32);
     let scale = (body.width() / w).min(body.height() / h);
     let size = (vec2(w, h) * scale).round();
@@ -344,7 +357,7 @@ fn fitted(body: egui::Rect, frame: &Frame) -> egui::Rect {
 }
 
 /// What `picture` leaves free of `body`: bars beside or above and below it, or the whole.
-fn around(body: egui::Rect, picture: egui::Rect) -> Vec<egui::Rect> {
+pub(super) fn around(body: egui::Rect, picture: egui::Rect) -> Vec<egui::Rect> {
     if !picture.is_positive() {
         return vec![body];
     }
@@ -359,13 +372,13 @@ fn around(body: egui::Rect, picture: egui::Rect) -> Vec<egui::Rect> {
     .collect()
 }
 
-fn to_screen(rect: Rect, picture: egui::Rect, frame: &Frame) -> egui::Rect {
+pub(super) fn to_screen(rect: Rect, picture: egui::Rect, frame: &Frame) -> egui::Rect {
     let scale = picture.size() / vec2(frame.width() as f32, frame.height() as f32);
     egui::Rect::from_min_size(picture.min + vec2(rect.x, rect.y) * scale, vec2(rect.w, rect.h) * scale)
 }
 
 /// The point in pixels of the frame; `None` beside the picture.
-fn to_frame(at: Pos2, body: egui::Rect, frame: &Frame) -> Option<Pos2> {
+pub(super) fn to_frame(at: Pos2, body: egui::Rect, frame: &Frame) -> Option<Pos2> {
     let picture = fitted(body, frame);
     picture.contains(at).then(|| {
         let scale = vec2(frame.width() as f32, frame.height() as f32) / picture.size();
@@ -374,13 +387,13 @@ fn to_frame(at: Pos2, body: egui::Rect, frame: &Frame) -> Option<Pos2> {
 }
 
 /// [`CLICK_SLACK`] in pixels of the frame.
-fn slack(body: egui::Rect, frame: &Frame) -> f32 {
+pub(super) fn slack(body: egui::Rect, frame: &Frame) -> f32 {
     CLICK_SLACK * frame.width() as f32 / fitted(body, frame).width().max(1.0)
 }
 
 /// The box that a point means: a box it is in before one it is only near, then the smallest, then the one whose centre is
 /// closest.
-fn hit(boxes: &[(TrackId, Rect)], at: Pos2, slack: f32) -> Option<(TrackId, Rect)> {
+pub(super) fn hit(boxes: &[(TrackId, Rect)], at: Pos2, slack: f32) -> Option<(TrackId, Rect)> {
     let rank = |rect: &Rect| {
         let (cx, cy) = rect.center();
         (!rect.contains(at.x, at.y), rect.area(), at.distance(pos2(cx, cy)))
@@ -397,7 +410,14 @@ fn hit(boxes: &[(TrackId, Rect)], at: Pos2, slack: f32) -> Option<(TrackId, Rect
         .copied()
 }
 
-fn draw_box(painter: &Painter, state: &SiteState, view: &TrackView, rect: egui::Rect, at: Timestamp, marked: bool) {
+pub(super) fn draw_box(
+    painter: &Painter,
+    state: &SiteState,
+    view: &TrackView,
+    rect: egui::Rect,
+    at: Timestamp,
+    marked: bool,
+) {
     let [measured_line, predicted_line, suspect_line, marked_line] = tokens::BOX_LINES;
     let measured = at.seconds_since(view.track.measured_at).abs() <= MEASURED_WITHIN;
     let found = view.suspect.and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));

@@ -5,7 +5,9 @@ pub mod clip;
 mod decoding;
 pub mod file;
 pub mod frame;
+pub mod player;
 pub mod probe;
+pub mod recorder;
 pub mod simulate;
 pub mod source;
 pub mod view;
@@ -13,9 +15,11 @@ pub mod view;
 pub use clip::{Clip, ClipError, Cut, Piece, cut};
 pub use file::{FileError, FileReport, read_file, read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
+pub use player::{Deck, Locate, Player, Showing, What};
 pub use probe::{Probe, extension, probe};
+pub use recorder::{Packet, Recorded, Recorder, RecorderConfig, RecorderError, Spooled};
 pub use simulate::{Server, SimulateError, SimulatedCamera, serve};
-pub use source::{Source, SourceConfig, SourceState, Transport};
+pub use source::{OnPacket, Source, SourceConfig, SourceState, Transport};
 pub use view::{Codec, ViewError, ViewReport, Window, make_view};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::{
     Frame,
     address::{Address, RtspAddress, scrubbed},
     decoding::{Cause, MissingElement, Seen, chain, frame_sink, make, video_decoder},
+    recorder::{Packet, encoded_pictures},
 };
 use crate::model::{Clock, Timestamp, redact_url};
 use gstreamer::{self as gst, prelude::*};
@@ -139,6 +140,9 @@ pub enum SourceState {
     },
 }
 
+/// Takes every encoded picture.
+pub type OnPacket = Box<dyn Fn(Packet) + Send + Sync>;
+
 /// A camera being read. Dropping it stops it.
 pub struct Source {
     shared: Arc<Shared>,
@@ -158,6 +162,7 @@ struct Shared {
     config: SourceConfig,
     clock: Arc<dyn Clock>,
     on_frame: Box<dyn Fn(Frame, u64) + Send + Sync>,
+    on_packet: Option<OnPacket>,
     status: Mutex<Status>,
 }
 
@@ -203,10 +208,22 @@ impl Source {
         clock: Arc<dyn Clock>,
         on_frame: impl Fn(Frame, u64) + Send + Sync + 'static,
     ) -> Self {
+        Self::open_recorded(config, clock, on_frame, None)
+    }
+
+    /// Like [`open`](Self::open); `on_packet` gets every encoded picture as well, as it goes into the decoder. Be quick there,
+    /// too. The test picture is never encoded.
+    pub fn open_recorded(
+        config: SourceConfig,
+        clock: Arc<dyn Clock>,
+        on_frame: impl Fn(Frame, u64) + Send + Sync + 'static,
+        on_packet: Option<OnPacket>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             config,
             clock,
             on_frame: Box::new(on_frame),
+            on_packet,
             status: Mutex::new(Status {
                 state: SourceState::Connecting,
                 epoch: 0,
@@ -432,10 +449,13 @@ impl Shared {
                 let source = make("filesrc")?;
                 let path = gst::glib::filename_from_uri(uri).map(|(path, _)| path).unwrap_or_default();
                 source.set_property("location", path.to_string_lossy().as_ref());
-                chain(bin, &[&source, &video_decoder(&target, seen, Some(1))?])?;
+                let decoder = video_decoder(&target, seen, Some(1))?;
+                self.tap(attempt, &pipeline, &decoder);
+                chain(bin, &[&source, &decoder])?;
             }
             Address::Rtsp(rtsp) => {
                 let decoder = video_decoder(&target, seen, Some(1))?;
+                self.tap(attempt, &pipeline, &decoder);
                 let source = self.rtsp(rtsp, &decoder, seen)?;
                 bin.add_many([&source, &decoder]).map_err(|_| MissingElement("rtspsrc".into()))?;
             }
@@ -491,6 +511,48 @@ impl Shared {
         Ok(source)
     }
 
+    /// The wall clock at this running time, and how long ago that was: for an encoded picture and for the same one decoded.
+    /// Smoothed over the network's jitter, a picture may be of a little later than it came.
+    fn captured_at(&self, pipeline: &gst::Pipeline, running: Option<gst::ClockTime>) -> (Timestamp, Duration) {
+        // Both clocks must be read at the same instant, and between two readings a thread may lose its turn.
+        let mut before = self.clock.now();
+        let mut both = (before, running);
+        for _ in 0..4 {
+            let running_now = pipeline.current_running_time();
+            let after = self.clock.now();
+            both = (after, running_now.or(running));
+            if after.seconds_since(before).abs() < 0.000_5 {
+                break;
+            }
+            before = after;
+        }
+        let (now, running_now) = both;
+        let (then, running_now) = (running.unwrap_or_default(), running_now.or(running).unwrap_or_default());
+        let age = Duration::from_nanos(running_now.saturating_sub(then).nseconds());
+        let ahead = Duration::from_nanos(then.saturating_sub(running_now).nseconds());
+        (now.minus(age).plus(ahead), age)
+    }
+
+    /// Hands on every encoded picture before it is decoded.
+    fn tap(self: &Arc<Self>, attempt: u64, pipeline: &gst::Pipeline, decoder: &gst::Element) {
+        if self.on_packet.is_none() {
+            return;
+        }
+        let (shared, weak) = (Arc::downgrade(self), pipeline.downgrade());
+        encoded_pictures(decoder, move |caps, buffer, running| {
+            let (Some(shared), Some(pipeline)) = (shared.upgrade(), weak.upgrade()) else { return };
+            let Some(on_packet) = &shared.on_packet else { return };
+            {
+                let status = shared.status();
+                if status.stopped || status.attempt != attempt {
+                    return;
+                }
+            }
+            let (captured_at, _) = shared.captured_at(&pipeline, Some(gst::ClockTime::from_nseconds(running)));
+            on_packet(Packet::new(attempt, caps, buffer, Duration::from_nanos(running), captured_at));
+        });
+    }
+
     /// Makes a frame of the sample and hands it on, unless its pipeline is already given up.
     fn take(
         &self,
@@ -505,17 +567,13 @@ impl Shared {
         let running = segment.zip(buffer.pts()).and_then(|(s, pts)| s.to_running_time(pts));
         let stream_time = segment.zip(buffer.pts()).and_then(|(s, pts)| s.to_stream_time(pts));
         // The jitter buffer stamps packets with their smoothed arrival in running time.
-        let age = pipeline
-            .current_running_time()
-            .zip(running)
-            .map_or(Duration::ZERO, |(now, then)| Duration::from_nanos(now.saturating_sub(then).nseconds()));
+        let (mut captured_at, age) = self.captured_at(pipeline, running);
         let (frame, epoch) = {
             let mut status = self.status();
             if status.stopped || status.attempt != attempt {
                 return Err(gst::FlowError::Eos);
             }
             let now = Instant::now();
-            let mut captured_at = self.clock.now().minus(age);
             let status = &mut *status;
             let run = &mut status.run;
             if let Some(last) = run.last_captured {

@@ -25,13 +25,13 @@ pub(crate) fn launch(description: &str) {
     }
 }
 
-const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! h264parse";
-const H265: &str =
+pub(super) const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! h264parse";
+pub(super) const H265: &str =
     "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=12 option-string=bframes=0:log-level=none ! h265parse";
-const MJPEG: &str = "jpegenc ! jpegparse";
+pub(super) const MJPEG: &str = "jpegenc ! jpegparse";
 
 /// `frames` frames of 25 a second in a Matroska file.
-fn footage(folder: &Path, name: &str, frames: u32, width: u32, height: u32, encoder: &str) -> PathBuf {
+pub(super) fn footage(folder: &Path, name: &str, frames: u32, width: u32, height: u32, encoder: &str) -> PathBuf {
     let path = folder.join(name);
     launch(&format!(
         "videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,format=I420,width={width},height={height},framerate=25/1 \
@@ -41,7 +41,7 @@ fn footage(folder: &Path, name: &str, frames: u32, width: u32, height: u32, enco
     path
 }
 
-fn camera(name: &str, file: &Path) -> SimulatedCamera {
+pub(super) fn camera(name: &str, file: &Path) -> SimulatedCamera {
     SimulatedCamera { name: name.to_owned(), file: file.to_owned() }
 }
 
@@ -86,7 +86,7 @@ impl Watched {
     }
 }
 
-fn wait<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
+pub(super) fn wait<T>(mut look: impl FnMut() -> Option<T>, what: impl Fn() -> String) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {

@@ -2,6 +2,11 @@
 use super::*;
 use vigia::model::{DetectionKind, Finding, Job, JobState};
 use vigia::site::{JobCommand, StartFrom, UploadCommand, UploadStage, UploadView};
+use vigia::model::Gap;
+use vigia::site::{
+    ChannelView, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
+};
+use vigia::video::What;
 
 /// A file on its way to a camera.
 fn upload(number: u128, name: &str, stage: UploadStage) -> UploadView {
@@ -29,6 +34,9 @@ fn a_video_is_bound_to_a_camera_and_a_start_before_it_is_uploaded() {
     state.uploads = vec![UploadView { camera: None, ..upload(1, "gate 2026-11-22 12.03.22.mp4", UploadStage::Ready) }];
     let mut harness = open(state);
     press(&mut harness, Key::F5);
+    harness.get_by_label("Uploads").click();
+    harness.run_steps(2);
+    asked(&mut harness); // the timeline of the player
     assert!(shows(&harness, "read from its name"));
     harness.get_by_label("Upload").click();
     harness.run_steps(2);
@@ -52,6 +60,9 @@ fn uploads_show_how_far_they_are_and_what_can_be_done() {
     state.cameras = vec![camera(1, "Gate", None)];
     let mut harness = open(state);
     press(&mut harness, Key::F5);
+    harness.get_by_label("Uploads").click();
+    harness.run_steps(2);
+    asked(&mut harness); // the timeline of the player
     assert!(shows(&harness, "No videos yet"));
     look(&mut harness, "review-empty");
     let why = "S3 at 10.0.0.7 cannot be used now: no answer".to_owned();
@@ -152,4 +163,135 @@ fn one_button_checks_everything_and_the_summary_tells_times_and_places() {
     harness.run_steps(2);
     let third = asked(&mut harness);
     assert!(matches!(&third[..], [Command::Job(JobCommand::Cancel(id))] if *id == Uuid::from_u128(1)), "{third:?}");
+/// A person on a recorded frame, two cameras, one of them without video.
+fn watching() -> SiteState {
+    let mut state = state(logged_in(false));
+    state.cameras = vec![camera(1, "Gate", None), camera(2, "Hall", None)];
+    let at = Timestamp(NOW.0 - 600_000_000);
+    let frame = plain(320, 240, [120, 110, 140], Color::BT601);
+    let track = Track {
+        id: TrackId(7),
+        rect: Rect::new(100.0, 60.0, 60.0, 120.0),
+        velocity: [0.0; 4],
+        at: frame.captured_at(),
+        measured_at: frame.captured_at(),
+        first_seen: frame.captured_at(),
+        score: 1.0,
+        hits: 9,
+    };
+    let channel = |id: u128, frame: Option<Frame>| ChannelView {
+        camera: Uuid::from_u128(id),
+        what: if frame.is_some() { What::Exact } else { What::Nothing },
+        tracks: Arc::new(
+            frame.iter().map(|_| TrackView { track: track.clone(), suspect: None, outline: None }).collect(),
+        ),
+        frame,
+        gap: Some("10.0.0.9 cannot be reached.".to_owned()),
+        next: Some(Timestamp(at.0 + 60_000_000)),
+    };
+    state.review = ReviewState {
+        channels: vec![channel(1, Some(frame)), channel(2, None)],
+        at,
+        rate: 0.0,
+        timeline: Some(Arc::new(Timeline {
+            from: Timestamp(NOW.0 - 20_000_000_000),
+            until: Timestamp(NOW.0 + 2_000_000_000),
+            coverage: vec![(Uuid::from_u128(1), Timestamp(NOW.0 - 8_000_000_000), NOW)],
+            gaps: vec![Gap {
+                id: Uuid::from_u128(1),
+                camera: Uuid::from_u128(2),
+                from: Timestamp(NOW.0 - 3_000_000_000),
+                until: None,
+                reason: "10.0.0.9 cannot be reached.".to_owned(),
+            }],
+            counts: Vec::new(),
+            minutes: 1,
+            sightings: Vec::new(),
+        })),
+    };
+    state
+}
+
+fn reviews(harness: &mut Harness<'_, App>) -> Vec<ReviewCommand> {
+    let commands = asked(harness).into_iter().filter_map(|c| match c {
+        Command::Review(ReviewCommand::Timeline(..)) => None, // as often as the screen likes
+        Command::Review(command) => Some(command),
+        _ => None,
+    });
+    commands.collect()
+}
+
+#[test]
+fn the_player_is_moved_by_keys_buttons_and_the_timeline() {
+    let mut harness = open(watching());
+    press(&mut harness, Key::F5);
+    look(&mut harness, "player");
+    assert!(shows(&harness, "No video of this time") && shows(&harness, "10.0.0.9 cannot be reached."));
+    assert!(shows(&harness, "Video again from"));
+    reviews(&mut harness);
+    let gate = Uuid::from_u128(1);
+    for (key, expected) in [
+        (Key::L, ReviewCommand::Play(1.0)),
+        (Key::J, ReviewCommand::Play(-1.0)),
+        (Key::K, ReviewCommand::Play(0.0)),
+        (Key::Space, ReviewCommand::Play(1.0)),
+        (Key::ArrowRight, ReviewCommand::Step(gate, 1)),
+        (Key::ArrowLeft, ReviewCommand::Step(gate, -1)),
+    ] {
+        press(&mut harness, key);
+        assert_eq!(reviews(&mut harness), [expected], "{key:?}");
+    }
+    // The digit of a camera shows it alone at the same instant.
+    press(&mut harness, Key::Num2);
+    let at = harness.state().state.review.at;
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Open { cameras: vec![Uuid::from_u128(2)], at }]);
+    harness.get_by_label("16×").click();
+    harness.run_steps(2);
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Play(16.0)]);
+    let lane = harness.get_by_label("Timeline").rect();
+    click(&mut harness, pos2(lane.left() + lane.width() * 0.5, lane.top() + 40.0));
+    let sought = reviews(&mut harness);
+    assert!(matches!(sought.last(), Some(ReviewCommand::Seek { scrubbing: false, .. })), "{sought:?}");
+    // A stretch: I, then O later.
+    press(&mut harness, Key::I);
+    harness.state_mut().state.review.at = Timestamp(at.0 + 30_000_000);
+    press(&mut harness, Key::O);
+    assert!(shows(&harness, "marked 30 s"));
+    press(&mut harness, Key::F3);
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Close], "whoever leaves watches no more");
+}
+
+#[test]
+fn a_person_on_a_recording_is_marked_like_one_on_the_wall() {
+    let mut harness = open(watching());
+    press(&mut harness, Key::F5);
+    let picture = harness.get_by_label("Recorded picture of Gate").rect();
+    click(&mut harness, picture.center());
+    assert!(shows(&harness, "Person"));
+    press(&mut harness, Key::M);
+    harness.run_steps(3);
+    write(&mut harness, "theft");
+    press(&mut harness, Key::Enter);
+    let marked = asked(&mut harness).into_iter().find_map(|c| match c {
+        Command::SelectSuspect { camera, track, reason, rect, .. } => Some((camera, track, reason, rect)),
+        _ => None,
+    });
+    let rect = Rect::new(100.0, 60.0, 60.0, 120.0);
+    assert_eq!(marked, Some((Uuid::from_u128(1), TrackId(7), "theft".to_owned(), rect)));
+    assert!(shows(&harness, "recorded"), "the player stays");
+}
+
+#[test]
+fn a_replay_starts_from_the_wall_and_escape_goes_back_to_live() {
+    let mut state = state(logged_in(false));
+    state.cameras = vec![camera(1, "Gate", None)];
+    let mut harness = open(state);
+    press(&mut harness, Key::P);
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Replay(Uuid::from_u128(1))]);
+    harness.state_mut().state.review = watching().review;
+    harness.run_steps(2);
+    assert!(shows(&harness, "recorded"));
+    press(&mut harness, Key::Escape);
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Close]);
+    assert!(!shows(&harness, "recorded"));
 }

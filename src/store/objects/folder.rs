@@ -34,6 +34,10 @@ impl Folder {
         Ok(Self { root })
     }
 
+    pub(super) fn path_of(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+
     pub(super) async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let (root, path, key) = (self.root.clone(), self.root.join(key), key.to_owned());
         blocking(&self.root, move || match fs::read(&path) {

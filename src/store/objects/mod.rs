@@ -225,6 +225,14 @@ impl ObjectStore {
         each!(self, store => store.get_to_file(key, file).await)
     }
 
+    /// Where the object is or would be on this machine's disk, to be read and never written; `None` on a server.
+    pub fn local_file(&self, key: &str) -> Option<PathBuf> {
+        match self.0.there()? {
+            Backend::Folder(folder) if is_key(key) => Some(folder.path_of(key)),
+            _ => None,
+        }
+    }
+
     /// The objects whose keys start with `prefix` (a room, and what follows), in the order of their bytes; at most `limit`, all
     /// behind the key `after` where one is given.
     ///

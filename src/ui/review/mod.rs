@@ -1,16 +1,32 @@
 //! Looking back: videos that come as files, and what is found in them.
 mod jobs;
+//! Looking back: recordings and videos that come as files, and what is found in them.
+mod player;
+mod timeline;
 mod uploads;
 
+use super::commands::UiCommand;
+use super::wall::Click;
 use super::widgets::Pictures;
+use super::{tokens, widgets};
+use crate::model::{CameraId, TrackId};
 use crate::site::{Command, SiteState};
-use egui::{Context, Margin, ScrollArea, Ui};
+use egui::{Context, Margin, ScrollArea, Ui, vec2};
 
 /// What the review screen remembers between two repaints.
 #[derive(Default)]
 pub struct Review {
+    tab: Tab,
+    player: player::PlayerView,
     uploads: uploads::Uploads,
     jobs: jobs::Jobs,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Tab {
+    #[default]
+    Player,
+    Uploads,
 }
 
 impl Review {
@@ -22,9 +38,62 @@ impl Review {
                 asked.extend(self.jobs.ui(ui, state));
                 ui.add_space(18.0);
                 asked.extend(self.uploads.ui(ui, state, pictures, &self.jobs));
+    /// Draws the screen. `largest` is the largest side of a picture that can be shown, `open` the person whose card is open.
+    /// Returns the person that was clicked on a recording.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        state: &SiteState,
+        largest: Option<u32>,
+        open: Option<(CameraId, TrackId)>,
+        pictures: &mut Pictures,
+        asked: &mut Vec<Command>,
+    ) -> Option<Click> {
+        let mut clicked = None;
+        egui::Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
+            ui.horizontal(|ui| {
+                for (tab, name) in [(Tab::Player, "Player"), (Tab::Uploads, "Uploads")] {
+                    let button = egui::Button::selectable(self.tab == tab, name).frame_when_inactive(true);
+                    if ui.add(button.min_size(vec2(90.0, 28.0))).clicked() {
+                        self.tab = tab;
+                    }
+                }
+                let waiting = state.uploads.iter().filter(|u| !u.stage.is_over()).count();
+                if waiting > 0 {
+                    widgets::chip(ui, format!("{waiting} under way"), tokens::ACCENT);
+                }
             });
+            match self.tab {
+                Tab::Player => clicked = self.player.ui(ui, state, largest, open, asked),
+                Tab::Uploads => {
+                    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                        asked.extend(self.uploads.ui(ui, state, pictures));
+                    });
+                }
+            }
         });
-        asked
+        clicked
+    }
+
+    /// Does what a key of the console means here; `false` when it means nothing here.
+    pub fn run(&mut self, state: &SiteState, command: UiCommand, position: usize, asked: &mut Vec<Command>) -> bool {
+        self.tab == Tab::Player && self.player.run(state, command, position, asked)
+    }
+
+    /// Shows the player, which a replay is about to open in.
+    pub fn show_replay(&mut self) {
+        self.tab = Tab::Player;
+        self.player.replayed();
+    }
+
+    /// Ends what is watched, when another screen is shown.
+    pub fn leave(&mut self, state: &SiteState) -> Option<Command> {
+        self.player.leave(state)
+    }
+
+    /// Whether the operator asked for the wall.
+    pub fn wants_wall(&mut self) -> bool {
+        self.player.wants_wall()
     }
 
     /// What was dropped onto the window, whatever screen is open; `None` when nothing was.

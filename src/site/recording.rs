@@ -1,0 +1,646 @@
+//! What is recorded, and what becomes of it: a recorder for each camera, its files from the spool into the store of objects,
+//! gaps with their reason, and retention.
+//!
+//! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
+//! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
+use super::{Shared, SiteError, console_user, path::CameraPath, state::CameraStatus};
+use crate::{
+    model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
+    store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
+    sync::Record,
+    video::{OnPacket, Recorded, Recorder, RecorderConfig, Spooled, recorder},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Where recordings are, among the objects.
+const ROOM: &str = "segments";
+/// A camera without pictures for so long has a gap, seconds.
+const GAP_AFTER: f64 = 3.0;
+/// Segments that are known before the store of cameras tells of them.
+const RECENT: usize = 512;
+/// Pauses after a file that was not stored.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Between two looks at what is too old or too much, seconds.
+const SWEEP_EVERY: u64 = 60;
+/// Segments deleted by one sweep at most.
+const SWEEP: u32 = 500;
+/// With fewer free bytes, the oldest recordings make room, so many at once.
+const LEAST_FREE: u64 = 512 << 20;
+const ROOM_FOR: usize = 50;
+/// Copies of files of a server that are kept here for the player, bytes.
+const CACHE: u64 = 4 << 30;
+
+/// When a camera is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordMode {
+    /// All the time.
+    Always,
+    /// Around weapons, suspects and possible matches.
+    Events,
+    /// Never.
+    #[default]
+    Never,
+}
+
+/// What is recorded and for how long it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordingConfig {
+    /// `always`, `events` or `never`, for cameras that do not say it themselves.
+    pub record: RecordMode,
+    /// A file ends with the first key frame after so many seconds.
+    pub segment_s: f64,
+    /// With `events`: kept before one, seconds.
+    pub pre_roll_s: f64,
+    /// With `events`: kept after one, seconds.
+    pub post_roll_s: f64,
+    /// Deleted after so many days, unless held; 0 keeps all.
+    pub keep_days: f64,
+    /// When there is more than this, 10⁹ bytes, the oldest are deleted, unless held; 0 keeps all.
+    pub max_gb: f64,
+    /// What may wait on this machine for a store that does not take it, 10⁹ bytes.
+    pub spool_gb: f64,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self {
+            record: RecordMode::Never,
+            segment_s: 20.0,
+            pre_roll_s: 5.0,
+            post_roll_s: 10.0,
+            keep_days: 30.0,
+            max_gb: 500.0,
+            spool_gb: 10.0,
+        }
+    }
+}
+
+impl RecordingConfig {
+    /// What of it cannot be.
+    pub(super) fn checks(&self) -> [(bool, &'static str); 5] {
+        let seconds = |s: f64, most: f64| (0.0..=most).contains(&s);
+        [
+            ((1.0..=600.0).contains(&self.segment_s), "`recording.segment_s` must be between 1 and 600 seconds"),
+            (
+                seconds(self.pre_roll_s, 60.0) && seconds(self.post_roll_s, 3600.0),
+                "`recording.pre_roll_s` must be at most 60 and `recording.post_roll_s` at most 3600 seconds",
+            ),
+            (seconds(self.keep_days, 36_500.0), "`recording.keep_days` must be between 0 and 36500"),
+            (seconds(self.max_gb, 1e9), "`recording.max_gb` must not be negative"),
+            (self.spool_gb > 0.0 && self.spool_gb <= 1e6, "`recording.spool_gb` must be above 0"),
+        ]
+    }
+}
+
+fn bytes(gb: f64) -> u64 {
+    (gb * 1e9) as u64
+}
+
+/// The recorders of a site and what they have made.
+pub(super) struct Recording {
+    config: RecordingConfig,
+    spool: PathBuf,
+    cache: PathBuf,
+    clock: Arc<dyn Clock>,
+    began_at: Timestamp,
+    state: Mutex<State>,
+    /// Something is in the spool.
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    cameras: BTreeMap<CameraId, PerCamera>,
+    /// Whole files that wait for the store, oldest first.
+    spooled: VecDeque<Spooled>,
+    /// The newest segments, oldest first.
+    recent: VecDeque<Segment>,
+    /// Gaps to commit.
+    owed: Vec<Record>,
+    /// What the operator must be told.
+    notices: Vec<String>,
+    /// Why files are not stored, and since when.
+    failing: Option<(String, Timestamp)>,
+}
+
+#[derive(Default)]
+struct PerCamera {
+    recorder: Option<Arc<Recorder>>,
+    events_only: bool,
+    /// The gap that lasts.
+    gap: Option<Gap>,
+    /// Of the last run, before the first picture of this one.
+    covered_until: Option<Timestamp>,
+    /// Why nothing is written.
+    failure: Option<String>,
+}
+
+impl Recording {
+    /// Takes up what an earlier run left: files in the spool, gaps that last.
+    ///
+    /// # Errors
+    /// When the spool or the store of cameras cannot be read.
+    pub async fn open(
+        folder: &DataFolder,
+        config: RecordingConfig,
+        stores: &Stores,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SiteError> {
+        let (spool, cache) = (folder.spool(), folder.cache());
+        let _ = fs::remove_dir_all(&cache);
+        let place = spool.clone();
+        let found = tokio::task::spawn_blocking(move || recorder::recover(&place)).await;
+        let found = found.map_err(|e| SiteError::Threads(std::io::Error::other(e)))?;
+        let mut state = State::default();
+        match found {
+            Ok(spooled) => state.spooled.extend(spooled.into_iter().map(addressed)),
+            Err(error) => state.notices.push(error.to_string()),
+        }
+        state.recent.extend(state.spooled.iter().map(|s| s.segment.clone()));
+        // A store that does not answer yet tells nothing of earlier runs; what is recorded from now on is recorded all the same.
+        let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
+        for gap in stores.cameras.open_gaps().await.or_else(there)? {
+            let per = state.cameras.entry(gap.camera).or_default();
+            per.gap = Some(gap);
+        }
+        let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
+        for (camera, until) in stores.cameras.recorded_until().await.or_else(there)? {
+            state.cameras.entry(camera).or_default().covered_until = Some(until);
+        }
+        for Segment { camera, ends_at, .. } in &state.recent {
+            let until = &mut state.cameras.entry(*camera).or_default().covered_until;
+            *until = (*until).max(Some(*ends_at));
+        }
+        for (camera, per) in &mut state.cameras {
+            if let (None, Some(from)) = (&per.gap, per.covered_until) {
+                let reason = "The console was not running, or did not record this camera".to_owned();
+                per.gap = Some(Gap { id: Uuid::now_v7(), camera: *camera, from, until: None, reason });
+            }
+        }
+        let (began_at, wake) = (clock.now(), Notify::new());
+        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts to record the camera, unless it is not to be; what takes its pictures.
+    pub fn start(self: &Arc<Self>, camera: &Camera, address: &str, mode: Option<RecordMode>) -> Option<OnPacket> {
+        let mode = mode.unwrap_or(self.config.record);
+        let recorded = camera.active && mode != RecordMode::Never && address != "test:";
+        let recorder = recorded.then(|| self.recorder(camera.id, mode == RecordMode::Events)).flatten();
+        let old = {
+            let mut state = self.state();
+            let State { cameras, owed, .. } = &mut *state;
+            let per = cameras.entry(camera.id).or_default();
+            if recorder.is_some() {
+                owed.extend(per.gap.clone().map(Record::Gap)); // it lasts until the first picture
+            }
+            per.events_only = mode == RecordMode::Events;
+            std::mem::replace(&mut per.recorder, recorder.clone())
+        };
+        drop(old); // it finishes its file and tells of it, which needs the lock
+        let recorder = recorder?;
+        Some(Box::new(move |packet| recorder.take(packet)))
+    }
+
+    fn recorder(self: &Arc<Self>, camera: CameraId, events_only: bool) -> Option<Arc<Recorder>> {
+        let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or_default();
+        let config = RecorderConfig {
+            camera,
+            spool: self.spool.clone(),
+            segment: seconds(self.config.segment_s),
+            events_only,
+            pre_roll: seconds(self.config.pre_roll_s),
+            post_roll: seconds(self.config.post_roll_s),
+        };
+        let weak: Weak<Self> = Arc::downgrade(self);
+        let told = move |recorded| {
+            if let Some(recording) = weak.upgrade() {
+                recording.take(camera, recorded);
+            }
+        };
+        match Recorder::start(config, told) {
+            Ok(recorder) => Some(Arc::new(recorder)),
+            Err(error) => {
+                self.state().notices.push(error.to_string());
+                None
+            }
+        }
+    }
+
+    fn take(&self, camera: CameraId, recorded: Recorded) {
+        let mut state = self.state();
+        match recorded {
+            Recorded::Segment(spooled) => {
+                let spooled = addressed(spooled);
+                state.recent.push_back(spooled.segment.clone());
+                if state.recent.len() > RECENT {
+                    state.recent.pop_front();
+                }
+                state.spooled.push_back(spooled);
+                self.wake.notify_one();
+            }
+            Recorded::Resumed { last, at } => {
+                let per = state.cameras.entry(camera).or_default();
+                let reason = per.failure.take().unwrap_or_else(|| "The camera sent no pictures".to_owned());
+                let gap = match per.gap.take() {
+                    Some(gap) => Some(Gap { until: Some(at), ..gap }),
+                    None => last.map(|from| Gap { id: Uuid::now_v7(), camera, from, until: Some(at), reason }),
+                };
+                state.owed.extend(gap.filter(|g| g.from < at).map(Record::Gap));
+            }
+            Recorded::Failed(error) => {
+                let error = error.to_string();
+                state.cameras.entry(camera).or_default().failure = Some(error.clone());
+                state.notices.push(format!("Recording is interrupted: {error}"));
+            }
+        }
+    }
+
+    /// Something happened on this camera: where only events are recorded, the time around it is kept.
+    pub fn event(&self, camera: CameraId, at: Timestamp) {
+        let state = self.state();
+        if let Some(recorder) = state.cameras.get(&camera).filter(|c| c.events_only).and_then(|c| c.recorder.as_ref()) {
+            recorder.event(at);
+        }
+    }
+
+    /// Makes what is being recorded now playable, as soon as the next key frame comes.
+    pub fn cut(&self, camera: CameraId) {
+        if let Some(recorder) = self.state().cameras.get(&camera).and_then(|c| c.recorder.as_ref()) {
+            recorder.cut();
+        }
+    }
+
+    /// Whether anything is or was to be recorded here, and how the storing of files is doing: error, since when, waiting.
+    pub fn health(&self) -> Option<(Option<(String, Timestamp)>, usize)> {
+        let state = self.state();
+        let any = state.cameras.values().any(|c| c.recorder.is_some()) || !state.spooled.is_empty();
+        let waiting = if state.failing.is_some() { state.spooled.len() } else { 0 };
+        any.then(|| (state.failing.clone(), waiting))
+    }
+
+    /// Opens the gaps of cameras that send nothing; what is to be committed, and what is to be told.
+    fn look(&self, paths: &[Arc<CameraPath>]) -> (Vec<Record>, Vec<String>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let mut opened = Vec::new();
+        for (camera, per) in &mut state.cameras {
+            let Some(recorder) = per.recorder.as_ref().filter(|_| per.gap.is_none()) else { continue };
+            let from = recorder.covered_until().or(per.covered_until).unwrap_or(self.began_at);
+            if now.seconds_since(from) <= GAP_AFTER {
+                continue;
+            }
+            let path = paths.iter().find(|p| p.camera.id == *camera);
+            let reason = per.failure.clone().unwrap_or_else(|| match path.map(|p| p.status()) {
+                Some(CameraStatus::Stale { reason, .. }) => reason,
+                Some(CameraStatus::Connecting) => "The camera was not connected yet".to_owned(),
+                Some(CameraStatus::Live) => "The camera's pictures could not be recorded".to_owned(),
+                Some(CameraStatus::Inactive) | None => "The camera was switched off".to_owned(),
+            });
+            let gap = Gap { id: Uuid::now_v7(), camera: *camera, from, until: None, reason };
+            opened.push(Record::Gap(gap.clone()));
+            per.gap = Some(gap);
+        }
+        state.owed.extend(opened);
+        (std::mem::take(&mut state.owed), std::mem::take(&mut state.notices))
+    }
+
+    /// Finishes every file; gaps begin.
+    pub fn stop(&self) {
+        let recorders: Vec<_> = {
+            let mut state = self.state();
+            state.cameras.iter_mut().filter_map(|(id, per)| Some((*id, per.recorder.take()?))).collect()
+        };
+        let stopped: Vec<_> = recorders.into_iter().map(|(id, r)| (id, r.covered_until())).collect();
+        let mut state = self.state();
+        for (camera, until) in stopped {
+            let per = state.cameras.entry(camera).or_default();
+            if let (None, Some(from)) = (&per.gap, until) {
+                let reason = "The console was stopped".to_owned();
+                let gap = Gap { id: Uuid::now_v7(), camera, from, until: None, reason };
+                per.gap = Some(gap.clone());
+                state.owed.push(Record::Gap(gap));
+            }
+        }
+    }
+
+    /// The newest segments of these cameras that show anything of this stretch, also those that no store knows yet.
+    pub fn recent(&self, cameras: &[CameraId], from: Timestamp, until: Timestamp) -> Vec<Segment> {
+        let shows = |s: &&Segment| cameras.contains(&s.camera) && s.ends_at > from && s.starts_at < until;
+        self.state().recent.iter().filter(shows).cloned().collect()
+    }
+
+    /// Notes how the storing of a file went.
+    fn stored(&self, spooled: &Spooled, error: Option<&StoreError>) {
+        let mut state = self.state();
+        match error {
+            None => {
+                state.failing = None;
+                state.spooled.retain(|s| s.segment.id != spooled.segment.id);
+            }
+            Some(error) => {
+                if state.failing.is_none() {
+                    state.notices.push(format!("Recordings wait on this machine: {error}"));
+                }
+                let since = state.failing.take().map_or_else(|| self.clock.now(), |(_, since)| since);
+                state.failing = Some((error.to_string(), since));
+            }
+        }
+    }
+
+    fn spooled(&self, id: Uuid) -> Option<PathBuf> {
+        self.state().spooled.iter().find(|s| s.segment.id == id).map(|s| s.file.clone())
+    }
+}
+
+/// The file with the address that it will have among the objects.
+fn addressed(mut spooled: Spooled) -> Spooled {
+    let s = &mut spooled.segment;
+    let day: String = s.starts_at.to_string().chars().take(10).collect();
+    s.video_url = url_of_key(&format!("{ROOM}/{}/{day}/{}.mkv", s.camera, s.id));
+    spooled
+}
+
+impl Shared {
+    /// The mode of a camera that the configuration describes.
+    pub(super) fn record_mode(&self, camera: &Camera) -> Option<RecordMode> {
+        let configured = self.config.cameras.iter().find(|c| camera.configured && c.name == camera.name);
+        configured.and_then(|c| c.record)
+    }
+
+    /// Once a second: gaps and troubles of the recorders.
+    pub(super) async fn look_at_recording(&self) {
+        let (records, notices) = self.recording.look(&self.cameras.paths());
+        if !self.commit(&records, "Gaps of the recording are not recorded").await {
+            self.recording.state().owed.extend(records);
+        }
+        for notice in notices {
+            self.error(notice);
+        }
+    }
+
+    /// Brings files from the spool to the store, for as long as the site runs.
+    pub(super) async fn store_recordings(self: Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.shorten_spool().await;
+            let next = self.recording.state().spooled.front().cloned();
+            let Some(next) = next else {
+                let _ = tokio::time::timeout(Duration::from_secs(5), self.recording.wake.notified()).await;
+                continue;
+            };
+            let stored = self.store_recording(&next).await;
+            self.recording.stored(&next, stored.as_ref().err());
+            match stored {
+                Ok(()) => {
+                    pause = FIRST_PAUSE;
+                    if let Err(error) = next.remove() {
+                        tracing::warn!(%error, file = %next.file.display(), "a stored recording stays in the spool");
+                    }
+                    continue;
+                }
+                Err(StoreError::Full { .. }) => self.make_room("the store is full").await,
+                Err(_) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn store_recording(&self, spooled: &Spooled) -> Result<(), StoreError> {
+        let key = key_of_url(&spooled.segment.video_url).unwrap_or_default();
+        self.records.stores.objects.put_file(key, &spooled.file, &|_| {}).await?;
+        let unavailable = |e: crate::sync::JournalError| StoreError::Unavailable {
+            place: "the journal".to_owned(),
+            detail: e.to_string(),
+        };
+        self.records.journal.append(&[Record::Segment(spooled.segment.clone())]).await.map_err(unavailable)
+    }
+
+    /// Gives up the oldest files of a spool that holds too much.
+    async fn shorten_spool(&self) {
+        let most = bytes(self.recording.config.spool_gb);
+        let given_up: Vec<Spooled> = {
+            let mut state = self.recording.state();
+            let mut size: u64 = state.spooled.iter().map(|s| s.segment.size).sum();
+            let mut given_up = Vec::new();
+            while size > most && state.spooled.len() > 1 {
+                let Some(oldest) = state.spooled.pop_front() else { break };
+                size -= oldest.segment.size;
+                state.recent.retain(|s| s.id != oldest.segment.id);
+                given_up.push(oldest);
+            }
+            given_up
+        };
+        if given_up.is_empty() {
+            return;
+        }
+        let gap = |s: &Spooled| {
+            let Segment { id, camera, starts_at, ends_at, .. } = s.segment;
+            let reason = "The store did not take recordings, and this machine could hold no more of them".to_owned();
+            Record::Gap(Gap { id, camera, from: starts_at, until: Some(ends_at), reason })
+        };
+        let gaps: Vec<_> = given_up.iter().map(gap).collect();
+        self.commit(&gaps, "Lost recordings are not recorded as such").await;
+        self.error(format!(
+            "{} recordings were lost: the store takes none, and the spool of this machine is full",
+            given_up.len()
+        ));
+        for lost in given_up {
+            let _ = lost.remove();
+        }
+    }
+
+    /// From time to time: what is too old or too much is deleted, and that is recorded.
+    pub(super) async fn retain_recordings(&self, seconds: u64) {
+        if !seconds.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
+        let config = &self.recording.config;
+        if config.keep_days > 0.0 {
+            let before = self.records.clock.now().minus(Duration::from_secs_f64(config.keep_days * 86_400.0));
+            let why = format!("older than {} days", config.keep_days);
+            self.delete_recordings(&why, |s, _| s.ends_at < before).await;
+        }
+        if config.max_gb > 0.0 {
+            match self.records.stores.cameras.recorded_bytes().await {
+                Ok(there) => {
+                    let over = there.saturating_sub(bytes(config.max_gb));
+                    if over > 0 {
+                        let why = format!("more than {} GB are kept", config.max_gb);
+                        self.delete_recordings(&why, |_, deleted| deleted < over).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "how much is recorded cannot be found out"),
+            }
+        }
+        let local = self.records.stores.objects.local_file("segments/x.mkv").is_some();
+        if local && fs4::available_space(&self.recording.spool).is_ok_and(|free| free < LEAST_FREE) {
+            self.make_room("the disk is almost full").await;
+        }
+    }
+
+    /// Deletes the oldest recordings that are not held, to go on with newer ones.
+    async fn make_room(&self, why: &str) {
+        let mut left = ROOM_FOR;
+        let deleted = self
+            .delete_recordings(why, |_, _| {
+                left = left.saturating_sub(1);
+                left > 0
+            })
+            .await;
+        if deleted > 0 {
+            self.error(format!("{deleted} of the oldest recordings were deleted: {why}"));
+        }
+    }
+
+    /// Deletes recordings, oldest first, for as long as `wanted` (of a segment, and the bytes deleted so far) says so, except held
+    /// ones. One entry says what was deleted and why.
+    async fn delete_recordings(&self, why: &str, mut wanted: impl FnMut(&Segment, u64) -> bool) -> usize {
+        let stores = &self.records.stores;
+        let read = async {
+            let holds = stores.cameras.holds().await?;
+            let mut oldest = Vec::new();
+            let mut after = None;
+            // What is held stays in front for ever: look behind it, too.
+            while oldest.len() < SWEEP as usize {
+                let page = stores.cameras.oldest_recorded(after, SWEEP).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.ends_at);
+                let held = |s: &Segment| holds.iter().any(|h: &Hold| h.keeps(s.camera, s.starts_at, s.ends_at));
+                oldest.extend(page.into_iter().filter(|s| !held(s)));
+            }
+            Ok::<_, StoreError>(oldest)
+        };
+        let oldest = match read.await {
+            Ok(oldest) => oldest,
+            Err(error) => {
+                tracing::warn!(%error, "what is recorded cannot be read");
+                return 0;
+            }
+        };
+        let (mut size, mut deleted, mut failure) = (0, Vec::new(), None);
+        for segment in oldest.into_iter().take(SWEEP as usize) {
+            if !wanted(&segment, size) {
+                break;
+            }
+            let gone = async {
+                if let Some(key) = key_of_url(&segment.video_url) {
+                    stores.objects.delete(key).await?;
+                }
+                stores.cameras.delete_segment(segment.id).await
+            };
+            if let Err(error) = gone.await {
+                failure = Some(error.to_string());
+                break;
+            }
+            size += segment.size;
+            deleted.push(segment);
+        }
+        if deleted.is_empty() && failure.is_none() {
+            return 0;
+        }
+        self.recording.state().recent.retain(|s| deleted.iter().all(|d| d.id != s.id));
+        let mut cameras: BTreeMap<String, usize> = BTreeMap::new();
+        for segment in &deleted {
+            *cameras.entry(self.camera_name(segment.camera)).or_default() += 1;
+        }
+        let outcome = failure.map_or(Outcome::Succeeded, Outcome::Failed);
+        let mut entry = self.records.entry((&console_user(), ""), Action::DeleteData, outcome);
+        entry.details = json!({
+            "what": "recordings", "why": why, "recordings": deleted.len(), "bytes": size, "cameras": cameras,
+            "from": deleted.iter().map(|s| s.starts_at).min().map(|t| t.to_string()),
+            "until": deleted.iter().map(|s| s.ends_at).max().map(|t| t.to_string()),
+            "ids": deleted.iter().map(|s| s.id).collect::<Vec<_>>(),
+        });
+        self.commit(&[Record::Action(entry)], "The log does not say that recordings were deleted").await;
+        deleted.len()
+    }
+
+    /// What there is of these cameras in this stretch, oldest first: uploads and recordings, also what no store has yet.
+    pub(super) async fn segments(
+        &self,
+        cameras: &[CameraId],
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<Segment>, StoreError> {
+        let mut segments = self.records.stores.cameras.segments(Some(cameras), from, until).await?;
+        for recent in self.recording.recent(cameras, from, until) {
+            if segments.iter().all(|s| s.id != recent.id) {
+                segments.push(recent);
+            }
+        }
+        segments.sort_by_key(|s| s.starts_at);
+        Ok(segments)
+    }
+
+    /// The segment's file on this machine: in the spool, in the folder of objects, or a copy of what is on a server.
+    ///
+    /// # Errors
+    /// When the store does not answer or has no such file.
+    pub(super) async fn video_file(&self, segment: &Segment) -> Result<PathBuf, StoreError> {
+        if let Some(file) = self.recording.spooled(segment.id) {
+            return Ok(file);
+        }
+        let gone = || StoreError::Unavailable {
+            place: "the recording".to_owned(),
+            detail: "its file is not in the store any more".to_owned(),
+        };
+        let objects = &self.records.stores.objects;
+        let key = key_of_url(&segment.video_url).ok_or_else(gone)?;
+        if let Some(file) = objects.local_file(key) {
+            return if file.is_file() { Ok(file) } else { Err(gone()) };
+        }
+        let copy = self.recording.cache.join(key.replace('/', "_"));
+        if !copy.is_file() {
+            shorten_cache(&self.recording.cache);
+            if !objects.get_to_file(key, &copy).await? {
+                return Err(gone());
+            }
+        }
+        Ok(copy)
+    }
+
+    /// Commits what the end of the recorders left, once they have stopped.
+    pub(super) async fn recording_stopped(&self) {
+        self.look_at_recording().await;
+    }
+}
+
+/// Deletes the oldest copies while there are too many.
+fn shorten_cache(cache: &std::path::Path) {
+    let Ok(entries) = fs::read_dir(cache) else { return };
+    let mut copies: Vec<_> = entries
+        .flatten()
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.metadata().ok()?.len(), e.path())))
+        .collect();
+    copies.sort();
+    let mut size: u64 = copies.iter().map(|(_, size, _)| size).sum();
+    for (_, of, path) in copies {
+        if size <= CACHE {
+            break;
+        }
+        if fs::remove_file(path).is_ok() {
+            size -= of;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

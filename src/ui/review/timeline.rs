@@ -1,0 +1,337 @@
+//! The timeline: what there is of every camera over hours to weeks, and what was seen in it.
+use crate::model::{CameraId, Decision, DetectionKind, SuspectId, Timestamp};
+use crate::site::{Command, ReviewCommand, SiteState};
+use crate::ui::{tokens, widgets};
+use egui::{Align2, Color32, FontId, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+
+const HOUR: f64 = 3600.0;
+/// The shortest and the longest stretch that fills the width, seconds.
+const SPAN: [f64; 2] = [10.0, 60.0 * 24.0 * HOUR];
+const ROW: f32 = 26.0;
+/// Room for the cameras' names.
+const NAMES: f32 = 130.0;
+const AXIS: f32 = 22.0;
+/// The timeline is asked for again this often where it reaches the present, seconds.
+const NEWS: f64 = 5.0;
+/// Distances between two lines of the axis, seconds.
+const STEPS: [f64; 18] = [
+    1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 21_600.0, 43_200.0,
+    86_400.0, 172_800.0, 604_800.0,
+];
+
+/// What the timeline remembers between two repaints.
+pub struct TimelineView {
+    /// The stretch on screen; `None` until first drawn.
+    range: Option<(f64, f64)>,
+    asked_for: Option<(Timestamp, Timestamp, Timestamp)>,
+    mark_in: Option<Timestamp>,
+    mark_out: Option<Timestamp>,
+    knives: bool,
+    guns: bool,
+    suspects: bool,
+    only: Option<SuspectId>,
+    undecided: bool,
+    /// The wall was asked for.
+    pub leave: bool,
+}
+
+impl Default for TimelineView {
+    fn default() -> Self {
+        Self {
+            range: None,
+            asked_for: None,
+            mark_in: None,
+            mark_out: None,
+            knives: true,
+            guns: true,
+            suspects: true,
+            only: None,
+            undecided: false,
+            leave: false,
+        }
+    }
+}
+
+/// An instant that was pointed at.
+pub struct Pointed {
+    /// Which.
+    pub at: Timestamp,
+    /// The pointer is still down.
+    pub scrubbing: bool,
+}
+
+fn seconds(t: Timestamp) -> f64 {
+    t.0 as f64 / 1e6
+}
+
+fn instant(s: f64) -> Timestamp {
+    Timestamp((s * 1e6) as i64)
+}
+
+impl TimelineView {
+    /// Marks the beginning of a stretch.
+    pub fn mark_in(&mut self, at: Timestamp) {
+        self.mark_in = Some(at);
+        self.mark_out = self.mark_out.filter(|out| *out > at);
+    }
+
+    /// Marks the end of a stretch.
+    pub fn mark_out(&mut self, at: Timestamp) {
+        self.mark_out = Some(at);
+        self.mark_in = self.mark_in.filter(|begin| *begin < at);
+    }
+
+    /// Length of the marked stretch, seconds.
+    pub fn marked(&self) -> Option<f64> {
+        Some(self.mark_out?.seconds_since(self.mark_in?))
+    }
+
+    /// Draws it; `at` is the instant of the player, `watched` its cameras. Returns the instant that was pointed at.
+    pub fn ui(
+        &mut self,
+        ui: &mut Ui,
+        state: &SiteState,
+        at: Option<Timestamp>,
+        watched: &[CameraId],
+        asked: &mut Vec<Command>,
+    ) -> Option<Pointed> {
+        self.filters(ui, state);
+        let area = ui.available_rect_before_wrap().shrink2(vec2(8.0, 2.0));
+        ui.advance_cursor_after_rect(area);
+        let now = seconds(state.now);
+        let (mut from, mut until) = *self.range.get_or_insert((now - 3.0 * HOUR, now + 600.0));
+        // A player that walks out of the picture takes it along.
+        if let Some(at) = at.map(seconds).filter(|_| state.review.rate != 0.0)
+            && !(from..=until).contains(&at)
+        {
+            let half = (until - from) / 2.0;
+            (from, until) = (at - half, at + half);
+        }
+        let lane = Rect::from_min_max(pos2(area.left() + NAMES, area.top()), area.max);
+        let response = ui.interact(lane, ui.scope_id().with("timeline"), Sense::click_and_drag());
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Slider, true, "Timeline"));
+        let to_x = |s: f64, from: f64, until: f64| lane.left() + ((s - from) / (until - from)) as f32 * lane.width();
+        let to_s = |x: f32, from: f64, until: f64| from + f64::from((x - lane.left()) / lane.width()) * (until - from);
+        if let Some(hover) = response.hover_pos() {
+            let (zoom, scroll) = ui.input(|i| (i.zoom_delta(), i.smooth_scroll_delta()));
+            let wheel = f64::from(zoom) * f64::from(scroll.y / 300.0).exp();
+            if (wheel - 1.0).abs() > 1e-4 {
+                let pivot = to_s(hover.x, from, until);
+                let span = ((until - from) / wheel).clamp(SPAN[0], SPAN[1]);
+                let part = (pivot - from) / (until - from);
+                (from, until) = (pivot - span * part, pivot + span * (1.0 - part));
+            }
+            if scroll.x != 0.0 {
+                let by = f64::from(scroll.x / lane.width()) * (until - from);
+                (from, until) = (from - by, until - by);
+            }
+        }
+        if response.dragged_by(egui::PointerButton::Secondary) || response.dragged_by(egui::PointerButton::Middle) {
+            let by = f64::from(response.drag_delta().x / lane.width()) * (until - from);
+            (from, until) = (from - by, until - by);
+        }
+        self.range = Some((from, until));
+        self.ask(state, from, until, asked);
+
+        self.axis(ui, lane, from, until);
+        let rows = Rect::from_min_max(pos2(area.left(), area.top() + AXIS), area.max);
+        let mut scrolled = ui.new_child(egui::UiBuilder::new().max_rect(rows));
+        ScrollArea::vertical().auto_shrink(false).scroll_source(egui::scroll_area::ScrollSource::SCROLL_BAR).show(
+            &mut scrolled,
+            |ui| {
+                ui.spacing_mut().item_spacing.y = 2.0;
+                for view in &state.cameras {
+                    let (row, _) = ui.allocate_exact_size(vec2(rows.width(), ROW), Sense::hover());
+                    let lane = Rect::from_min_max(pos2(lane.left(), row.top()), pos2(lane.right(), row.bottom()));
+                    let on = watched.contains(&view.camera.id);
+                    let font = FontId::proportional(12.5);
+                    let tint = if on { tokens::TEXT } else { tokens::TEXT_WEAK };
+                    let clip = Rect::from_min_max(row.min, pos2(lane.left() - 4.0, row.bottom()));
+                    ui.painter().with_clip_rect(clip.intersect(ui.clip_rect())).text(
+                        row.left_center(),
+                        Align2::LEFT_CENTER,
+                        &view.camera.name,
+                        font,
+                        tint,
+                    );
+                    self.row(ui, state, view.camera.id, lane, from, until);
+                }
+            },
+        );
+        let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
+        let mark = |t: Timestamp, tint: Color32, width: f32| {
+            let x = to_x(seconds(t), from, until);
+            painter.line_segment([pos2(x, lane.top()), pos2(x, lane.bottom())], Stroke::new(width, tint));
+        };
+        if let (Some(a), Some(b)) = (self.mark_in, self.mark_out) {
+            let between =
+                Rect::from_x_y_ranges(to_x(seconds(a), from, until)..=to_x(seconds(b), from, until), lane.y_range());
+            painter.rect_filled(between, 0.0, tokens::ACCENT.gamma_multiply(0.12));
+        }
+        for t in [self.mark_in, self.mark_out].into_iter().flatten() {
+            mark(t, tokens::ACCENT, 1.5);
+        }
+        mark(state.now, tokens::GOOD, 1.0);
+        if let Some(at) = at {
+            mark(at, Color32::WHITE, 2.0);
+        }
+        let pointer = response.interact_pointer_pos()?;
+        let primary = response.dragged_by(egui::PointerButton::Primary);
+        let released = response.drag_stopped_by(egui::PointerButton::Primary) || response.clicked();
+        (primary || released).then(|| Pointed {
+            at: instant(to_s(pointer.x.clamp(lane.left(), lane.right()), from, until)),
+            scrubbing: !released,
+        })
+    }
+
+    /// Asks the site for what is on screen, with something on both sides, when it has not been asked for yet.
+    fn ask(&mut self, state: &SiteState, from: f64, until: f64, asked: &mut Vec<Command>) {
+        let (wide_from, wide_until) = (from - (until - from) * 0.5, until + (until - from) * 0.5);
+        let there = self.asked_for.is_some_and(|(a, b, when)| {
+            let (a, b) = (seconds(a), seconds(b));
+            let fresh = b < seconds(state.now) || state.now.seconds_since(when) < NEWS;
+            let as_fine = (b - a) < 4.0 * (until - from);
+            a <= from && until <= b && fresh && as_fine
+        });
+        if !there {
+            let (from, until) = (instant(wide_from), instant(wide_until));
+            self.asked_for = Some((from, until, state.now));
+            asked.push(Command::Review(ReviewCommand::Timeline(from, until)));
+        }
+    }
+
+    fn filters(&mut self, ui: &mut Ui, state: &SiteState) {
+        ui.horizontal(|ui| {
+            ui.add_space(8.0);
+            ui.label(tokens::small("Show"));
+            ui.checkbox(&mut self.suspects, "Suspects");
+            ui.checkbox(&mut self.knives, "Knives");
+            ui.checkbox(&mut self.guns, "Guns");
+            ui.checkbox(&mut self.undecided, "Undecided only")
+                .on_hover_text("Only possible matches that nobody decided on");
+            let label = |id: SuspectId| widgets::suspect(state, id).map_or("Removed", |v| v.suspect.label.as_str());
+            egui::ComboBox::from_id_salt("suspect of the timeline")
+                .selected_text(self.only.map_or("All suspects", label))
+                .show_ui(ui, |ui| {
+                    ui.selectable_value(&mut self.only, None, "All suspects");
+                    for view in &state.suspects {
+                        ui.selectable_value(&mut self.only, Some(view.suspect.id), &view.suspect.label);
+                    }
+                });
+            let now = seconds(state.now);
+            for (name, span) in
+                [("Hour", HOUR), ("Day", 24.0 * HOUR), ("Week", 168.0 * HOUR), ("30 days", 720.0 * HOUR)]
+            {
+                if ui.small_button(name).clicked() {
+                    self.range = Some((now - span, now + span * 0.05));
+                }
+            }
+        });
+    }
+
+    fn axis(&self, ui: &Ui, lane: Rect, from: f64, until: f64) {
+        let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
+        let wanted = (until - from) * 110.0 / f64::from(lane.width().max(1.0));
+        let step = STEPS.into_iter().find(|s| *s >= wanted).unwrap_or(2_419_200.0);
+        let mut s = (from / step).floor() * step;
+        while s <= until {
+            let x = lane.left() + ((s - from) / (until - from)) as f32 * lane.width();
+            painter.line_segment(
+                [pos2(x, lane.top() + AXIS - 5.0), pos2(x, lane.bottom())],
+                Stroke::new(1.0, tokens::LINE),
+            );
+            let t = instant(s).local_date_time();
+            let words = if step >= 86_400.0 {
+                t.get(..10)
+            } else if step >= 60.0 {
+                t.get(5..16)
+            } else {
+                t.get(11..19)
+            };
+            painter.text(
+                pos2(x + 3.0, lane.top()),
+                Align2::LEFT_TOP,
+                words.unwrap_or_default(),
+                FontId::proportional(11.0),
+                tokens::TEXT_WEAK,
+            );
+            s += step;
+        }
+    }
+
+    fn row(&self, ui: &Ui, state: &SiteState, camera: CameraId, lane: Rect, from: f64, until: f64) {
+        let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
+        painter.rect_filled(lane, 2.0, tokens::WELL);
+        let Some(timeline) = &state.review.timeline else { return };
+        let x = |t: Timestamp| {
+            let x = f64::from(lane.left()) + (seconds(t) - from) / (until - from) * f64::from(lane.width());
+            x.clamp(f64::from(lane.left()) - 4.0, f64::from(lane.right()) + 4.0) as f32
+        };
+        let stretch = |a: Timestamp, b: Timestamp, top: f32, bottom: f32| {
+            let (a, b) = (x(a), x(b));
+            Rect::from_min_max(pos2(a, lane.top() + top), pos2(b.max(a + 1.0), lane.top() + bottom))
+        };
+        let on_screen = |a: Timestamp, b: Timestamp| seconds(b) >= from && seconds(a) <= until;
+        for (_, a, b) in timeline.coverage.iter().filter(|(c, a, b)| *c == camera && on_screen(*a, *b)) {
+            painter.rect_filled(stretch(*a, *b, ROW - 8.0, ROW - 2.0), 0.0, tokens::SELECTED);
+        }
+        let hover = ui.input(|i| i.pointer.hover_pos()).filter(|p| lane.contains(*p));
+        let mut tip = None;
+        for gap in timeline.gaps.iter().filter(|g| g.camera == camera) {
+            let end = gap.until.unwrap_or(state.now);
+            if on_screen(gap.from, end) {
+                let rect = stretch(gap.from, end, ROW - 8.0, ROW - 2.0);
+                painter.rect_filled(rect, 0.0, tokens::BAD.gamma_multiply(0.55));
+                if hover.is_some_and(|p| rect.expand2(vec2(3.0, 8.0)).contains(p)) {
+                    tip = Some(format!("No video: {}", gap.reason));
+                }
+            }
+        }
+        let length = i64::from(timeline.minutes) * 60_000_000;
+        let most = timeline.counts.iter().map(|c| c.n).max().unwrap_or(1).max(1) as f32;
+        for count in timeline.counts.iter().filter(|c| c.camera == camera) {
+            let (shown, tint) = match count.kind {
+                DetectionKind::Knife => (self.knives, tokens::BAD),
+                DetectionKind::Gun => (self.guns, tokens::BAD),
+                // Suspects have bars of their own below, in their colours.
+                DetectionKind::Suspect => (self.suspects && self.only.is_none() && !self.undecided, tokens::PERSON),
+            };
+            let end = Timestamp(count.from.0 + length);
+            if shown && on_screen(count.from, end) {
+                let height = 2.0 + 7.0 * (1.0 + count.n as f32).ln() / (1.0 + most).ln();
+                painter.rect_filled(stretch(count.from, end, 10.0 - height, 10.0), 0.0, tint.gamma_multiply(0.7));
+            }
+        }
+        let wanted = |s: &&crate::model::Sighting| {
+            self.suspects
+                && s.camera == camera
+                && self.only.is_none_or(|only| only == s.suspect)
+                && !matches!(s.decision, Decision::Rejected { .. })
+                && (!self.undecided || s.decision == Decision::Pending)
+        };
+        for s in timeline.sightings.iter().filter(wanted) {
+            let end = s.left_at.unwrap_or(s.last_seen_at);
+            if !on_screen(s.entered_at, end) {
+                continue;
+            }
+            let Some(view) = widgets::suspect(state, s.suspect) else { continue };
+            let tint = widgets::colour(view.suspect.colour);
+            let rect = stretch(s.entered_at, end, 11.0, ROW - 9.0);
+            let rect = rect.with_max_x(rect.right().max(rect.left() + 3.0));
+            let sure = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
+            painter.rect_filled(rect, 1.0, if sure { tint } else { tint.gamma_multiply(0.55) });
+            if hover.is_some_and(|p| rect.expand(2.0).contains(p)) {
+                let words = if sure { "" } else { "Possible match: " };
+                tip = Some(format!("{words}{} · {}", view.suspect.label, s.entered_at.local_date_time()));
+            }
+        }
+        if let (Some(tip), Some(at)) = (tip, hover) {
+            let painter = ui.painter().clone().with_layer_id(egui::LayerId::new(egui::Order::Tooltip, ui.scope_id()));
+            let painter = painter.with_clip_rect(ui.ctx().content_rect());
+            let galley = painter.layout_no_wrap(tip, FontId::proportional(12.5), tokens::TEXT);
+            let plate = Rect::from_min_size(at + vec2(12.0, -26.0), galley.size() + vec2(12.0, 6.0));
+            painter.rect_filled(plate, 3.0, tokens::PLATE);
+            painter.galley(plate.min + vec2(6.0, 3.0), galley, tokens::TEXT);
+        }
+    }
+}
