@@ -103,7 +103,6 @@ impl<B: Send + Sync + 'static> Late<B> {
     }
 
     /// The backend, where it is there.
-    #[cfg(test)]
     pub(crate) fn there(&self) -> Option<&B> {
         self.0.backend.get()
     }
