@@ -16,8 +16,8 @@ mod outlines;
 mod path;
 pub(crate) mod recording;
 mod records;
-mod search;
 mod review;
+mod search;
 mod session;
 mod start;
 pub mod state;
@@ -52,8 +52,8 @@ use known::KnownFile;
 use outlines::Outlines;
 use recording::Recording;
 use records::Records;
-use search::Search;
 use review::Review;
+use search::Search;
 use std::{
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
