@@ -275,8 +275,7 @@ impl Site {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, taker, uploads, listener, searcher],
-            tasks: vec![ticker, reader, taker, uploads, listener, storing, sweeper, reviewing],
+            tasks: vec![ticker, reader, taker, uploads, listener, searcher, storing, sweeper, reviewing],
             runtime: Some(runtime),
             _folder: folder,
         })

@@ -62,7 +62,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -127,7 +127,6 @@ impl UiCommand {
             Self::ShowSuspects => "Shows the suspects and where they were seen",
             Self::ShowShortcuts => "Lists every key",
             Self::ShowWall => "Shows all cameras",
-            Self::ShowReview => "Shows videos that came as files, and what was found in them",
             Self::FindPerson => "Searches everybody seen for the person on the card, or shows that search",
             Self::ShowReview => "Shows recordings and videos that came as files, and what was found in them",
             Self::Replay => {
