@@ -58,6 +58,7 @@ fn config() -> SiteConfig {
         url: "test:".to_owned(),
         location: None,
         is_virtual: false,
+        record: None,
         active: false,
     };
     SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() }
