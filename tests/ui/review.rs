@@ -1,11 +1,11 @@
 //! The review screen: videos that come as files.
 use super::*;
-use vigia::model::{DetectionKind, Finding, Job, JobState};
-use vigia::site::{JobCommand, StartFrom, UploadCommand, UploadStage, UploadView};
 use vigia::model::Gap;
+use vigia::model::{DetectionKind, Finding, Job, JobState};
 use vigia::site::{
     ChannelView, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
 };
+use vigia::site::{JobCommand, StartFrom, UploadCommand, UploadStage, UploadView};
 use vigia::video::What;
 
 /// A file on its way to a camera.
@@ -118,6 +118,9 @@ fn one_button_checks_everything_and_the_summary_tells_times_and_places() {
     state.uploads = vec![UploadView { upload: Some(Uuid::from_u128(77)), ..upload(1, "a.mp4", UploadStage::Done) }];
     let mut harness = open(state);
     press(&mut harness, Key::F5);
+    harness.get_by_label("Uploads").click();
+    harness.run_steps(2);
+    asked(&mut harness); // the timeline of the player
     harness.get_by_label("Check everything for weapons and suspects").click();
     harness.run_steps(2);
     let first = asked(&mut harness);
@@ -163,6 +166,8 @@ fn one_button_checks_everything_and_the_summary_tells_times_and_places() {
     harness.run_steps(2);
     let third = asked(&mut harness);
     assert!(matches!(&third[..], [Command::Job(JobCommand::Cancel(id))] if *id == Uuid::from_u128(1)), "{third:?}");
+}
+
 /// A person on a recorded frame, two cameras, one of them without video.
 fn watching() -> SiteState {
     let mut state = state(logged_in(false));

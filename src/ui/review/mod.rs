@@ -1,6 +1,5 @@
-//! Looking back: videos that come as files, and what is found in them.
-mod jobs;
 //! Looking back: recordings and videos that come as files, and what is found in them.
+mod jobs;
 mod player;
 mod timeline;
 mod uploads;
@@ -18,8 +17,8 @@ use egui::{Context, Margin, ScrollArea, Ui, vec2};
 pub struct Review {
     tab: Tab,
     player: player::PlayerView,
-    uploads: uploads::Uploads,
     jobs: jobs::Jobs,
+    uploads: uploads::Uploads,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -30,14 +29,6 @@ enum Tab {
 }
 
 impl Review {
-    /// Draws the screen.
-    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Vec<Command> {
-        let mut asked = Vec::new();
-        egui::Frame::new().inner_margin(Margin::symmetric(18, 14)).show(ui, |ui| {
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                asked.extend(self.jobs.ui(ui, state));
-                ui.add_space(18.0);
-                asked.extend(self.uploads.ui(ui, state, pictures, &self.jobs));
     /// Draws the screen. `largest` is the largest side of a picture that can be shown, `open` the person whose card is open.
     /// Returns the person that was clicked on a recording.
     pub fn ui(
@@ -67,7 +58,9 @@ impl Review {
                 Tab::Player => clicked = self.player.ui(ui, state, largest, open, asked),
                 Tab::Uploads => {
                     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                        asked.extend(self.uploads.ui(ui, state, pictures));
+                        asked.extend(self.jobs.ui(ui, state));
+                        ui.add_space(18.0);
+                        asked.extend(self.uploads.ui(ui, state, pictures, &self.jobs));
                     });
                 }
             }
