@@ -1,11 +1,10 @@
 //! The review screen: videos that come as files.
 use super::*;
 use vigia::model::Gap;
-use vigia::model::{DetectionKind, Finding, Job, JobState};
+use vigia::model::{DetectionKind, Finding, Gap, Job, JobState};
 use vigia::site::{
-    ChannelView, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
+    ChannelView, JobCommand, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
 };
-use vigia::site::{JobCommand, StartFrom, UploadCommand, UploadStage, UploadView};
 use vigia::video::What;
 
 /// A file on its way to a camera.
