@@ -1,6 +1,5 @@
 //! The review screen: videos that come as files.
 use super::*;
-use vigia::model::Gap;
 use vigia::model::{DetectionKind, Finding, Gap, Job, JobState};
 use vigia::site::{
     ChannelView, JobCommand, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
