@@ -15,10 +15,10 @@ use vigia::{
     cli::prerequisites,
     model::{Action, ActionRecord, Class, DetectionKind, JobState, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{
-        Access, CameraConfig, Command, JobCommand, Site, SiteConfig, SiteState, StartFrom, UploadCommand, UploadStage,
-        UploadView,
+        Access, CameraConfig, Command, JobCommand, Office, Site, SiteConfig, SiteState, StartFrom, UploadCommand,
+        UploadStage, UploadView,
     },
-    store::{Address, Addresses, CameraStore, DetectionFilter, ObjectStore, TrackletFilter, key_of_url},
+    store::{Address, Addresses, CameraStore, DetectionFilter, NewUser, ObjectStore, TrackletFilter, key_of_url},
     video::{Frame, read_file},
     vision::{Compute, Detector, DetectorConfig, DeviceChoice},
 };
@@ -27,8 +27,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 struct Running(Site);
 
-fn open_on(data: &Path, stores: Addresses) -> Running {
-    gstreamer::init().unwrap();
+fn config(stores: Addresses) -> SiteConfig {
     let camera = |name: &str| CameraConfig {
         name: name.to_owned(),
         url: "test:".to_owned(),
@@ -37,7 +36,11 @@ fn open_on(data: &Path, stores: Addresses) -> Running {
         is_virtual: false,
         active: false,
     };
-    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
+    SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() }
+}
+
+fn open_site(config: SiteConfig, data: &Path, cc: &str) -> Running {
+    gstreamer::init().unwrap();
     let running = Running(Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap());
     match running.0.state().access {
         Access::FirstStart => running.0.send(Command::CreateAdministrator {
@@ -46,10 +49,18 @@ fn open_on(data: &Path, stores: Addresses) -> Running {
             email: "ana@police.example".into(),
             password: PASSWORD.into(),
         }),
-        _ => running.0.send(Command::Login { cc: "1".into(), password: PASSWORD.into() }),
+        _ => running.0.send(Command::Login { cc: cc.into(), password: PASSWORD.into() }),
     }
     running.until("the login", |s| matches!(s.access, Access::LoggedIn(_)));
     running
+}
+
+fn open_on(data: &Path, stores: Addresses) -> Running {
+    open_site(config(stores), data, "1")
+}
+
+fn open_as(data: &Path, stores: Addresses, cc: &str) -> Running {
+    open_site(config(stores), data, cc)
 }
 
 fn open(data: &Path) -> Running {
@@ -382,4 +393,83 @@ fn a_job_goes_on_after_a_restart_where_it_was_and_can_be_given_up() {
     let said: Vec<_> = entries.iter().map(|e| e.outcome.parts()).collect();
     let [("succeeded", None), ("failed", Some(why))] = said[..] else { panic!("{entries:?}") };
     assert!(why.contains("given up by Ana Sousa"), "{why}");
+}
+
+#[test]
+fn who_may_not_see_a_camera_neither_uploads_to_it_nor_analyses_it() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = clip(files.path(), "a.mkv", 50, &format!("{H264} ! matroskamux"));
+    let other = clip(files.path(), "b.mkv", 40, &format!("{H264} ! matroskamux"));
+    let running = open(data.path());
+    let gate = running.0.state().cameras[0].camera.id;
+    let id = running.look(&video).id;
+    running.start(id, 0, t("2026-11-20T10:00:00Z"));
+    let upload = running.done(id).upload.unwrap();
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: vec![upload], rate: Some(5.0) }));
+    running.until("the end of the analysis", |s| s.jobs.iter().any(|j| j.state == JobState::Done));
+    drop(running);
+    {
+        let office = Office::open(&config(Addresses::default()), data.path(), Arc::new(SystemClock)).unwrap();
+        office
+            .add_user(NewUser {
+                cc: "2".into(),
+                email: "rui@police.example".into(),
+                name: "Rui Costa".into(),
+                password: PASSWORD.into(),
+                is_admin: false,
+            })
+            .unwrap();
+        office.set_user_cameras("2", &["Hall".to_owned()]).unwrap();
+    }
+    let running = open_as(data.path(), Addresses::default(), "2");
+    let state = running.0.state();
+    assert!(state.uploads.is_empty() && state.jobs.is_empty() && state.cameras.len() == 1);
+    let id = running.look(&other).id;
+    running.upload(UploadCommand::Start { id, camera: gate, starts_at: t("2026-11-20T10:00:00Z") });
+    running.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("not among those")));
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: vec![upload], rate: None }));
+    running.0.send(Command::Job(JobCommand::CheckEverything { hours: None, rate: None }));
+    running.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("no video to look at")));
+    // the very file again, to the camera that may be seen: nothing is said of where it is already
+    let again = running.look(&video).id;
+    running.start(again, 0, t("2026-11-20T10:00:00Z"));
+    let refused = running.stage(again, "the refusal", |s| matches!(s, UploadStage::Refused(_)));
+    assert!(
+        matches!(refused.stage, UploadStage::Refused(why) if why.contains("uploaded before") && !why.contains("Gate"))
+    );
+    drop(running);
+
+    let running = open(data.path());
+    let of_rui = |action| {
+        let entries = running.entries(action).into_iter().filter(|e| e.user_cc == "2");
+        entries.map(|e| e.outcome.parts().0).collect::<Vec<_>>()
+    };
+    assert_eq!(of_rui(Action::UploadVideo), ["refused", "refused"]);
+    assert_eq!(of_rui(Action::StartDetection), ["refused", "refused"]);
+}
+
+#[test]
+fn a_job_comes_to_its_end_beside_cameras_that_always_have_a_picture_waiting() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = street(files.path(), "street.mkv", 30);
+    let running = open(data.path());
+    let id = running.look(&video).id;
+    running.start(id, 0, t("2026-11-20T10:00:00Z"));
+    let upload = running.done(id).upload.unwrap();
+    drop(running);
+    let mut live = config(Addresses::default());
+    live.analysis.max_fps = 1000.0;
+    for camera in &mut live.cameras {
+        camera.active = true;
+    }
+    let running = open_site(live, data.path(), "1");
+    running.until("live pictures", |s| s.cameras.iter().all(|c| c.counters.analysed > 3));
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: vec![upload], rate: None }));
+    running.until("the job", |s| !s.jobs.is_empty());
+    let looked = |s: &SiteState| s.cameras.iter().map(|c| c.counters.analysed).sum::<u64>();
+    let before = looked(&running.0.state());
+    let state = running.until("its end", |s| s.jobs[0].state == JobState::Done);
+    let (live, recorded) = (looked(&state) - before, state.jobs[0].pictures);
+    assert!((28..=31).contains(&recorded));
+    assert!(live > recorded, "live cameras come first: {live} of their pictures beside {recorded} of the job");
 }

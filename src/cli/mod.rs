@@ -8,6 +8,7 @@ mod demo;
 pub mod doctor;
 mod evidence;
 mod export;
+mod jobs;
 pub mod prerequisites;
 mod simulate;
 mod site;
@@ -49,6 +50,8 @@ enum Command {
     Camera(camera::Command),
     /// Upload video files as video of a camera
     Upload(upload::Args),
+    /// List the analyses of recorded video and what they found
+    Jobs(jobs::Args),
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -91,6 +94,7 @@ impl Cli {
             Some(Command::User(command)) => user::run(&command),
             Some(Command::Camera(command)) => camera::run(&command),
             Some(Command::Upload(args)) => upload::run(&args),
+            Some(Command::Jobs(args)) => jobs::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),

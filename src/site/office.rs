@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::{Finding, Format},
-    model::{Camera, Clock, Rights, Timestamp, Upload, User},
+    model::{Camera, Clock, Job, Rights, Timestamp, Upload, User},
     store::{DataFolder, LogFilter, NewUser},
     video::probe,
 };
@@ -153,6 +153,14 @@ impl Office {
             }
             uploaded
         })
+    }
+
+    /// The newest analyses of recorded video, and all that are not over, newest first.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn jobs(&self) -> Result<Vec<Job>, SiteError> {
+        Ok(self.runtime.block_on(self.records.stores.cameras.jobs(100))?)
     }
 
     /// Checks the action log: how many entries there are, and all that is wrong with them.

@@ -260,6 +260,7 @@ fn codec_of(structure: &gst::StructureRef) -> Option<String> {
     Some(match structure.name().as_str() {
         "image/jpeg" => "mjpeg".to_owned(),
         "video/mpeg" => format!("mpeg{}", structure.get::<i32>("mpegversion").unwrap_or(4)),
+        "video/x-divx" | "video/x-xvid" => "mpeg4".to_owned(),
         "video/x-raw" => "raw".to_owned(),
         name if name.starts_with("video/") || name.starts_with("image/") => short(name),
         _ => return None,
