@@ -850,9 +850,10 @@ fn failing_stores_and_all_shortcuts_are_told() {
     let mut harness = open(site);
     assert!(shows(&harness, "a store fails"));
     assert!(shows(&harness, "journal: 12 waiting"));
-    assert!(shows(&harness, "No answer; 7 waiting for 2 min"));
+    assert!(shows(&harness, "cameras fails; 7 waiting") && shows(&harness, "action log fails"));
     press(&mut harness, Key::F6);
     look(&mut harness, "health");
+    assert!(shows(&harness, "No answer; 7 waiting for 2 min"));
     assert!(shows(&harness, "The disk is full"));
     press(&mut harness, Key::Escape);
     press(&mut harness, Key::F1);

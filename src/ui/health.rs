@@ -22,7 +22,13 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
             clicked = ui.add(button).on_hover_text(format!("{} ({})", help.tooltip(), help.keys_text())).clicked();
             for store in state.stores.iter().filter(|store| store.error.is_some() || store.backlog > 0) {
                 let (tint, words) = describe(store, state.now);
-                widgets::chip(ui, format!("{}: {words}", store.store), tint);
+                // The bar is narrow: the whole sentence is in the window, and under the pointer.
+                let short = match (&store.error, store.backlog) {
+                    (Some(_), 0) => format!("{} fails", store.store),
+                    (Some(_), n) => format!("{} fails; {n} waiting", store.store),
+                    (None, _) => format!("{}: {words}", store.store),
+                };
+                widgets::chip(ui, short, tint).on_hover_text(format!("{}: {words}", store.store));
             }
             ui.add(egui::Label::new(tokens::small(&state.analysis)).truncate());
         });
