@@ -2,8 +2,10 @@
 //! fill: what is there already is left alone, and a database that has detections is refused.
 use super::percentiles;
 use crate::{
+    follow::{FollowConfig, Follower, Observed},
     model::{
-        Action, ActionRecord, Camera, Clock as _, Descriptor, DescriptorKind, Outcome, Suspect, SystemClock, Timestamp,
+        Action, ActionRecord, Camera, Clock as _, Descriptor, DescriptorKind, Outcome, Rect, Suspect, SystemClock,
+        Timestamp, Track, TrackId,
     },
     store::{ActionLog, Address, CameraStore, DetectionFilter, LogIds, ObjectStore, SuspectStore},
     sync::{Journal, Record},
@@ -136,6 +138,7 @@ async fn suspects_bench(address: &str, count: usize, reads: usize) -> anyhow::Re
         store.suspects().await?;
         all.push(start.elapsed());
     }
+    let own = own_copy(&suspects, reads);
     // in memory there is no elsewhere
     let mut listener = if store.is_shared() { elsewhere.listen() } else { store.listen() };
     listener.next().await?;
@@ -149,9 +152,38 @@ async fn suspects_bench(address: &str, count: usize, reads: usize) -> anyhow::Re
         heard.push(start.elapsed());
     }
     Ok(json!({
-        "bench": "suspects", "store": address.to_string(), "suspects": count, "reads": reads, "one_ms": percentiles(one),
-        "all_ms": percentiles(all), "put_until_heard_ms": percentiles(heard),
+        "bench": "suspects", "store": address.to_string(), "suspects": count, "reads": reads,
+        "tracker_step_on_own_copy_ms": percentiles(own), "one_ms": percentiles(one), "all_ms": percentiles(all), "put_until_heard_ms": percentiles(heard),
     }))
+}
+
+/// What the tracker does with the state, on its own copy: eight tracks of one frame against all suspects.
+fn own_copy(suspects: &[Suspect], steps: usize) -> Vec<Duration> {
+    let mut follower = Follower::new(FollowConfig::default(), |id| id.to_string());
+    suspects.iter().for_each(|s| follower.follow(s.clone()));
+    let looks: Vec<Descriptor> = (1000..1008).filter_map(|i| suspect(i).gallery.pop()).collect();
+    let mut step = |n: usize| {
+        let at = Timestamp(FIRST_DAY).plus(Duration::from_millis(100) * u32::try_from(n).unwrap_or(u32::MAX));
+        let tracks: Vec<Track> = (0..looks.len() as u64)
+            .map(|i| Track {
+                id: TrackId(i),
+                rect: Rect::new(100.0 * i as f32, 50.0, 60.0, 160.0),
+                velocity: [0.0; 4],
+                at,
+                measured_at: at,
+                first_seen: Timestamp(FIRST_DAY),
+                score: 0.9,
+                hits: 9,
+            })
+            .collect();
+        let seen = tracks.iter().zip(&looks).map(|(track, look)| Observed { track, descriptor: Some(look) });
+        let observed: Vec<_> = seen.collect();
+        let start = Instant::now();
+        follower.observe(Uuid::nil(), at, &observed);
+        follower.matches(Uuid::nil());
+        start.elapsed()
+    };
+    (0..steps).map(&mut step).collect()
 }
 
 fn entry(log_id: i64) -> ActionRecord {
