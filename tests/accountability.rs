@@ -9,7 +9,9 @@ use std::{
 };
 use vigia::{
     cli::prerequisites,
-    model::{Action, ActionRecord, Clock as _, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId},
+    model::{
+        Action, ActionRecord, Characteristics, Clock as _, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId,
+    },
     site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
     store::{Address, Addresses, DataFolder, NewUser, Stores, UserStore, key_of_url},
     video::{Color, Frame},
@@ -248,6 +250,32 @@ fn suspects_sightings_and_pictures_are_there_after_a_restart() {
     assert_eq!(state.sightings[0].sighting.suspect, id);
     assert!(state.sightings[0].sighting.left_at.is_some(), "a stay that nobody saw the end of is closed");
     assert_eq!(state.cameras.iter().map(|c| c.camera.name.as_str()).collect::<Vec<_>>(), ["Gate", "Hall"]);
+}
+
+#[test]
+fn how_a_suspect_looks_is_edited_with_an_entry_and_is_there_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let looks = {
+        let running = open(data.path());
+        running.create_administrator();
+        select(&running, "left a bag", Rect::new(50.0, 40.0, 60.0, 120.0));
+        let state = running.until("the suspect", |s| s.suspects.len() == 1);
+        let (id, measured) = (state.suspects[0].suspect.id, state.suspects[0].suspect.characteristics.clone());
+        assert_eq!(measured.height, Some(0.5), "120 of 240 pixels");
+        let typed = Characteristics { carried: " a red bag ".into(), height: None, ..measured };
+        running.site.send(Command::EditSuspect { suspect: id, characteristics: typed });
+        let state = running.until("the edit", |s| !s.suspects[0].suspect.characteristics.carried.is_empty());
+        let log = running.log();
+        let entry = log.iter().find(|e| e.action == Action::EditSuspect).unwrap();
+        assert_eq!((&entry.outcome, entry.target.as_deref()), (&Outcome::Succeeded, Some(id.to_string().as_str())));
+        assert_eq!(entry.details["after"]["carried"], "a red bag");
+        state.suspects[0].suspect.characteristics.clone()
+    };
+    assert_eq!((looks.carried.as_str(), looks.height), ("a red bag", Some(0.5)), "what is measured stays");
+    let running = open(data.path());
+    assert_eq!(running.site.state().suspects.len(), 1, "read at the start, shown after the login");
+    running.login("1", PASSWORD);
+    assert_eq!(running.site.state().suspects[0].suspect.characteristics, looks);
 }
 
 #[test]

@@ -49,6 +49,54 @@ fn outlines_fit_masks_drawn_by_hand_better_than_boxes_do() {
     assert_eq!((found["masks"].as_u64(), found["undetected"].as_u64()), (Some(6), Some(0)), "{found}");
     let (outline, plain) = (found["mean_iou"].as_f64().unwrap(), found["mean_iou_of_the_box"].as_f64().unwrap());
     assert!(outline > 0.8 && plain < outline - 0.2, "{found}");
+    // Clothes as one sees them on the crops; the last one's jeans are between blue and grey.
+    let looks: Vec<_> = found["looks"].as_array().unwrap().iter().map(|l| l.as_str().unwrap()).collect();
+    assert_eq!(looks[..3], ["black above, black below", "black above, blue below", "black above, blue below"]);
+    assert_eq!(looks[3..5], ["black above, black below"; 2]);
+    assert!(["red above, blue below", "red above, grey below"].contains(&looks[5]), "{looks:?}");
+}
+
+#[test]
+fn a_recorded_site_is_replayed_to_the_byte_and_a_difference_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    clip(60, &dir.path().join("corner.mkv"));
+    let record = dir.path().join("night.toml");
+    let cameras = "[[camera]]\nname = \"A\"\nfile = \"corner.mkv\"\nevery = 2\n\
+                   [[camera]]\nname = \"B\"\nfile = \"corner.mkv\"\nstarts_s = 1.05\nevery = 2\n";
+    std::fs::write(&record, cameras).unwrap();
+    assert!(!vigia(&["replay", path(&record)]).status.success(), "nothing is recorded yet");
+    let first = vigia(&["replay", path(&record), "--write"]);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    let log = dir.path().join("night.log");
+    let tracks = std::fs::read_to_string(&log).unwrap();
+    // Whoever camera A sees first is marked, and is looked for in B, where the same people walk a second later.
+    let seen = tracks.lines().find(|l| l.contains(" track A ")).unwrap().to_owned();
+    let n: Vec<f32> = seen.split(' ').skip(4).map(|v| v.parse().unwrap()).collect();
+    let (x, y) = (n[0] + n[2] / 2.0, n[1] + n[3] / 2.0);
+    let complete = std::fs::read_to_string(&record).unwrap();
+    let marked = format!("{complete}\n[[suspect]]\ncamera = \"A\"\nframe = 0\nat = [{x:?}, {y:?}]\n");
+    std::fs::write(&record, marked).unwrap();
+    let second = vigia(&["replay", path(&record), "--write"]);
+    assert!(second.status.success(), "{}", text(&second.stderr));
+    let sightings = std::fs::read_to_string(&log).unwrap();
+    assert!(sightings.contains(" opened ") && sightings.contains("\"state\":\"origin\""), "{sightings}");
+
+    let again = vigia(&["replay", path(&record)]);
+    assert!(again.status.success() && text(&again.stdout).starts_with("Identical: "), "{}", text(&again.stdout));
+
+    let (whole, number) = (sightings.clone(), sightings.lines().position(|l| l.contains(" opened ")).unwrap());
+    let forged = whole.replacen(" opened ", " reopened ", 1);
+    std::fs::write(&log, forged).unwrap();
+    let found = vigia(&["replay", path(&record)]);
+    let told = text(&found.stdout);
+    assert!(
+        !found.status.success() && told.starts_with(&format!("First difference in line {}:", number + 1)),
+        "{told}"
+    );
+    let other = std::fs::read_to_string(&record).unwrap().replace("alert = 0.6", "alert = 0.99");
+    std::fs::write(&log, whole).unwrap();
+    std::fs::write(&record, other).unwrap();
+    assert!(!vigia(&["replay", path(&record)]).status.success(), "another threshold opens other sightings");
 }
 
 #[test]

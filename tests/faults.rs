@@ -150,6 +150,7 @@ fn marked() -> [Record; 2] {
             ended_at: None,
             crop_url: String::new(),
             gallery: Vec::new(),
+            characteristics: Default::default(),
             changed_at: now,
         }),
     ]

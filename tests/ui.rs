@@ -16,8 +16,8 @@ use image::RgbaImage;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 use vigia::model::{
-    Action, ActionRecord, Camera, Class, Decision, Detection, Outcome, Outline, Picture, Rect, Sighting, Suspect,
-    Timestamp, Track, TrackId, User,
+    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, Outcome, Outline, Picture,
+    Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
     Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SessionTimes,
@@ -305,6 +305,7 @@ pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<
             ended_at: None,
             crop_url: String::new(),
             gallery: Vec::new(),
+            characteristics: Characteristics::default(),
             changed_at: NOW,
         },
         crop,
@@ -760,6 +761,45 @@ fn suspects_are_listed_and_a_follow_ends_only_after_a_question() {
     harness.run_steps(2);
     let commands = asked(&mut harness);
     assert!(matches!(&commands[..], [Command::EndSuspect(id)] if *id == Uuid::from_u128(102)), "{commands:?}");
+}
+
+#[test]
+fn how_a_suspect_looks_is_shown_searched_and_edited() {
+    let mut state = busy(four_streets());
+    state.suspects[0].suspect.characteristics = Characteristics {
+        upper: Some(ColourName::Red),
+        lower: Some(ColourName::Black),
+        height: Some(0.3),
+        carried: String::new(),
+        notes: "Limps".into(),
+    };
+    let mut harness = open(state);
+    press(&mut harness, Key::S);
+    assert!(shows(&harness, "red above, black below") && shows(&harness, "Limps"));
+    harness.get_by_label("Search suspects").click();
+    harness.run_steps(2);
+    write(&mut harness, "RED limps");
+    assert!(shows(&harness, "Threw a bottle at the tram stop") && !shows(&harness, "Followed for another 0"));
+    let cards = |harness: &Harness<'_, App>| harness.query_all_by_label("Edit looks…").count();
+    assert_eq!(cards(&harness), 1, "the other suspect is not red");
+    harness.get_by_label("Edit looks…").click();
+    harness.run_steps(2);
+    harness.get_by_label("Carried object").click();
+    harness.run_steps(2);
+    write(&mut harness, "green rucksack");
+    look(&mut harness, "suspect_looks");
+    assert!(asked(&mut harness).is_empty());
+    harness.get_by_label("Save looks").click();
+    harness.run_steps(2);
+    let commands = asked(&mut harness);
+    let [Command::EditSuspect { suspect, characteristics }] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!(*suspect, Uuid::from_u128(102));
+    assert_eq!((characteristics.carried.as_str(), characteristics.notes.as_str()), ("green rucksack", "Limps"));
+    assert_eq!((characteristics.upper, characteristics.lower), (Some(ColourName::Red), Some(ColourName::Black)));
+    harness.get_by_label("Search suspects").click();
+    harness.run_steps(2);
+    write(&mut harness, " yellow");
+    assert!(shows(&harness, "Nobody looks like that"));
 }
 
 #[test]

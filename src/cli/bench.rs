@@ -1,4 +1,6 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod growth;
+mod overlay;
 mod search;
 mod stores;
 
@@ -12,7 +14,7 @@ use crate::{
     video::{Frame, Source, SourceConfig, read_file},
     vision::{
         Appearance, Compute, Detector, DetectorConfig, DeviceChoice, OUTLINE_FILE, Outliner, VisionError,
-        describe_persons,
+        characteristics, describe_persons,
     },
 };
 use anyhow::{Context as _, bail};
@@ -99,6 +101,27 @@ pub enum Command {
         #[arg(long, default_value_t = 256)]
         length: usize,
     },
+    /// Overlap of drawn boxes with ground truth when few frames are analysed, against all; and the detector's average precision
+    Overlay {
+        /// MOTChallenge ground truth (…/gt/gt.txt)
+        #[arg(long)]
+        gt: PathBuf,
+        /// Its video (default: the demo footage, which is PETS09-S2L1)
+        #[arg(long)]
+        video: Option<PathBuf>,
+        /// Analysed frames a second
+        #[arg(long, default_value_t = 5.0)]
+        fps: f64,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+    },
+    /// Cost of the tracker for one frame with more and more people in view
+    Growth {
+        /// People in view
+        #[arg(long, value_delimiter = ',', default_values_t = [10, 50, 200, 1000])]
+        people: Vec<usize>,
+    },
     /// Time of deciding a login: the right password, and for comparison a number that belongs to nobody
     Login {
         /// Logins of each kind
@@ -131,6 +154,11 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
         }
         Command::Search { vectors, length } => search::measure(*vectors, *length),
+        Command::Overlay { gt, video, fps, models } => {
+            let video = video.clone().unwrap_or_else(|| prerequisites::footage(simulate::FOOTAGE));
+            overlay::measure(&video, gt, *fps, &prerequisites::models_dir(models.as_deref()))?
+        }
+        Command::Growth { people } => growth::measure(people),
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Stores(command) => stores::run(command)?,
         Command::Ui { tiles, frames } => {
@@ -168,12 +196,14 @@ fn outline(
     let text = std::fs::read_to_string(masks).with_context(|| format!("cannot read {}", masks.display()))?;
     let Masks { footage, masks } = serde_json::from_str(&text).context("these are not masks")?;
     let (mut outlines, mut boxes, mut times, mut undetected) = (Vec::new(), Vec::new(), Vec::new(), 0u32);
+    let mut clothes = Vec::new();
     let mut number = 0u32;
     let mut failure = None;
     read_file(&prerequisites::footage(&footage), |frame| {
         for mask in masks.iter().filter(|m| m.frame == number) {
             match outline_of(&detector, &outliner, &frame, &mask.polygon) {
-                Ok(Some(Outlined { rect, outline, time })) => {
+                Ok(Some(Outlined { rect, outline, looks, time })) => {
+                    clothes.push(looks);
                     times.push(time);
                     outlines.push(polygon_iou(&outline, &mask.polygon));
                     boxes.push(polygon_iou(&rect.polygon(), &mask.polygon));
@@ -192,7 +222,7 @@ fn outline(
     let mean = |all: &[f64]| all.iter().sum::<f64>() / all.len().max(1) as f64;
     Ok(json!({
         "bench": "outline", "masks": masks.len(), "undetected": undetected, "mean_iou": mean(&outlines), "mean_iou_of_the_box": mean(&boxes),
-        "iou": outlines, "outline_ms": percentiles(times), "device": compute.describe(),
+        "iou": outlines, "looks": clothes, "outline_ms": percentiles(times), "device": compute.describe(),
         "reference": reference.map(|r| outliner.compare(r, 30)).transpose()?,
     }))
 }
@@ -201,6 +231,8 @@ fn outline(
 struct Outlined {
     rect: Rect,
     outline: Vec<[f32; 2]>,
+    /// The clothes within the outline, in words.
+    looks: String,
     time: Duration,
 }
 
@@ -219,8 +251,9 @@ fn outline_of(
     let start = Instant::now();
     let outline = outliner.outline(frame, rect)?;
     let time = start.elapsed();
+    let looks = characteristics(frame, rect, outline.as_ref()).words();
     let outline = outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect));
-    Ok(Some(Outlined { rect, outline, time }))
+    Ok(Some(Outlined { rect, outline, looks, time }))
 }
 
 /// Intersection over union of two polygons, by half pixels.
@@ -433,6 +466,19 @@ fn tracker(det: &std::path::Path, fps: f64) -> anyhow::Result<serde_json::Value>
     }))
 }
 
+/// The people of each frame (from 1) of a MOTChallenge ground truth: number and box.
+fn truth(gt: &std::path::Path) -> anyhow::Result<BTreeMap<u32, Vec<(u32, Rect)>>> {
+    let text = std::fs::read_to_string(gt).with_context(|| format!("cannot read {}", gt.display()))?;
+    let mut truth: BTreeMap<u32, Vec<(u32, Rect)>> = BTreeMap::new();
+    for line in text.lines() {
+        let n: Vec<f32> = line.split(',').filter_map(|v| v.trim().parse().ok()).collect();
+        if let [frame, id, x, y, w, h, ..] = n.as_slice() {
+            truth.entry(*frame as u32).or_default().push((*id as u32, Rect::new(*x, *y, *w, *h)));
+        }
+    }
+    Ok(truth)
+}
+
 /// Frames between two crops of a person: enough to look different.
 const CROP_EVERY: u32 = 5;
 /// One chance in this many that a candidate is the suspect, the order of people in a view.
@@ -442,14 +488,7 @@ const CANDIDATES: f64 = 8.0;
 fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, 1)?;
     let appearance = Appearance::load(models, compute)?;
-    let text = std::fs::read_to_string(gt).with_context(|| format!("cannot read {}", gt.display()))?;
-    let mut truth: BTreeMap<u32, Vec<(u32, Rect)>> = BTreeMap::new();
-    for line in text.lines() {
-        let n: Vec<f32> = line.split(',').filter_map(|v| v.trim().parse().ok()).collect();
-        if let [frame, id, x, y, w, h, ..] = n.as_slice() {
-            truth.entry(*frame as u32).or_default().push((*id as u32, Rect::new(*x, *y, *w, *h)));
-        }
-    }
+    let truth = truth(gt)?;
     let mut tracklets: BTreeMap<(usize, u32), Gallery> = BTreeMap::new();
     let mut number = 0u32;
     let mut failure = None;

@@ -10,6 +10,7 @@ mod evidence;
 mod export;
 mod jobs;
 pub mod prerequisites;
+mod replay;
 mod simulate;
 mod site;
 mod track;
@@ -40,6 +41,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Detect and track people in whole files, every frame, and write MOTChallenge results
     Analyze(analyze::Args),
+    /// Run a recorded site again: its tracks and sightings must be the same to the byte
+    Replay(replay::Args),
     /// Run the tracker alone on MOTChallenge detections
     Track(track::Args),
     /// Manage who may log in
@@ -90,6 +93,7 @@ impl Cli {
             Some(Command::Demo(args)) => demo::run(&args),
             Some(Command::Simulate(args)) => simulate::run(&args),
             Some(Command::Analyze(args)) => analyze::run(&args),
+            Some(Command::Replay(args)) => replay::run(&args),
             Some(Command::Track(args)) => track::run(&args),
             Some(Command::User(command)) => user::run(&command),
             Some(Command::Camera(command)) => camera::run(&command),

@@ -561,6 +561,7 @@ mod tests {
             ended_at: None,
             crop_url: "crops/x.jpg".into(),
             gallery,
+            characteristics: Default::default(),
             changed_at: Timestamp(0),
         }
     }

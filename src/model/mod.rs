@@ -1,6 +1,7 @@
 //! The domain's words. Pure values: no I/O, no threads of their own, no clock but the one handed in.
 pub mod action;
 pub mod camera;
+pub mod characteristics;
 pub mod geometry;
 pub mod job;
 pub mod picture;
@@ -14,6 +15,7 @@ pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, Link, Outcome};
 pub use camera::{Camera, CameraId, is_stream_address, redact_url};
+pub use characteristics::{Characteristics, ColourName};
 pub use geometry::{Outline, Rect, polygon_contains};
 pub use job::{Finding, Job, JobState};
 pub use picture::Picture;

@@ -1,5 +1,5 @@
 //! Suspects and where they were seen. A suspect is a label on an appearance, never an identity.
-use super::{CameraId, Descriptor, Rect, Timestamp, TrackId};
+use super::{CameraId, Characteristics, Descriptor, Rect, Timestamp, TrackId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
@@ -34,6 +34,9 @@ pub struct Suspect {
     pub crop_url: String,
     /// Appearance vectors, the first from the clicked crop.
     pub gallery: Vec<Descriptor>,
+    /// How this person looks, measured and typed.
+    #[serde(default)]
+    pub characteristics: Characteristics,
     /// When this version was made: of two consoles' versions the later one counts.
     #[serde(default)]
     pub changed_at: Timestamp,

@@ -3,12 +3,13 @@ use super::{Access, Command, NoticeLevel, Shared, analysis, start::nobody_gets_i
 use crate::{
     follow::Event,
     model::{
-        Action, ActionRecord, CameraId, Decision, Descriptor, Outcome, Rect, Rights, SightingId, Suspect, SuspectId,
-        Timestamp, TrackId, User,
+        Action, ActionRecord, CameraId, Characteristics, Decision, Descriptor, Outcome, Rect, Rights, SightingId,
+        Suspect, SuspectId, Timestamp, TrackId, User,
     },
     store::{LogFilter, LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
     video::Frame,
+    vision,
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -94,6 +95,9 @@ impl Shared {
                 self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
             }
             (Command::Decide { sighting, confirm }, Some(user)) => self.decide(&user, sighting, confirm).await,
+            (Command::EditSuspect { suspect, characteristics }, Some(user)) => {
+                self.edit_suspect(&user, suspect, characteristics).await;
+            }
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::Find(command), Some(user)) => self.find(&user, command).await,
@@ -219,7 +223,7 @@ impl Shared {
             self.error("There is nobody in that box".to_owned());
             return;
         };
-        self.outline(camera, track, &frame, rect).await;
+        let characteristics = self.characteristics(camera, track, &frame, rect).await;
         // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
         let mut gallery = self.describe(&frame, rect).await;
         gallery.extend(self.follower().appearance_of(camera, track));
@@ -240,6 +244,7 @@ impl Shared {
             ended_at: None,
             crop_url: crop_url.clone(),
             gallery,
+            characteristics,
             changed_at: at,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
@@ -289,12 +294,52 @@ impl Shared {
         }
     }
 
-    /// Finds the outline of one box, off the asynchronous threads.
-    async fn outline(self: &Arc<Self>, camera: CameraId, track: TrackId, frame: &Frame, rect: Rect) {
+    /// Finds the outline of the person in one box, and how that person looks, off the asynchronous threads.
+    async fn characteristics(
+        self: &Arc<Self>,
+        camera: CameraId,
+        track: TrackId,
+        frame: &Frame,
+        rect: Rect,
+    ) -> Characteristics {
         let (shared, frame) = (Arc::clone(self), frame.clone());
-        let found = tokio::task::spawn_blocking(move || shared.outlines.look(camera, track, &frame, rect)).await;
-        if let Ok(Err(error)) = found {
+        let found = tokio::task::spawn_blocking(move || {
+            let outlined = shared.outlines.look(camera, track, &frame, rect);
+            let outline = shared.outlines.of(camera, track, frame.captured_at());
+            (outlined, vision::characteristics(&frame, rect, outline.as_ref()))
+        });
+        let Ok((outlined, found)) = found.await else { return Characteristics::default() }; // the console is closing
+        if let Err(error) = outlined {
             self.error(error.to_string());
+        }
+        found
+    }
+
+    /// Replaces what is said of how a suspect looks; the measured height stays.
+    async fn edit_suspect(&self, user: &User, id: SuspectId, characteristics: Characteristics) {
+        let _order = self.order.lock().await;
+        let Some(before) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
+        let short = |text: &str| text.trim().chars().take(Characteristics::TEXT).collect::<String>();
+        let characteristics = Characteristics {
+            height: before.characteristics.height,
+            carried: short(&characteristics.carried),
+            notes: short(&characteristics.notes),
+            ..characteristics
+        };
+        if characteristics == before.characteristics {
+            return;
+        }
+        let mut entry = self.user_action(user, Action::EditSuspect, Outcome::Succeeded);
+        entry.target = Some(id.to_string());
+        entry.details = json!({ "before": before.characteristics, "after": characteristics });
+        let now = self.records.clock.now();
+        let mut suspect = Suspect { characteristics, ..before };
+        suspect.touch(now);
+        if self.commit(&[Record::Suspect(suspect.clone()), Record::Action(entry)], NOT_DONE).await {
+            if suspect.is_followed(now) {
+                self.follower().take_over(&suspect, now);
+            }
+            self.board.lock().put_suspect(suspect, None);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::{
     model::is_stream_address,
     store::Addresses,
     video::{SourceConfig, Transport},
-    vision::{DetectorConfig, DeviceChoice},
+    vision::{DetectorConfig, DeviceChoice, SiteModels},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -42,6 +42,8 @@ pub struct SiteConfig {
     pub name: String,
     /// How frames are analysed.
     pub analysis: AnalysisConfig,
+    /// A site's own models: manifests in the models folder, by slot.
+    pub models: SiteModels,
     /// How streams are received.
     pub video: VideoConfig,
     /// When a possible match is shown.
@@ -62,6 +64,7 @@ impl Default for SiteConfig {
         Self {
             name: "Vigia".to_owned(),
             analysis: AnalysisConfig::default(),
+            models: SiteModels::default(),
             video: VideoConfig::default(),
             follow: FollowConfig::default(),
             session: SessionConfig::default(),

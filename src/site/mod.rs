@@ -158,9 +158,9 @@ impl Site {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("stores").enable_all().build()?;
         let compute = Compute::choose(config.analysis.device, config.analysis.threads)?;
-        let detector = Detector::load(models, compute, config.analysis.detector)?;
-        let appearance = Arc::new(Appearance::load(models, compute)?);
-        let outlines = Outlines::new(Outliner::load(models, compute)?);
+        let detector = Detector::load_for_site(models, compute, config.analysis.detector, &config.models)?;
+        let appearance = Arc::new(Appearance::load_for_site(models, compute, &config.models)?);
+        let outlines = Outlines::new(Outliner::load_for_site(models, compute, &config.models)?);
         let analysis = format!(
             "{} on {} · appearance: {} · {}",
             detector.name(),

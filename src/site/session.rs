@@ -119,6 +119,9 @@ impl Shared {
                     let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
                     (Action::WatchRecording, hidden, names.join(" "))
                 }
+                Command::EditSuspect { suspect, .. } => {
+                    (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())
+                }
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 Command::Find(_) => {
                     drop(board);

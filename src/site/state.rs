@@ -6,8 +6,8 @@ use super::{AdminCommand, AdminState};
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
-        ActionRecord, Camera, CameraId, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
-        Timestamp, Track, TrackId, TrackletId, User,
+        ActionRecord, Camera, CameraId, Characteristics, Detection, Outline, Picture, Rect, Sighting, SightingId,
+        Suspect, SuspectId, Timestamp, Track, TrackId, TrackletId, User,
     },
     video::Frame,
 };
@@ -426,6 +426,13 @@ pub enum Command {
     },
     /// Stops following a suspect; the record stays.
     EndSuspect(SuspectId),
+    /// Says how a suspect looks: corrected colours, what is carried, notes. Replaces what was said before.
+    EditSuspect {
+        /// Who.
+        suspect: SuspectId,
+        /// How this person looks.
+        characteristics: Characteristics,
+    },
     /// Manages users and cameras, for administrators; or one's own password.
     Administer(AdminCommand),
     /// Searches everybody seen.

@@ -7,7 +7,7 @@ use crate::{
     store::{key_of_url, url_of_key},
     sync::Record,
     video::Frame,
-    vision::{Look, QualityGate},
+    vision::{self, Look, QualityGate},
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -141,6 +141,8 @@ impl Growing {
         {
             self.crop = jpeg;
             self.quality = quality;
+            let looks = vision::characteristics(frame, track.rect, None);
+            self.tracklet.characteristics = serde_json::to_value(looks).unwrap_or_default();
         }
     }
 

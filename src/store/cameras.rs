@@ -238,12 +238,13 @@ impl CameraStore {
             None => suspect.clone(),
         };
         let upsert = sql("INSERT INTO suspects
-             (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery, changed_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery, characteristics,
+              changed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET label = excluded.label, colour = excluded.colour, reason = excluded.reason,
              marked_by = excluded.marked_by, marked_at = excluded.marked_at, camera = excluded.camera,
              expires_at = excluded.expires_at, ended_at = excluded.ended_at, crop_url = excluded.crop_url,
-             gallery = excluded.gallery, changed_at = excluded.changed_at")
+             gallery = excluded.gallery, characteristics = excluded.characteristics, changed_at = excluded.changed_at")
         .bind(s.id)
         .bind(&s.label)
         .bind(json(&s.colour)?)
@@ -255,6 +256,7 @@ impl CameraStore {
         .bind(s.ended_at)
         .bind(&s.crop_url)
         .bind(json(&s.gallery)?)
+        .bind(json(&s.characteristics)?)
         .bind(s.changed_at);
         tx.execute(upsert).await?;
         tx.commit().await
@@ -414,6 +416,7 @@ fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
         ended_at: row.instant_or_null("ended_at")?,
         crop_url: row.get("crop_url")?,
         gallery: row.json("gallery")?,
+        characteristics: row.json("characteristics")?,
         changed_at: row.instant("changed_at")?,
     })
 }
@@ -444,7 +447,9 @@ pub(super) fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::{Clock as _, Descriptor, DescriptorKind, DetectionKind, SystemClock};
+    use crate::model::{
+        Characteristics, Clock as _, ColourName, Descriptor, DescriptorKind, DetectionKind, SystemClock,
+    };
     use crate::store::sql::tests::{Fresh, backends};
     use serde_json::json;
     use uuid::Uuid;
@@ -481,6 +486,12 @@ pub(crate) mod tests {
                 kind: DescriptorKind::ColourStripes,
                 vector: [0.1, 1.0 / 3.0, f32::MIN_POSITIVE, 0.999_999_94].into(),
             }],
+            characteristics: Characteristics {
+                upper: Some(ColourName::Red),
+                height: Some(0.25),
+                notes: "limps, “left” leg".to_owned(),
+                ..Characteristics::default()
+            },
             changed_at: T0,
         }
     }

@@ -3,7 +3,7 @@ use super::commands::UiCommand;
 use super::inbox::times;
 use super::tokens;
 use super::widgets::{self, Pictures};
-use crate::model::{CameraId, Decision, SuspectId};
+use crate::model::{CameraId, Characteristics, ColourName, Decision, Suspect, SuspectId};
 use crate::site::{Command, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 
@@ -11,6 +11,8 @@ use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 #[derive(Default)]
 pub struct Suspects {
     ending: Option<SuspectId>,
+    search: String,
+    editing: Option<(SuspectId, Characteristics)>,
     scroll_to: Option<SuspectId>,
     finding: Option<SuspectId>,
 }
@@ -26,9 +28,9 @@ impl Suspects {
         self.finding.take()
     }
 
-    /// Takes back the question whether a follow is to be ended; `false` when it was not asked.
+    /// Takes back the question whether a follow is to be ended, or closes the form; `false` when neither was open.
     pub fn close(&mut self) -> bool {
-        self.ending.take().is_some()
+        self.ending.take().is_some() || self.editing.take().is_some()
     }
 
     /// Draws the panel.
@@ -37,10 +39,24 @@ impl Suspects {
             widgets::empty(ui, "No suspects", "Click on a person on the wall to mark a suspect");
             return None;
         }
+        let search = egui::TextEdit::singleline(&mut self.search)
+            .hint_text("Search by colour, object, note, reason…")
+            .margin(egui::Margin::symmetric(10, 6))
+            .desired_width(f32::INFINITY);
+        let search = ui.add(search);
+        search.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Search suspects"));
+        let wanted = self.search.to_lowercase();
+        let found = state.suspects.iter().filter(|view| answers(&view.suspect, &wanted));
         let mut command = None;
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            let (followed, past): (Vec<_>, Vec<_>) =
-                state.suspects.iter().partition(|view| view.suspect.is_followed(state.now));
+            let (followed, past): (Vec<_>, Vec<_>) = found.partition(|view| view.suspect.is_followed(state.now));
+            if followed.is_empty() && past.is_empty() {
+                widgets::empty(
+                    ui,
+                    "Nobody looks like that",
+                    "Every word must occur: a colour, an object, a note, a reason",
+                );
+            }
             for view in followed {
                 command = self.suspect(ui, state, view, pictures).or(command.take());
             }
@@ -93,6 +109,7 @@ impl Suspects {
                         }
                     });
                     ui.label(&suspect.reason);
+                    looks(ui, &suspect.characteristics);
                     let (words, tint) = if let Some(ended) = suspect.ended_at {
                         (format!("Ended {}", ended.local_date_time()), tokens::TEXT_WEAK)
                     } else if suspect.is_followed(state.now) {
@@ -110,8 +127,27 @@ impl Suspects {
                         suspect.marked_at.local_date_time(),
                         suspect.marked_by
                     )));
+                    if self.editing.as_ref().is_none_or(|(id, _)| *id != suspect.id) {
+                        let button =
+                            egui::Button::new(RichText::new("Edit looks…").size(12.5)).min_size(vec2(0.0, 22.0));
+                        if ui.add(button).on_hover_text("Colours, carried object and notes").clicked() {
+                            self.editing = Some((suspect.id, suspect.characteristics.clone()));
+                        }
+                    }
                 });
             });
+            if let Some((_, draft)) = self.editing.as_mut().filter(|(id, _)| *id == suspect.id) {
+                ui.separator();
+                match form(ui, draft) {
+                    Some(true) => {
+                        let characteristics = draft.clone();
+                        command = Some(Command::EditSuspect { suspect: suspect.id, characteristics });
+                        self.editing = None;
+                    }
+                    Some(false) => self.editing = None,
+                    None => {}
+                }
+            }
             if self.ending == Some(suspect.id) {
                 ui.separator();
                 ui.label(format!(
@@ -151,6 +187,58 @@ fn seen_lately(state: &SiteState, id: SuspectId) -> Option<String> {
     }
     let times = if seen == 1 { "once".to_owned() } else { format!("{seen} times") };
     (seen > 0).then(|| format!("Possibly seen {times} in the last 24 h, {confirmed} confirmed"))
+}
+
+/// Whether every word that is looked for occurs in what is known of a suspect.
+fn answers(suspect: &Suspect, wanted: &str) -> bool {
+    let looks = &suspect.characteristics;
+    let known = format!("{} {} {} {}", suspect.label, suspect.reason, looks.words(), looks.notes).to_lowercase();
+    wanted.split_whitespace().all(|word| known.contains(word))
+}
+
+fn looks(ui: &mut Ui, looks: &Characteristics) {
+    let words = looks.words();
+    if !words.is_empty() {
+        ui.label(RichText::new(words).size(12.5)).on_hover_text("Colours are measured on the clicked picture");
+    }
+    if !looks.notes.is_empty() {
+        ui.label(tokens::small(&looks.notes));
+    }
+}
+
+/// The form for how a suspect looks: `Some(true)` to save, `Some(false)` to leave it.
+fn form(ui: &mut Ui, draft: &mut Characteristics) -> Option<bool> {
+    egui::Grid::new("looks").num_columns(2).spacing(vec2(12.0, 6.0)).show(ui, |ui| {
+        for (label, colour) in [("Above the waist", &mut draft.upper), ("Below the waist", &mut draft.lower)] {
+            ui.label(label);
+            egui::ComboBox::from_id_salt(label).selected_text(colour.map_or("not known", ColourName::name)).show_ui(
+                ui,
+                |ui| {
+                    ui.selectable_value(colour, None, "not known");
+                    for one in ColourName::ALL {
+                        ui.selectable_value(colour, Some(one), one.name());
+                    }
+                },
+            );
+            ui.end_row();
+        }
+        for (label, words) in [("Carried object", &mut draft.carried), ("Notes", &mut draft.notes)] {
+            let label = ui.label(label);
+            let edit = egui::TextEdit::singleline(words).char_limit(Characteristics::TEXT).desired_width(f32::INFINITY);
+            ui.add(edit).labelled_by(label.id);
+            ui.end_row();
+        }
+    });
+    let mut answer = None;
+    ui.horizontal(|ui| {
+        if ui.add(widgets::primary("Save looks")).clicked() {
+            answer = Some(true);
+        }
+        if ui.button("Cancel").clicked() {
+            answer = Some(false);
+        }
+    });
+    answer
 }
 
 fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {

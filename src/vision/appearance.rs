@@ -1,5 +1,9 @@
 //! What a person looks like, as a vector: for following through occlusion and from camera to camera.
-use super::{Compute, VisionError, pixels::sample};
+use super::{
+    Compute, VisionError,
+    manifest::{ModelSlot, SiteModel, SiteModels},
+    pixels::sample,
+};
 use crate::{
     model::{Descriptor, DescriptorKind, Picture, Rect},
     video::Frame,
@@ -24,7 +28,12 @@ pub enum Appearance {
     ColourStripes,
     /// A learned network; one crop or batch at a time.
     Learned(Mutex<Learned>),
+    /// A site's own network.
+    Site(Box<SiteVectors>),
 }
+
+/// A site's own network that describes crops.
+pub struct SiteVectors(SiteModel);
 
 /// A TorchScript network and where it computes.
 pub struct Learned {
@@ -47,19 +56,35 @@ impl Appearance {
         Ok(Self::Learned(Mutex::new(Learned { module, compute })))
     }
 
+    /// What the site's manifest names, else as [`load`](Self::load). Vectors of different learned networks cannot be told apart: a site
+    /// that changes its network marks its suspects anew.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ManifestError`](super::ManifestError) for the manifest or its model.
+    pub fn load_for_site(models: &Path, compute: Compute, site: &SiteModels) -> Result<Self, VisionError> {
+        match &site.appearance {
+            Some(name) => {
+                let model = SiteModel::load(models, name, ModelSlot::Appearance, compute)?;
+                Ok(Self::Site(Box::new(SiteVectors(model))))
+            }
+            None => Self::load(models, compute),
+        }
+    }
+
     /// Which kind of vectors it makes.
     pub fn kind(&self) -> DescriptorKind {
         match self {
             Self::ColourStripes => DescriptorKind::ColourStripes,
-            Self::Learned(_) => DescriptorKind::Learned,
+            Self::Learned(_) | Self::Site(_) => DescriptorKind::Learned,
         }
     }
 
     /// Name for people.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::ColourStripes => "colour stripes",
             Self::Learned(_) => "person-reidentification-retail-0288",
+            Self::Site(own) => own.0.name(),
         }
     }
 
@@ -75,6 +100,14 @@ impl Appearance {
                 .iter()
                 .map(|r| usable(r).and_then(|r| frame.picture(r, 96)).and_then(|p| colour_stripes(&p)))
                 .collect()),
+            Self::Site(own) => {
+                let _no_grad = tch::no_grad_guard();
+                let vector = |rect: Rect| -> Result<Option<Descriptor>, VisionError> {
+                    let y = own.0.run(frame, rect)?.f_contiguous()?.f_view(-1)?.f_to_device(tch::Device::Cpu)?;
+                    Ok(unit(Vec::try_from(&y)?).map(|vector| Descriptor { kind: DescriptorKind::Learned, vector }))
+                };
+                rects.iter().map(|r| usable(r).map_or(Ok(None), vector)).collect()
+            }
             Self::Learned(learned) => learned
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,7 @@
 //! Frames in, boxes of persons and knives out.
 use super::{
     Compute, DETECTOR_FILE, DETECTOR_SHA256, VisionError,
+    manifest::{ModelSlot, SiteModel, SiteModels},
     nanodet::{BINS, CLASSES, NanoDet},
     pixels::sample,
 };
@@ -9,7 +10,10 @@ use crate::{
     video::Frame,
 };
 use serde::{Deserialize, Serialize};
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use tch::Tensor;
 
 /// Mean and standard deviation of BGR, 0–255, that the network was trained with.
@@ -49,9 +53,19 @@ pub struct Comparison {
     pub difference: f64,
 }
 
-/// NanoDet-g on one device.
+/// What finds persons, and weapons.
+enum Network {
+    NanoDet(NanoDet),
+    Site(Box<SiteModel>),
+}
+
+/// The shipped NanoDet-g, or a site's own networks, on one device.
 pub struct Detector {
-    net: NanoDet,
+    net: Network,
+    /// Finds weapons instead of the network above.
+    weapons: Option<SiteModel>,
+    name: String,
+    sha256: String,
     compute: Compute,
     config: DetectorConfig,
 }
@@ -62,19 +76,47 @@ impl Detector {
     /// # Errors
     /// When the file is missing, unreadable or damaged, or libtorch refuses it.
     pub fn load(models: &Path, compute: Compute, config: DetectorConfig) -> Result<Self, VisionError> {
+        Self::load_for_site(models, compute, config, &SiteModels::default())
+    }
+
+    /// Loads what the site's manifests name, and the shipped weights where they name nothing.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ManifestError`](super::ManifestError) for a manifest or its model.
+    pub fn load_for_site(
+        models: &Path,
+        compute: Compute,
+        config: DetectorConfig,
+        site: &SiteModels,
+    ) -> Result<Self, VisionError> {
         compute.enter();
         let _no_grad = tch::no_grad_guard();
-        Ok(Self { net: NanoDet::load(&models.join(DETECTOR_FILE), compute.device)?, compute, config })
+        let load = |name: &PathBuf, slot| SiteModel::load(models, name, slot, compute);
+        let own = site.detector.as_ref().map(|name| load(name, ModelSlot::Detector)).transpose()?;
+        let weapons = site.weapon.as_ref().map(|name| load(name, ModelSlot::Weapon)).transpose()?;
+        let (mut name, mut sha256) = match &own {
+            Some(own) => (own.name().to_owned(), own.sha256().to_owned()),
+            None => ("NanoDet-g".to_owned(), DETECTOR_SHA256.to_owned()),
+        };
+        if let Some(weapons) = &weapons {
+            name = format!("{name}, weapons by {}", weapons.name());
+            sha256 = format!("{sha256}+{}", weapons.sha256());
+        }
+        let net = match own {
+            Some(own) => Network::Site(Box::new(own)),
+            None => Network::NanoDet(NanoDet::load(&models.join(DETECTOR_FILE), compute.device)?),
+        };
+        Ok(Self { net, weapons, name, sha256, compute, config })
     }
 
     /// Name for people and records.
-    pub fn name(&self) -> &'static str {
-        "NanoDet-g"
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// SHA-256 of the weights in use.
-    pub fn sha256(&self) -> &'static str {
-        DETECTOR_SHA256
+    /// SHA-256 of the weights in use; two joined by `+` where weapons have a network of their own.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// Where it computes.
@@ -89,6 +131,7 @@ impl Detector {
     /// When the module cannot be loaded or gives something else.
     pub fn compare(&self, reference: &Path, rounds: u32) -> Result<Comparison, VisionError> {
         let _no_grad = tch::no_grad_guard();
+        let Network::NanoDet(net) = &self.net else { return Err(VisionError::Output) };
         let device = self.compute.device;
         let mut module = tch::CModule::load_on_device(reference, device)?;
         module.set_eval();
@@ -99,7 +142,7 @@ impl Detector {
         let mut difference = 0.0f64;
         for _ in 0..rounds.max(1) {
             let start = Instant::now();
-            let levels = self.net.forward(&nhwc)?;
+            let levels = net.forward(&nhwc)?;
             ours_s = ours_s.min(start.elapsed().as_secs_f64());
             let start = Instant::now();
             let tch::IValue::Tuple(outputs) = module.forward_is(&[tch::IValue::Tensor(x.shallow_clone())])? else {
@@ -122,12 +165,28 @@ impl Detector {
         Ok(Comparison { ours_ms: ours_s * 1e3, reference_ms: theirs_s * 1e3, ratio: theirs_s / ours_s, difference })
     }
 
-    /// Detections of each frame, best first, in pixels of that frame. Frames of equal size are computed as one batch.
+    /// Detections of each frame, best first, in pixels of that frame. Frames of equal size are computed as one batch by the shipped
+    /// network, one by one by a site's own.
     ///
     /// # Errors
     /// When libtorch refuses (out of memory, for one) or a frame lacks planes.
     pub fn detect(&self, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, VisionError> {
         let _no_grad = tch::no_grad_guard();
+        let mut found = match &self.net {
+            Network::NanoDet(net) => self.detect_shipped(net, frames)?,
+            Network::Site(own) => frames.iter().map(|f| own.detect(f, |_| true)).collect::<Result<_, _>>()?,
+        };
+        if let Some(weapons) = &self.weapons {
+            for (frame, list) in frames.iter().zip(&mut found) {
+                list.retain(|d| d.class == Class::Person);
+                list.extend(weapons.detect(frame, |class| class != Class::Person)?);
+                list.sort_by(|a, b| b.score.total_cmp(&a.score));
+            }
+        }
+        Ok(found)
+    }
+
+    fn detect_shipped(&self, net: &NanoDet, frames: &[Frame]) -> Result<Vec<Vec<Detection>>, VisionError> {
         let mut found: Vec<Vec<Detection>> = vec![Vec::new(); frames.len()];
         let mut sizes: Vec<(u32, u32)> = frames.iter().map(|f| (f.width(), f.height())).collect();
         sizes.sort_unstable();
@@ -136,7 +195,7 @@ impl Detector {
             let group: Vec<usize> =
                 frames.iter().enumerate().filter(|(_, f)| (f.width(), f.height()) == size).map(|(i, _)| i).collect();
             let batch = group.iter().filter_map(|&i| frames.get(i)).collect::<Vec<_>>();
-            for (index, detections) in group.iter().zip(self.detect_equal(&batch, size)?) {
+            for (index, detections) in group.iter().zip(self.detect_equal(net, &batch, size)?) {
                 if let Some(slot) = found.get_mut(*index) {
                     *slot = detections;
                 }
@@ -145,7 +204,12 @@ impl Detector {
         Ok(found)
     }
 
-    fn detect_equal(&self, frames: &[&Frame], (width, height): (u32, u32)) -> Result<Vec<Vec<Detection>>, VisionError> {
+    fn detect_equal(
+        &self,
+        net: &NanoDet,
+        frames: &[&Frame],
+        (width, height): (u32, u32),
+    ) -> Result<Vec<Vec<Detection>>, VisionError> {
         let scale = self.config.input as f32 / width.max(height) as f32;
         let inner_w = ((width as f32 * scale).round() as i64).max(1);
         let inner_h = ((height as f32 * scale).round() as i64).max(1);
@@ -164,7 +228,7 @@ impl Detector {
         }
         let x = Tensor::f_cat(&inputs, 0)?;
         let x = x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])?;
-        let levels = self.net.forward(&x)?;
+        let levels = net.forward(&x)?;
 
         let mut found = vec![Vec::new(); frames.len()];
         for level in &levels {
@@ -217,7 +281,7 @@ impl Detector {
 }
 
 /// Greedy suppression per class, best first; ties keep their order, so that the result is the same every time.
-fn non_maximum_suppression(mut list: Vec<Detection>, limit: f32) -> Vec<Detection> {
+pub(super) fn non_maximum_suppression(mut list: Vec<Detection>, limit: f32) -> Vec<Detection> {
     list.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Detection> = Vec::with_capacity(list.len());
     for d in list {

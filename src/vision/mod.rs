@@ -2,9 +2,11 @@
 //!
 //! Frames come in as YUV planes; resizing, conversion to RGB and normalisation happen in libtorch on its device.
 mod appearance;
+mod characteristics;
 mod contour;
 mod detector;
 mod device;
+mod manifest;
 mod nanodet;
 mod outline;
 mod pixels;
@@ -13,8 +15,10 @@ mod weights;
 mod worker;
 
 pub use appearance::{Appearance, LEARNED_FILE};
+pub use characteristics::{characteristics, name as colour_name};
 pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
+pub use manifest::{ManifestError, ModelSlot, SiteModels};
 pub use outline::{OUTLINE_FILE, OUTLINE_SHA256, OutlineComparison, Outliner};
 pub use quality::{Look, QualityGate};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
@@ -26,6 +30,12 @@ pub enum VisionError {
     /// The weights cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A site's own model cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A model answered with something else than it should.
+    #[error("a model gave something else than the tensor it should give")]
+    Output,
     /// libtorch refused an operation.
     #[error("the analysis failed in libtorch: {}", first_line(.0))]
     Torch(#[from] tch::TchError),

@@ -3,7 +3,12 @@
 //!
 //! Layers are the 55 convolutions of the published graph in its order, batch normalisation already folded in, weights float16
 //! in HWIO. "SAME" padding of a convolution with stride 2 is TensorFlow's: the odd pixel goes below and to the right.
-use super::{Compute, VisionError, contour, pixels::sample, weights};
+use super::{
+    Compute, VisionError, contour,
+    manifest::{ModelSlot, SiteModel, SiteModels},
+    pixels::sample,
+    weights,
+};
 use crate::{
     model::{Outline, Rect},
     video::Frame,
@@ -63,8 +68,13 @@ const LAST: (usize, usize) = (16, 212_884);
 
 /// Finds outlines; one crop at a time.
 pub struct Outliner {
-    net: Mutex<Network>,
+    net: Net,
     compute: Compute,
+}
+
+enum Net {
+    Shipped(Mutex<Network>),
+    Site(Box<SiteModel>),
 }
 
 /// How the network stands beside a reference.
@@ -89,12 +99,29 @@ impl Outliner {
             return Ok(None);
         }
         let _no_grad = tch::no_grad_guard();
-        Ok(Some(Self { net: Mutex::new(Network::load(&path, compute.device)?), compute }))
+        Ok(Some(Self { net: Net::Shipped(Mutex::new(Network::load(&path, compute.device)?)), compute }))
+    }
+
+    /// What the site's manifest names, else as [`load`](Self::load).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ManifestError`](super::ManifestError) for the manifest or its model.
+    pub fn load_for_site(models: &Path, compute: Compute, site: &SiteModels) -> Result<Option<Self>, VisionError> {
+        match &site.outline {
+            Some(name) => {
+                let model = SiteModel::load(models, name, ModelSlot::Outline, compute)?;
+                Ok(Some(Self { net: Net::Site(Box::new(model)), compute }))
+            }
+            None => Self::load(models, compute),
+        }
     }
 
     /// Name for people.
-    pub fn name(&self) -> &'static str {
-        "MediaPipe selfie segmentation"
+    pub fn name(&self) -> &str {
+        match &self.net {
+            Net::Shipped(_) => "MediaPipe selfie segmentation",
+            Net::Site(own) => own.name(),
+        }
     }
 
     /// The outline of the person whose box is `rect` (pixels of `frame`); `None` where the network finds nobody there.
@@ -110,12 +137,18 @@ impl Outliner {
         // Whole pixels: those that are sampled.
         let region =
             Rect::from_corners(region.x.floor(), region.y.floor(), region.right().ceil(), region.bottom().ceil());
-        let x = sample(frame, region, SIDE, SIDE, [1.0 / 255.0; 3], [0.0; 3], self.compute.device)?;
-        let mask = self.net.lock().unwrap_or_else(PoisonError::into_inner).forward(&x.f_clamp(0.0, 1.0)?)?;
-        let mask: Vec<f32> = Vec::try_from(&mask.f_view(-1)?.f_to_device(Device::Cpu)?)?;
-        let (sx, sy) = (region.w / SIDE as f32, region.h / SIDE as f32);
+        let (mask, side, inside) = match &self.net {
+            Net::Shipped(net) => {
+                let x = sample(frame, region, SIDE, SIDE, [1.0 / 255.0; 3], [0.0; 3], self.compute.device)?;
+                let net = net.lock().unwrap_or_else(PoisonError::into_inner);
+                (net.forward(&x.f_clamp(0.0, 1.0)?)?, SIDE, INSIDE)
+            }
+            Net::Site(own) => (own.run(frame, region)?, own.input().0, own.threshold("inside").unwrap_or(INSIDE)),
+        };
+        let mask: Vec<f32> = Vec::try_from(&mask.f_contiguous()?.f_view(-1)?.f_to_device(Device::Cpu)?)?;
+        let (sx, sy) = (region.w / side as f32, region.h / side as f32);
         let own = Rect::new((rect.x - region.x) / sx, (rect.y - region.y) / sy, rect.w / sx, rect.h / sy);
-        let Some(ring) = contour::largest(&mask, SIDE as usize, INSIDE, &own) else { return Ok(None) };
+        let Some(ring) = contour::largest(&mask, side as usize, inside, &own) else { return Ok(None) };
         if contour::area(&ring) * sx * sy < LEAST_COVER * rect.area() {
             return Ok(None);
         }
@@ -131,6 +164,7 @@ impl Outliner {
     /// When the module cannot be loaded or gives something else.
     pub fn compare(&self, reference: &Path, rounds: u32) -> Result<OutlineComparison, VisionError> {
         let _no_grad = tch::no_grad_guard();
+        let Net::Shipped(net) = &self.net else { return Err(VisionError::Output) };
         let device = self.compute.device;
         let mut module = tch::CModule::load_on_device(reference, device)?;
         module.set_eval();
@@ -140,7 +174,7 @@ impl Outliner {
         let (mut ours_s, mut theirs_s, mut difference) = (f64::MAX, f64::MAX, 0.0f64);
         for _ in 0..rounds.max(1) {
             let start = std::time::Instant::now();
-            let ours = self.net.lock().unwrap_or_else(PoisonError::into_inner).forward(&bgr)?;
+            let ours = net.lock().unwrap_or_else(PoisonError::into_inner).forward(&bgr)?;
             ours_s = ours_s.min(start.elapsed().as_secs_f64());
             let start = std::time::Instant::now();
             let theirs = module.forward_ts(&[rgb.shallow_clone()])?;

@@ -113,6 +113,7 @@ fn suspect(i: usize) -> Suspect {
         ended_at: None,
         crop_url: String::new(),
         gallery: (0..12).map(|k| Descriptor { kind: DescriptorKind::Learned, vector: vector(k) }).collect(),
+        characteristics: Default::default(),
         changed_at: now,
     }
 }

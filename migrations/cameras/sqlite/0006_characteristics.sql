@@ -1,0 +1,2 @@
+-- How the suspect looks: colours of the clothes, height in the frame, what is carried, notes; see model::Characteristics.
+ALTER TABLE suspects ADD COLUMN characteristics TEXT NOT NULL DEFAULT '{}';
