@@ -43,6 +43,8 @@ impl S3 {
                     command.arg(place("s3.localSocket", "s3.sock"));
                     // By default it listens on every address and reports to its makers.
                     command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]);
+                    // Left to itself it allows as many volumes as the free disk holds full ones, and a bucket takes several.
+                    command.args(["-volume.max=10000"]);
                     command.args(["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
                     command.args(["-s3.autoCreateBucket=false", "-s3.allowDeleteBucketNotEmpty=false"]);
                     let flags = [
