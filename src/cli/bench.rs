@@ -2,6 +2,7 @@
 mod growth;
 mod overlay;
 mod search;
+mod seek;
 mod stores;
 
 use super::{prerequisites, simulate};
@@ -128,6 +129,15 @@ pub enum Command {
         #[arg(long, default_value_t = 50)]
         logins: u32,
     },
+    /// Going to an instant of a recording, and previews while scrubbing, against GStreamer's own exact seek on the same file
+    Seek {
+        /// Video (default: a camera of the demo)
+        #[arg(long)]
+        video: Option<PathBuf>,
+        /// How often
+        #[arg(long, default_value_t = 300)]
+        seeks: usize,
+    },
     #[command(flatten)]
     Stores(stores::Command),
     /// CPU of drawing one frame of the wall, planes to pixels, every picture new
@@ -160,6 +170,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         }
         Command::Growth { people } => growth::measure(people),
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
+        Command::Seek { video, seeks } => seek::measure(video.clone(), *seeks)?,
         Command::Stores(command) => stores::run(command)?,
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
