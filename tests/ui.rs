@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests, too
 #[path = "ui/administration.rs"]
 mod administration;
+#[path = "ui/export.rs"]
+mod export;
+#[path = "ui/map.rs"]
+mod map;
 #[path = "ui/review.rs"]
 mod review;
 
@@ -154,6 +158,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         review: Default::default(),
         uploads: Vec::new(),
         jobs: Vec::new(),
+        export: None,
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),

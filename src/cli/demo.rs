@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 /// What the demo keeps of its recordings, 10⁹ bytes.
 const DEMO_GB: f64 = 2.0;
+/// Where the virtual cameras stand on the map, in the order of the wall: around a square, for nothing but show.
+const PLACES: [(f64, f64); 4] =
+    [(38.71402, -9.13962), (38.71402, -9.13905), (38.71358, -9.13962), (38.71358, -9.13905)];
 
 pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     // Prepared here, so that progress and trouble are seen before a window opens.
@@ -21,10 +24,11 @@ pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     config.cameras = served
         .cameras
         .into_iter()
-        .map(|c| CameraConfig {
+        .zip(PLACES)
+        .map(|(c, place)| CameraConfig {
             name: c.name,
             url: c.url,
-            location: None,
+            location: Some(place),
             is_virtual: true,
             record: None,
             active: true,

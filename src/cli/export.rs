@@ -28,6 +28,9 @@ pub struct Args {
     /// Also possible matches that nobody has decided about
     #[arg(long)]
     pending: bool,
+    /// Also a copy of each clip with the boxes drawn into it, encoded anew
+    #[arg(long)]
+    burn_in: bool,
     /// Seconds of video before and after each stay
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
     margin: u64,
@@ -46,6 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         reason: args.reason.clone(),
         recipient: args.recipient.clone(),
         pending: args.pending,
+        burn_in: args.burn_in,
         margin: Duration::from_secs(args.margin),
     };
     if args.dry_run {

@@ -1,4 +1,5 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
+use super::exporting::ExportJob;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes};
 use crate::model::{ActionRecord, Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
@@ -28,6 +29,8 @@ pub(super) struct Contents {
     sightings: BTreeMap<SightingId, SightingView>,
     pub reasons: Vec<String>,
     pub log: Option<Arc<Vec<ActionRecord>>>,
+    /// Of whoever is at the console.
+    pub export: Option<ExportJob>,
     /// Since when somebody is logged in, and when they used the console last.
     pub session: Option<(Timestamp, Timestamp)>,
     admin: Arc<AdminState>,
@@ -46,6 +49,7 @@ impl Board {
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
             log: None,
+            export: None,
             session: None,
             admin: Arc::default(),
             users_read: -1,
@@ -114,6 +118,9 @@ impl Contents {
     /// Forgets what was read for the one who was at the console.
     pub fn leave(&mut self) {
         self.log = None;
+        if let Some(job) = self.export.take() {
+            job.cancel();
+        }
         self.session = self.session.filter(|_| matches!(self.access, Access::LoggedIn(_)));
         let answers = self.admin.answers;
         self.admin = Arc::new(AdminState { answers, ..AdminState::default() });

@@ -17,7 +17,7 @@ use crate::{
     },
     store::{DataFolder, LogFilter, StoreError, TrackletFilter, file, key_of_url, sqlite::io_error},
     sync::{JournalError, Record},
-    video::{self, ClipError, Piece},
+    video::{self, BoxTrack, BurnError, ClipError, Piece},
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -51,6 +51,8 @@ pub struct ExportRequest {
     pub recipient: String,
     /// Also possible matches that nobody has decided about; rejected ones never.
     pub pending: bool,
+    /// Also a copy of each clip with the boxes drawn into it, encoded anew.
+    pub burn_in: bool,
     /// How much more is cut out before and after each stay.
     pub margin: Duration,
 }
@@ -137,6 +139,9 @@ pub enum ExportError {
     /// The site's key.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Drawing boxes.
+    #[error("the boxes could not be drawn into a clip: {0}")]
+    Burn(#[from] BurnError),
     /// Writing the package.
     #[error(transparent)]
     Package(PackageError),
@@ -229,6 +234,50 @@ impl Records {
         done
     }
 
+    /// Writes the log of a suspect's movement as a table, whole or not at all; returns how many stays are in it.
+    ///
+    /// # Errors
+    /// [`ExportError`], recorded.
+    pub async fn export_movement(
+        &self,
+        who: Actor<'_>,
+        rights: &Rights,
+        suspect: SuspectId,
+        to: &Path,
+    ) -> Result<usize, ExportError> {
+        self.delivery.flush().await;
+        let written = async {
+            check_target(to, 0)?;
+            let cameras = self.stores.cameras.cameras().await?;
+            let mut stays = self.stores.cameras.sightings(Some(suspect), MOST).await?;
+            stays.retain(|s| rights.allow(s.camera) && !matches!(s.decision, Decision::Rejected { .. }));
+            if stays.is_empty() {
+                return Err(ExportError::NoSuspect(suspect));
+            }
+            stays.sort_by_key(|s| (s.entered_at, s.id));
+            let name = |id| cameras.iter().find(|c| c.id == id).map_or("", |c| c.name.as_str());
+            let stops: Vec<_> = stays.iter().map(|s| Stop::new(s, name(s.camera), None)).collect();
+            let table = evidence::movement_csv(&stops).map_err(|e| ExportError::Target(io_error(to, &e)))?;
+            let whole = file::write_whole(file::folder_of(to), to, |file| io::Write::write_all(file, &table));
+            whole.map_err(|e| ExportError::Target(io_error(to, &e)))?;
+            Ok(stops.len())
+        };
+        let written = written.await;
+        let outcome = written.as_ref().map_or_else(ExportError::outcome, |_| Outcome::Succeeded);
+        let mut entry = self.entry(who, Action::ExportEvidence, outcome);
+        entry.target = Some(suspect.to_string());
+        entry.details = json!({
+            "suspect": suspect, "what": "movement log", "file": to.display().to_string(), "stays": written.as_ref().ok(),
+        });
+        if let Err(error) = self.journal.append(&[Record::Action(entry)]).await {
+            if written.is_ok() {
+                let _ = fs::remove_file(to);
+            }
+            return Err(ExportError::NotRecorded(error));
+        }
+        written
+    }
+
     async fn work(&self, rights: &Rights, request: &ExportRequest) -> Result<Work, ExportError> {
         let store = &self.stores.cameras;
         let unknown = || ExportError::NoSuspect(request.suspect);
@@ -306,13 +355,17 @@ impl Records {
                 if let Some(boxes) = &boxes {
                     items.push(Item::Bytes(boxes.clone(), boxes_of(&clip, &file, &tracklets)));
                 }
+                let burnt_in = match boxes.is_some() && request.burn_in {
+                    true => Some(burn(&clip, &tracklets, plan.suspect.colour, &mut items).await?),
+                    false => None,
+                };
                 let noted = notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, n)| n.as_str());
                 let note = noted.collect::<Vec<_>>().join("; ");
                 let cut_from = clip.pieces.iter().filter_map(|p| Hash::parse(&stretch.segments.get(*p)?.sha256));
                 clips.push(ClipEntry {
                     file: format!("videos/{file}"),
                     boxes,
-                    burnt_in: None,
+                    burnt_in,
                     camera: stretch.camera,
                     from: clip.from.into(),
                     until: clip.until.into(),
@@ -607,6 +660,24 @@ fn boxes_of(clip: &video::Clip, file: &str, tracklets: &[Tracklet]) -> Vec<u8> {
     serde_json::to_vec_pretty(&layer).unwrap_or_default()
 }
 
+/// Makes the copy of a clip with the boxes drawn; returns its name in the package.
+async fn burn(
+    clip: &video::Clip,
+    tracklets: &[Tracklet],
+    colour: [u8; 3],
+    items: &mut Vec<Item>,
+) -> Result<String, ExportError> {
+    let stem = clip.path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let drawn = clip.path.with_file_name(format!("{stem}-boxes.mp4"));
+    let track = |t: &Tracklet| BoxTrack { frame: t.frame, path: t.path.clone(), colour };
+    let tracks = tracklets.iter().map(track).collect();
+    let (from, input, output) = (clip.from, clip.path.clone(), drawn.clone());
+    blocking(move || video::burn(&input, from, tracks, &output)).await??;
+    let name = format!("videos/{stem}-boxes.mp4");
+    items.push(Item::File(name.clone(), drawn));
+    Ok(name)
+}
+
 /// A place that can be written, with room, where nothing is yet.
 fn check_target(to: &Path, bytes: u64) -> Result<(), ExportError> {
     if fs::symlink_metadata(to).is_ok() {
@@ -852,6 +923,7 @@ mod tests {
                 reason: "case 17".to_owned(),
                 recipient: "the court".to_owned(),
                 pending: false,
+                burn_in: true,
                 margin: Duration::from_secs(1),
             }
         }
@@ -914,6 +986,8 @@ mod tests {
         // from the key frame at 3 s (asked for) to 7 s, over two files
         assert_eq!((&m.clips[0].from.utc, &m.clips[0].until.utc), (&at(3.0).to_string(), &at(7.0).to_string()));
         assert_eq!((m.clips[0].cut_from.len(), &m.clips[0].note), (2, &None));
+        let drawn = m.clips[0].burnt_in.as_deref();
+        assert_eq!(drawn, Some("videos/001-gate-north-20261122T140325Z-1-boxes.mp4"));
         let names: Vec<&str> = m.files.iter().map(|f| f.name.as_str()).collect();
         assert!(names.contains(&"videos/001-gate-north-20261122T140325Z-1.mp4"), "{names:?}");
         assert!(names.iter().any(|n| n.starts_with("boxes/")) && names.contains(&"audit.jsonl"), "{names:?}");
@@ -922,6 +996,14 @@ mod tests {
         assert_eq!((entry.action, &entry.outcome), (Action::ExportEvidence, &Outcome::Succeeded));
         assert_eq!(entry.details["sha256"], hash_of(&request.to).await.unwrap().as_str());
         assert_eq!((&entry.details["reason"], &entry.details["recipient"]), (&"case 17".into(), &"the court".into()));
+
+        let table = scene.dir.path().join("movement.csv");
+        let export = async || scene.records.export_movement(("1", "A"), &Rights::All, scene.suspect.id, &table).await;
+        assert_eq!(export().await.unwrap(), 3);
+        let text = fs::read_to_string(&table).unwrap();
+        assert!(text.lines().count() == 4 && text.contains("Yard") && text.contains("confirmed,12345678"), "{text}");
+        assert_eq!(scene.logged().await.details["what"], "movement log");
+        assert!(matches!(export().await, Err(ExportError::Exists(_))));
 
         let more = ExportRequest { pending: true, ..scene.request("more.zip") };
         let done = scene.export(&Rights::All, &more).await.unwrap();

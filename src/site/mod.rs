@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod consoles;
 mod export;
+mod exporting;
 mod jobs;
 mod known;
 mod observer;
@@ -30,6 +31,7 @@ pub use administration::{
 };
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
+pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use recording::{RecordMode, RecordingConfig};
@@ -307,6 +309,7 @@ impl Site {
                 Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
                 _ => ReviewState::default(),
             },
+            export: board.export.as_ref().filter(|_| on_screen).map(|job| job.view.clone()),
             uploads: match &board.access {
                 Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
                 _ => Vec::new(),

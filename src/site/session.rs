@@ -1,6 +1,6 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
-use super::{Access, Command, JobCommand, Shared, SiteState, UploadCommand, board::Contents};
+use super::{Access, Command, ExportCommand, JobCommand, Shared, SiteState, UploadCommand, board::Contents};
 use crate::{
     model::{Action, Outcome, Rights, User},
     sync::Record,
@@ -121,6 +121,12 @@ impl Shared {
                 }
                 Command::EditSuspect { suspect, .. } => {
                     (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())
+                }
+                Command::Export(ExportCommand::Plan { suspect, .. } | ExportCommand::Movement { suspect, .. }) => {
+                    (Action::ExportEvidence, !board.shows_suspect(*suspect), suspect.to_string())
+                }
+                Command::Export(ExportCommand::Start(request)) => {
+                    (Action::ExportEvidence, !board.shows_suspect(request.suspect), request.suspect.to_string())
                 }
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 Command::Find(_) => {

@@ -2,7 +2,7 @@
 pub use super::jobs::JobCommand;
 use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
-use super::{AdminCommand, AdminState};
+use super::{AdminCommand, AdminState, ExportCommand, ExportView};
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
@@ -284,6 +284,8 @@ pub struct SiteState {
     pub uploads: Vec<UploadView>,
     /// Analyses of recorded video, newest first.
     pub jobs: Vec<Arc<Job>>,
+    /// The export that whoever is at the console asked for.
+    pub export: Option<ExportView>,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
     /// Notices not yet forgotten, oldest first.
@@ -445,4 +447,6 @@ pub enum Command {
     Job(JobCommand),
     /// About recordings that are watched, and their timeline.
     Review(ReviewCommand),
+    /// Hands out evidence.
+    Export(ExportCommand),
 }

@@ -191,6 +191,7 @@ fn site(tiles: usize) -> SiteState {
         review: Default::default(),
         uploads: Vec::new(),
         jobs: Vec::new(),
+        export: None,
         stores: Vec::new(),
         notices: Vec::new(),
         analysis: String::new(),

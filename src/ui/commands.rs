@@ -34,6 +34,8 @@ pub enum UiCommand {
     FindPerson,
     /// Shows the last half minute of a camera again.
     Replay,
+    /// Shows the map.
+    ShowMap,
     /// Shows the action log.
     ShowLog,
     /// Shows users, rights and cameras.
@@ -62,7 +64,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -77,6 +79,7 @@ impl UiCommand {
         Self::ShowReview,
         Self::FindPerson,
         Self::Replay,
+        Self::ShowMap,
         Self::ShowLog,
         Self::ShowAdministration,
         Self::ShowHealth,
@@ -103,6 +106,7 @@ impl UiCommand {
             Self::ShowReview => "Review",
             Self::FindPerson => "Find",
             Self::Replay => "Instant replay",
+            Self::ShowMap => "Map",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
             Self::ChangePassword => "Change password…",
@@ -132,6 +136,7 @@ impl UiCommand {
             Self::Replay => {
                 "Shows the last 30 s of the camera under the pointer, or of the one shown alone; Esc goes back to live"
             }
+            Self::ShowMap => "Shows where cameras stand and which way a suspect went",
             Self::ShowLog => "Shows what operators did (administrators only)",
             Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
             Self::ChangePassword => "Gives you a new password; asks for the one you have",
@@ -186,6 +191,7 @@ impl UiCommand {
             Self::ShowReview => const { &[plain(Key::F5)] },
             Self::FindPerson => const { &[plain(Key::F)] },
             Self::Replay => const { &[plain(Key::P)] },
+            Self::ShowMap => const { &[plain(Key::F7)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },
             Self::ChangePassword => &[],

@@ -15,10 +15,12 @@ pub mod bench;
 mod card;
 pub mod commands;
 mod dialog;
+mod export;
 mod find;
 mod health;
 mod inbox;
 mod log;
+mod map;
 mod review;
 mod suspects;
 pub mod tokens;
@@ -56,6 +58,8 @@ struct Session {
     card: Option<card::Card>,
     inbox: inbox::Inbox,
     suspects: suspects::Suspects,
+    export: export::Form,
+    map: map::Map,
     administration: administration::Administration,
     own_password: administration::OwnPassword,
     review: review::Review,
@@ -71,6 +75,7 @@ enum Screen {
     #[default]
     Wall,
     Review,
+    Map,
     Log,
     Administration,
     Find,
@@ -259,6 +264,9 @@ impl Session {
                     card.pick_reason(context, state, position);
                 }
             }
+            UiCommand::Back if state.export.is_some() => {
+                asked.push(Command::Export(crate::site::ExportCommand::Close)); // one that runs stays
+            }
             UiCommand::Back => self.back(),
             UiCommand::ShowCamera => {
                 self.screen = Screen::Wall;
@@ -277,6 +285,7 @@ impl Session {
                     asked.push(Command::Review(crate::site::ReviewCommand::Replay(camera)));
                 }
             }
+            UiCommand::ShowMap => self.screen = Screen::Map,
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
@@ -322,7 +331,9 @@ impl Session {
             if !card.close_form() {
                 self.card = None;
             }
-        } else if self.screen == Screen::Administration && self.administration.back() {
+        } else if (self.screen == Screen::Administration && self.administration.back())
+            || (self.screen == Screen::Map && self.map.back())
+        {
         } else if self.screen != Screen::Wall {
             self.screen = Screen::Wall;
         } else if !self.suspects.close() {
@@ -366,6 +377,7 @@ impl Session {
                     self.card = Some(card::Card::new(click, self.card.take()));
                 }
             }
+            Screen::Map => asked.extend(self.map.ui(ui, state, user.is_admin)),
             Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Find => {
@@ -400,6 +412,7 @@ impl Session {
             self.screen = Screen::Review;
             asked.push(command);
         }
+        asked.extend(self.export.ui(ui.ctx(), state));
         if self.health {
             health::window(ui.ctx(), state, &mut self.health);
         }
@@ -421,10 +434,12 @@ impl Session {
                 (UiCommand::ShowWall, Screen::Wall),
                 (UiCommand::FindPerson, Screen::Find),
                 (UiCommand::ShowReview, Screen::Review),
+                (UiCommand::ShowMap, Screen::Map),
                 (UiCommand::ShowLog, Screen::Log),
                 (UiCommand::ShowAdministration, Screen::Administration),
             ];
-            let open_to_all = |screen: &Screen| matches!(screen, Screen::Wall | Screen::Find | Screen::Review);
+            let open_to_all =
+                |screen: &Screen| matches!(screen, Screen::Wall | Screen::Find | Screen::Review | Screen::Map);
             for (command, screen) in screens.into_iter().filter(|(_, screen)| open_to_all(screen) || user.is_admin) {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
@@ -516,6 +531,10 @@ impl Session {
         });
         if let Some(suspect) = self.suspects.take_find() {
             self.start_find(state, FindWho::Suspect(suspect), asked);
+        }
+        if let Some(suspect) = self.suspects.on_the_map() {
+            self.map.show(suspect);
+            self.screen = Screen::Map;
         }
     }
 }

@@ -4,7 +4,7 @@ use super::inbox::times;
 use super::tokens;
 use super::widgets::{self, Pictures};
 use crate::model::{CameraId, Characteristics, ColourName, Decision, Suspect, SuspectId};
-use crate::site::{Command, SightingView, SiteState, SuspectView};
+use crate::site::{Command, ExportCommand, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// What the panel remembers between two repaints.
@@ -15,6 +15,7 @@ pub struct Suspects {
     editing: Option<(SuspectId, Characteristics)>,
     scroll_to: Option<SuspectId>,
     finding: Option<SuspectId>,
+    on_the_map: Option<SuspectId>,
 }
 
 impl Suspects {
@@ -31,6 +32,11 @@ impl Suspects {
     /// Takes back the question whether a follow is to be ended, or closes the form; `false` when neither was open.
     pub fn close(&mut self) -> bool {
         self.ending.take().is_some() || self.editing.take().is_some()
+    }
+
+    /// Whose way is to be shown on the map; asked once.
+    pub fn on_the_map(&mut self) -> Option<SuspectId> {
+        self.on_the_map.take()
     }
 
     /// Draws the panel.
@@ -134,6 +140,18 @@ impl Suspects {
                             self.editing = Some((suspect.id, suspect.characteristics.clone()));
                         }
                     }
+                    ui.horizontal(|ui| {
+                        let button =
+                            |words: &str| egui::Button::new(RichText::new(words).size(12.5)).min_size(vec2(0.0, 24.0));
+                        let help = "Hands out all video of this suspect, with pictures and log, as one signed package";
+                        if ui.add(button("Export…")).on_hover_text(help).clicked() {
+                            command =
+                                Some(Command::Export(ExportCommand::Plan { suspect: suspect.id, pending: false }));
+                        }
+                        if ui.add(button("On the map")).on_hover_text("Shows where this suspect went").clicked() {
+                            self.on_the_map = Some(suspect.id);
+                        }
+                    });
                 });
             });
             if let Some((_, draft)) = self.editing.as_mut().filter(|(id, _)| *id == suspect.id) {

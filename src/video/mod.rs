@@ -1,6 +1,7 @@
 //! GStreamer: live cameras and whole files become decoded frames (still YUV, still in GStreamer's memory), and files
 //! become virtual cameras. Nothing above this room knows GStreamer but through [`Frame`].
 mod address;
+pub mod burn;
 pub mod clip;
 mod decoding;
 pub mod file;
@@ -12,6 +13,7 @@ pub mod simulate;
 pub mod source;
 pub mod view;
 
+pub use burn::{BoxTrack, BurnError, burn};
 pub use clip::{Clip, ClipError, Cut, Piece, cut};
 pub use file::{FileError, FileReport, read_file, read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};

@@ -4,7 +4,7 @@ use crate::{
     model::{CameraId, Timestamp},
     site::{Command, SiteState, StartFrom, UploadCommand, UploadStage, UploadView},
     ui::{
-        dialog::OpenDialog,
+        dialog::FileDialog,
         tokens,
         widgets::{self, Pictures},
     },
@@ -27,7 +27,7 @@ pub struct Uploads {
     /// Taken for the next file, too: files often come from one camera.
     camera: Option<CameraId>,
     path: String,
-    dialog: Option<OpenDialog>,
+    dialog: Option<FileDialog>,
     trouble: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Uploads {
             let hover = "Uploads video files to a camera. They can be dropped onto the window, too";
             if ui.add_enabled(self.dialog.is_none(), add).on_hover_text(hover).clicked() {
                 self.trouble = None;
-                self.dialog = Some(OpenDialog::open(ui.ctx(), "Videos", ENDINGS));
+                self.dialog = Some(FileDialog::open(ui.ctx(), "Videos", ENDINGS));
             }
             let field = TextEdit::singleline(&mut self.path)
                 .id(egui::Id::unique("path of a video"))
@@ -93,7 +93,7 @@ impl Uploads {
                 }
             }
         });
-        match self.dialog.as_ref().and_then(OpenDialog::answer) {
+        match self.dialog.as_ref().and_then(FileDialog::answer) {
             Some(Ok(paths)) => {
                 self.dialog = None;
                 if !paths.is_empty() {

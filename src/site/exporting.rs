@@ -1,0 +1,214 @@
+//! Exports of evidence asked for on the screen: planned, watched and cancelled there, and broken off when the session ends.
+use super::{
+    NoticeLevel, Shared,
+    board::Contents,
+    export::{ExportError, ExportPlan, ExportRequest, Exported},
+};
+use crate::model::{Hash, SuspectId, User};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// What the screen asks for.
+#[derive(Clone, Debug)]
+pub enum ExportCommand {
+    /// Says what an export of this suspect would hold, and what is missing.
+    Plan {
+        /// Who.
+        suspect: SuspectId,
+        /// Also possible matches that nobody has decided about.
+        pending: bool,
+    },
+    /// Writes the package.
+    Start(ExportRequest),
+    /// Writes the log of a suspect's movement to a file.
+    Movement {
+        /// Who.
+        suspect: SuspectId,
+        /// A file that does not exist yet.
+        to: PathBuf,
+    },
+    /// Breaks the export off; nothing of it is left.
+    Cancel,
+    /// Takes what was planned or is over off the screen.
+    Close,
+}
+
+/// An export on the screen of whoever asked for it.
+#[derive(Clone, Debug)]
+pub struct ExportView {
+    /// Whom it is about.
+    pub suspect: SuspectId,
+    /// What it would hold, or why there is nothing to hold.
+    pub plan: Result<Arc<ExportPlan>, String>,
+    /// How far it is.
+    pub stage: ExportStage,
+}
+
+/// How far an export is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExportStage {
+    /// Not started.
+    Planned,
+    /// Being written.
+    Running {
+        /// `0.0..=1.0`.
+        done: f32,
+        /// What is done now.
+        what: String,
+    },
+    /// Written.
+    Done {
+        /// Where.
+        to: PathBuf,
+        /// Bytes.
+        bytes: u64,
+        /// SHA-256 of the file.
+        sha256: Hash,
+        /// The public key to check it by.
+        key: String,
+    },
+    /// Not written.
+    Failed(String),
+}
+
+/// The export of whoever is at the console.
+pub(super) struct ExportJob {
+    pub view: ExportView,
+    go_on: Arc<AtomicBool>,
+}
+
+impl ExportJob {
+    /// Breaks it off where it runs.
+    pub fn cancel(&self) {
+        self.go_on.store(false, Ordering::Relaxed);
+    }
+
+    fn runs(&self) -> bool {
+        matches!(self.view.stage, ExportStage::Running { .. })
+    }
+}
+
+/// Seconds around each stay where the screen asks.
+const MARGIN: Duration = Duration::from_secs(5);
+
+impl ExportRequest {
+    /// A request of the screen.
+    pub fn new(
+        suspect: SuspectId,
+        to: PathBuf,
+        reason: String,
+        recipient: String,
+        pending: bool,
+        burn_in: bool,
+    ) -> Self {
+        Self { suspect, to, reason, recipient, pending, burn_in, margin: MARGIN }
+    }
+}
+
+impl Shared {
+    pub(super) async fn export_command(self: &Arc<Self>, user: &User, command: ExportCommand) {
+        match command {
+            ExportCommand::Plan { suspect, pending } => self.plan_export(suspect, pending).await,
+            ExportCommand::Start(request) => self.start_export(user.clone(), request),
+            ExportCommand::Movement { suspect, to } => {
+                let rights = self.board.lock().rights.clone();
+                let who = (user.cc.as_str(), user.name.as_str());
+                match self.records.export_movement(who, &rights, suspect, &to).await {
+                    Ok(stays) => {
+                        let text = format!("{stays} stays are in {}", to.display());
+                        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+                    }
+                    Err(error) => self.error(error.to_string()),
+                }
+            }
+            ExportCommand::Cancel => {
+                if let Some(job) = &self.board.lock().export {
+                    job.cancel();
+                }
+            }
+            ExportCommand::Close => {
+                let mut board = self.board.lock();
+                if board.export.as_ref().is_some_and(|job| !job.runs()) {
+                    board.export = None;
+                }
+            }
+        }
+    }
+
+    async fn plan_export(&self, suspect: SuspectId, pending: bool) {
+        let rights = {
+            let board = self.board.lock();
+            if board.export.as_ref().is_some_and(ExportJob::runs) {
+                return;
+            }
+            board.rights.clone()
+        };
+        let request = ExportRequest::new(suspect, PathBuf::new(), String::new(), String::new(), pending, false);
+        let plan = self.records.plan_export(&rights, &request).await;
+        let view =
+            ExportView { suspect, plan: plan.map(Arc::new).map_err(|e| e.to_string()), stage: ExportStage::Planned };
+        self.board.lock().export = Some(ExportJob { view, go_on: Arc::new(AtomicBool::new(true)) });
+    }
+
+    /// Runs beside other commands; the rights are those at its start.
+    fn start_export(self: &Arc<Self>, user: User, request: ExportRequest) {
+        let (rights, go_on) = {
+            let mut board = self.board.lock();
+            let rights = board.rights.clone();
+            let Some(job) = board.export.as_mut().filter(|j| !j.runs() && j.view.suspect == request.suspect) else {
+                return;
+            };
+            job.go_on = Arc::new(AtomicBool::new(true));
+            job.view.stage = ExportStage::Running { done: 0.0, what: "Begins".to_owned() };
+            (rights, Arc::clone(&job.go_on))
+        };
+        let shared = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let (watched, wanted) = (Arc::clone(&shared), Arc::clone(&go_on));
+            let progress = move |fraction: f32, now: &str| {
+                watched.board.lock().show_export(&wanted, |stage| {
+                    if let ExportStage::Running { done, what } = stage {
+                        *done = fraction;
+                        if !now.is_empty() {
+                            now.clone_into(what);
+                        }
+                    }
+                });
+                wanted.load(Ordering::Relaxed)
+            };
+            let who = (user.cc.as_str(), user.name.as_str());
+            let site = &shared.config.name;
+            let done = shared.records.export_evidence(who, &rights, site, &request, Arc::new(progress)).await;
+            let now = shared.records.clock.now();
+            let mut board = shared.board.lock();
+            if let Ok(done) = &done {
+                let text = format!("The package {} is written", done.to.display());
+                board.notice(now, NoticeLevel::Info, text, None);
+            }
+            board.show_export(&go_on, |stage| {
+                *stage = match done {
+                    Ok(Exported { to, bytes, sha256, manifest }) => {
+                        ExportStage::Done { to, bytes, sha256, key: manifest.key }
+                    }
+                    Err(ExportError::Cancelled) => ExportStage::Planned,
+                    Err(error) => ExportStage::Failed(error.to_string()),
+                };
+            });
+        });
+    }
+}
+
+impl Contents {
+    /// Changes what is shown of the export with this flag, if it is still on the screen.
+    fn show_export(&mut self, flag: &Arc<AtomicBool>, change: impl FnOnce(&mut ExportStage)) {
+        if let Some(job) = self.export.as_mut().filter(|job| Arc::ptr_eq(&job.go_on, flag)) {
+            change(&mut job.view.stage);
+        }
+    }
+}
