@@ -12,8 +12,8 @@ use vigia::{
     model::{
         Action, ActionRecord, Characteristics, Clock as _, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId,
     },
-    site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
-    store::{Address, Addresses, DataFolder, NewUser, Stores, UserStore, key_of_url},
+    site::{Access, CameraConfig, Command, LogCommand, Site, SiteConfig, SiteState},
+    store::{Address, Addresses, DataFolder, LogFilter, NewUser, Stores, UserStore, key_of_url},
     video::{Color, Frame},
 };
 
@@ -79,14 +79,15 @@ impl Running {
 
     /// The log as an administrator reads it, oldest first; reading is itself an entry of the next reading.
     fn log(&self) -> Vec<ActionRecord> {
-        let before = self.site.state().log;
-        self.site.send(Command::ReadLog);
-        let state = self.until("the log", |s| match (&before, &s.log) {
+        let before = self.site.state().log.page;
+        self.site.send(Command::Log(LogCommand::Read(LogFilter::default())));
+        let state = self.until("the log", |s| match (&before, &s.log.page) {
             (None, Some(_)) => true,
             (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
             _ => false,
         });
-        let mut log = state.log.unwrap().to_vec();
+        let entries = state.log.page.unwrap().entries.clone();
+        let mut log: Vec<_> = entries.into_iter().map(|kept| kept.entry.unwrap()).collect();
         log.reverse();
         log
     }
@@ -184,9 +185,9 @@ fn operators_do_not_read_the_log_and_the_attempt_is_an_entry() {
     add_operator(data.path());
     let running = open(data.path());
     running.login("2", PASSWORD);
-    running.site.send(Command::ReadLog);
+    running.site.send(Command::Log(LogCommand::Read(LogFilter::default())));
     let state = running.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("administrators")));
-    assert!(state.log.is_none());
+    assert!(state.log.page.is_none());
     running.logout();
     running.login("1", PASSWORD);
     let first = running.log();

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
     model::{Action, Clock as _, Decision, Rect, Sighting, Suspect, SuspectId, SystemClock, Timestamp, TrackId},
-    site::{Access, CameraConfig, Command, Site, SiteConfig, SiteState},
-    store::{Address, Addresses, CameraStore, NewUser, SuspectStore, UserStore},
+    site::{Access, CameraConfig, Command, LogCommand, Site, SiteConfig, SiteState},
+    store::{Address, Addresses, CameraStore, LogFilter, NewUser, SuspectStore, UserStore},
     video::{Color, Frame},
 };
 
@@ -208,8 +208,9 @@ fn decide_on_both(fixture: &Fixture, seen: &Sighting) {
     fixture.delivered();
     let stored = fixture.runtime.block_on(fixture.cameras().sightings(None, 99)).unwrap();
     assert!(rejected(stored.iter().find(|s| s.id == seen.id).unwrap()));
-    a.0.send(Command::ReadLog);
-    let log = a.until("the log", |s| s.log.is_some()).log.unwrap();
+    a.0.send(Command::Log(LogCommand::Read(LogFilter::default())));
+    let page = a.until("the log", |s| s.log.page.is_some()).log.page.unwrap();
+    let log: Vec<_> = page.entries.iter().filter_map(|kept| kept.entry.as_ref().ok()).collect();
     let decisions: Vec<_> =
         log.iter().filter(|e| e.action == Action::DecideMatch).map(|e| e.user_cc.as_str()).collect();
     assert_eq!(decisions, ["1", "2"]);

@@ -12,9 +12,10 @@ use vigia::{
     cli::prerequisites,
     model::{Action, Outcome, Rect, SystemClock, TrackId},
     site::{
-        Access, AdminCommand, CameraConfig, CameraEdit, CameraStatus, Command, Site, SiteConfig, SiteError, SiteState,
+        Access, AdminCommand, CameraConfig, CameraEdit, CameraStatus, Command, LogCommand, Site, SiteConfig, SiteError,
+        SiteState,
     },
-    store::{Address, Addresses, StoreError},
+    store::{Address, Addresses, LogFilter, StoreError},
     video::{Color, Frame},
 };
 
@@ -137,8 +138,9 @@ fn a_console_starts_while_its_servers_are_down_and_takes_them_up_when_they_come(
     assert!(matches!(log_in(&site), Access::LoggedIn(user) if user.cc == "1"));
     let state = until(&site, "the suspect's own record", |s| s.suspects.iter().any(|v| v.crop.is_some()));
     assert_eq!((state.suspects.len(), state.sightings.len(), state.cameras.len()), (1, 1, 2));
-    site.send(Command::ReadLog);
-    let log = until(&site, "the log", |s| s.log.is_some()).log.unwrap();
+    site.send(Command::Log(LogCommand::Read(LogFilter::default())));
+    let page = until(&site, "the log", |s| s.log.page.is_some()).log.page.unwrap();
+    let log: Vec<_> = page.entries.iter().filter_map(|kept| kept.entry.as_ref().ok()).collect();
     let failed = log.iter().filter(|e| e.action == Action::Login && matches!(e.outcome, Outcome::Failed(_))).count();
     assert_eq!(failed, 1, "the login that could not be decided is an entry");
     assert!(log.iter().filter(|e| e.action == Action::StartDetection).count() >= 2);

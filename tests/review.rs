@@ -15,10 +15,12 @@ use vigia::{
     cli::prerequisites,
     model::{Action, ActionRecord, Class, DetectionKind, JobState, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{
-        Access, CameraConfig, Command, JobCommand, Office, Site, SiteConfig, SiteState, StartFrom, UploadCommand,
-        UploadStage, UploadView,
+        Access, CameraConfig, Command, JobCommand, LogCommand, Office, Site, SiteConfig, SiteState, StartFrom,
+        UploadCommand, UploadStage, UploadView,
     },
-    store::{Address, Addresses, CameraStore, DetectionFilter, NewUser, ObjectStore, TrackletFilter, key_of_url},
+    store::{
+        Address, Addresses, CameraStore, DetectionFilter, LogFilter, NewUser, ObjectStore, TrackletFilter, key_of_url,
+    },
     video::{Frame, read_file},
     vision::{Compute, Detector, DetectorConfig, DeviceChoice},
 };
@@ -108,14 +110,22 @@ impl Running {
 
     /// The entries of one action, oldest first.
     fn entries(&self, action: Action) -> Vec<ActionRecord> {
-        let before = self.0.state().log;
-        self.0.send(Command::ReadLog);
-        let state = self.until("the log", |s| match (&before, &s.log) {
+        let before = self.0.state().log.page;
+        self.0.send(Command::Log(LogCommand::Read(LogFilter::default())));
+        let state = self.until("the log", |s| match (&before, &s.log.page) {
             (None, Some(_)) => true,
             (Some(a), Some(b)) => !Arc::ptr_eq(a, b),
             _ => false,
         });
-        let mut log: Vec<_> = state.log.unwrap().iter().filter(|e| e.action == action).cloned().collect();
+        let mut log: Vec<_> = state
+            .log
+            .page
+            .unwrap()
+            .entries
+            .iter()
+            .filter_map(|kept| kept.entry.clone().ok())
+            .filter(|e| e.action == action)
+            .collect();
         log.reverse();
         log
     }

@@ -19,14 +19,17 @@ use gstreamer_video as gst_video;
 use image::RgbaImage;
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
+use vigia::audit::{Fault, Finding, Format};
 use vigia::model::{
-    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, Outcome, Outline, Picture,
-    Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
+    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, KeptAction, Outcome,
+    Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
-    Access, CameraCounters, CameraStatus, CameraView, Command, MatchView, Notice, NoticeLevel, SessionTimes,
-    SightingView, SiteState, StoreHealth, SuspectView, TrackView, WeaponView,
+    Access, CameraCounters, CameraStatus, CameraView, Command, LogCommand, LogSheet, LogView, LogWork, MatchView,
+    Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView, TrackView, Verdict,
+    WeaponView,
 };
+use vigia::store::LogFilter;
 use vigia::ui::{Console, tokens};
 use vigia::video::{Color, Frame};
 
@@ -152,13 +155,13 @@ pub(crate) fn state(access: Access) -> SiteState {
         suspects: Vec::new(),
         sightings: Vec::new(),
         recent_reasons: Vec::new(),
-        log: None,
         session: None,
         admin: Arc::default(),
         review: Default::default(),
         uploads: Vec::new(),
         jobs: Vec::new(),
         export: None,
+        log: LogView::default(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),
@@ -835,7 +838,19 @@ fn only_an_administrator_reads_the_log() {
     press(&mut harness, Key::F4);
     harness.get_by_label("Read the log").click();
     harness.run_steps(2);
-    assert!(matches!(&asked(&mut harness)[..], [Command::ReadLog]));
+    let Some(Command::Log(LogCommand::Read(filter))) = asked(&mut harness).pop() else { panic!("not read") };
+    assert_eq!(filter, LogFilter::default());
+    let sheet = a_page_of_the_log(false);
+    harness.state_mut().state.log.page = Some(Arc::new(sheet));
+    harness.run_steps(2);
+    look(&mut harness, "log");
+    for words in ["refused", "The password is wrong", "Mark suspect", "camera: North gate · reason: Left a bag"] {
+        assert!(shows(&harness, words), "{words}");
+    }
+    assert!(shows(&harness, "cannot be read"), "a damaged entry has its row");
+}
+
+fn a_page_of_the_log(older: bool) -> LogSheet {
     let entry = |log_id, action, outcome, details| ActionRecord {
         log_id,
         user_cc: "1001".into(),
@@ -848,7 +863,7 @@ fn only_an_administrator_reads_the_log() {
         details,
         link: None,
     };
-    harness.state_mut().state.log = Some(Arc::new(vec![
+    let records = [
         entry(42, Action::AccessLogs, Outcome::Succeeded, serde_json::Value::Null),
         entry(
             41,
@@ -864,13 +879,114 @@ fn only_an_administrator_reads_the_log() {
             Outcome::Failed("The weights are damaged".into()),
             serde_json::json!({"camera": "Car park"}),
         ),
-    ]));
+    ];
+    let kept = |entry: Result<ActionRecord, String>, log_id| KeptAction {
+        log_id: Some(log_id),
+        console: Some(Uuid::from_u128(9)),
+        seq: Some(log_id),
+        entry,
+        misfiled: None,
+    };
+    let mut entries: Vec<_> = records.into_iter().map(|r| (r.log_id, Ok(r))).map(|(id, e)| kept(e, id)).collect();
+    entries.push(kept(Err("column details: expected value at line 1".to_owned()), 37));
+    LogSheet { filter: LogFilter::default(), entries, passed: 0, older, read_at: NOW }
+}
+
+#[test]
+fn the_log_is_filtered_paged_opened_and_exported() {
+    let mut site = busy(four_streets());
+    site.log.page = Some(Arc::new(a_page_of_the_log(true)));
+    let mut harness = open(site);
+    press(&mut harness, Key::F4);
+
+    // what is typed and chosen holds together
+    harness.get_by_label("User").click();
     harness.run_steps(2);
-    look(&mut harness, "log");
-    for words in ["refused", "The password is wrong", "Mark suspect", "camera: North gate · reason: Left a bag", "41"]
-    {
+    write(&mut harness, "1001");
+    harness.get_by_label("From").click();
+    harness.run_steps(2);
+    write(&mut harness, "2026-11-2");
+    harness.run_steps(2);
+    assert!(shows(&harness, "A time looks like"), "an unfinished time is told");
+    write(&mut harness, "2 14:00");
+    harness.run_steps(2);
+    assert!(!shows(&harness, "A time looks like"));
+    press(&mut harness, Key::Enter);
+    let Some(Command::Log(LogCommand::Read(filter))) = asked(&mut harness).pop() else { panic!("not read") };
+    assert_eq!((filter.user.as_deref(), filter.from), (Some("1001"), Timestamp::parse_local("2026-11-22 14:00")));
+    harness.get_by_label("Clear").click();
+    harness.run_steps(2);
+
+    // pages
+    harness.get_by_label("Older").click();
+    harness.run_steps(2);
+    assert!(matches!(&asked(&mut harness)[..], [Command::Log(LogCommand::Older)]));
+
+    // an entry with all that it says
+    harness.get_by_label("Entry 41").click();
+    harness.run_steps(2);
+    look(&mut harness, "log_entry");
+    for words in ["SELECT_SUSPECT", "Left a bag", "2026-11-22T14:02:23"] {
         assert!(shows(&harness, words), "{words}");
     }
+    press(&mut harness, Key::ArrowDown);
+    assert!(shows(&harness, "2026-11-22T14:02:22"), "the arrow keys go from entry to entry");
+    press(&mut harness, Key::Escape);
+    assert!(!shows(&harness, "SELECT_SUSPECT") && shows(&harness, "Action log"));
+
+    // export
+    harness.get_by_label("Export…").click();
+    harness.run_steps(3);
+    look(&mut harness, "log_export");
+    harness.get_by_label("JSON lines").click();
+    harness.run_steps(2);
+    harness.get_by_label("Export").click();
+    harness.run_steps(2);
+    let Some(Command::Log(LogCommand::Export { filter, format, to, replace })) = asked(&mut harness).pop() else {
+        panic!("not exported")
+    };
+    assert_eq!((filter, format, replace), (LogFilter::default(), Format::Jsonl, false));
+    assert!(to.is_absolute() && to.extension().is_some_and(|e| e == "jsonl"), "{}", to.display());
+}
+
+#[test]
+fn a_verification_shows_whether_the_log_is_whole_and_where_not() {
+    let mut site = busy(four_streets());
+    site.log.page = Some(Arc::new(a_page_of_the_log(false)));
+    let mut harness = open(site);
+    press(&mut harness, Key::F4);
+    harness.get_by_label("Verify").click();
+    harness.run_steps(2);
+    assert!(matches!(&asked(&mut harness)[..], [Command::Log(LogCommand::Verify)]));
+    harness.state_mut().state.log.work = Some(LogWork::Verifying(123_000));
+    harness.run_steps(2);
+    assert!(shows(&harness, "Verifying… 123000 entries"));
+    harness.get_by_label("Verify").click();
+    harness.run_steps(2);
+    assert!(asked(&mut harness).is_empty(), "one thing at a time");
+
+    let log = &mut harness.state_mut().state.log;
+    log.work = None;
+    log.verdict = Some(Arc::new(Verdict { at: NOW, entries: 5120, findings: Vec::new() }));
+    harness.run_steps(2);
+    assert!(shows(&harness, "The log is whole: 5120 entries"));
+    look(&mut harness, "log_whole");
+    let finding = |seq, fault| Finding {
+        console: Some(Uuid::from_u128(9)),
+        seq: Some(seq),
+        log_id: Some(40),
+        fault,
+        detail: None,
+    };
+    let findings = vec![finding(12, Fault::Changed), finding(90, Fault::Missing { count: 3 })];
+    harness.state_mut().state.log.verdict = Some(Arc::new(Verdict { at: NOW, entries: 5117, findings }));
+    harness.run_steps(2);
+    look(&mut harness, "log_broken");
+    assert!(shows(&harness, "2 places of 5117 entries are not as they were written"));
+    assert!(shows(&harness, "place 12") && shows(&harness, "3 entries were taken out"));
+    harness.get_by_label("Hide").click();
+    harness.run_steps(2);
+    assert!(!shows(&harness, "place 12"));
 }
 
 #[test]

@@ -6,4 +6,4 @@ pub mod export;
 
 pub use anchor::{Anchor, Anchors};
 pub use chain::{Fault, Finding, Head, Verifier};
-pub use export::{Export, ExportError, Format};
+pub use export::{Checked, Export, ExportError, Format};

@@ -2,7 +2,7 @@
 use super::site;
 use crate::{
     audit::{Finding, Format, export},
-    model::{Action, Timestamp},
+    model::{Action, OutcomeKind, Timestamp},
     store::LogFilter,
 };
 use anyhow::Context as _;
@@ -14,8 +14,9 @@ use std::{fs::File, path::PathBuf, process::ExitCode};
 pub enum Command {
     /// Check that nobody changed, took out, put in, moved or cut off entries; exit code 0 only when the log is whole
     Verify {
-        /// An export to check instead of the site's log
-        #[arg(value_name = "FILE", conflicts_with_all = ["config", "data_dir"])]
+        /// An export to check instead of the site's log; with a site (--data-dir or --config) also whether that site's log knows of
+        /// it as it is
+        #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// As JSON
         #[arg(long)]
@@ -37,6 +38,15 @@ pub enum Command {
         /// Only of this action, such as LOGIN
         #[arg(long, value_parser = action)]
         action: Option<Action>,
+        /// Only about the camera with this id
+        #[arg(long, value_name = "ID")]
+        camera: Option<String>,
+        /// Only about the suspect with this id
+        #[arg(long, value_name = "ID")]
+        suspect: Option<String>,
+        /// Only what ended so: succeeded, refused or failed
+        #[arg(long, value_parser = outcome)]
+        outcome: Option<OutcomeKind>,
         /// Only from this instant on, such as 2026-11-25T10:00:00Z
         #[arg(long, value_parser = instant)]
         from: Option<Timestamp>,
@@ -55,6 +65,10 @@ fn action(text: &str) -> Result<Action, String> {
     })
 }
 
+fn outcome(text: &str) -> Result<OutcomeKind, String> {
+    OutcomeKind::parse(text).ok_or_else(|| "an outcome is succeeded, refused or failed".to_owned())
+}
+
 fn instant(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).ok_or_else(|| "an instant looks like 2026-11-25T10:00:00Z".to_owned())
 }
@@ -65,9 +79,20 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             let (complete, entries, findings) = match file {
                 Some(path) => {
                     let opened = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-                    let (covers, entries, findings) =
-                        export::verify(opened).with_context(|| path.display().to_string())?;
-                    (covers.complete, entries, findings)
+                    let mut checked = export::verify(opened).with_context(|| path.display().to_string())?;
+                    if site.config.is_some() || site.data_dir.is_some() {
+                        match site.office()?.export_entry(checked.seal)? {
+                            Some(entry) if !*json => {
+                                println!(
+                                    "exported by {} at {}: entry {}",
+                                    entry.user_cc, entry.timestamp, entry.log_id
+                                );
+                            }
+                            Some(_) => {}
+                            None => checked.findings.push(export::unknown()),
+                        }
+                    }
+                    (checked.export.complete, checked.entries, checked.findings)
                 }
                 None => {
                     let (entries, findings) = site.office()?.verify_log()?;
@@ -76,9 +101,16 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             };
             Ok(report(*json, complete, entries, &findings))
         }
-        Command::Export { format, out, user, action, from, until, site } => {
-            let filter =
-                LogFilter { user: user.clone(), action: *action, from: *from, until: *until, ..LogFilter::default() };
+        Command::Export { format, out, user, action, camera, suspect, outcome, from, until, site } => {
+            let filter = LogFilter {
+                user: user.clone(),
+                action: *action,
+                camera: camera.clone(),
+                suspect: suspect.clone(),
+                outcome: *outcome,
+                from: *from,
+                until: *until,
+            };
             let entries = site.office()?.export_log(&filter, *format, out)?;
             println!("{entries} entries in {}", out.display());
             Ok(ExitCode::SUCCESS)

@@ -62,11 +62,14 @@ pub enum Action {
     MigrateSite,
     /// Offered records to a store again that it had refused.
     RetryRecords,
+    /// Began a new chain of entries, because the log holds more of the old one than this console knows of; `details` say where
+    /// the old one ended.
+    BeginChain,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -94,6 +97,7 @@ impl Action {
         Self::CheckStores,
         Self::MigrateSite,
         Self::RetryRecords,
+        Self::BeginChain,
     ];
 
     /// The action with this spelling.
@@ -131,7 +135,39 @@ impl Action {
             Self::CheckStores => "CHECK_STORES",
             Self::MigrateSite => "MIGRATE_SITE",
             Self::RetryRecords => "RETRY_RECORDS",
+            Self::BeginChain => "BEGIN_CHAIN",
         }
+    }
+}
+
+/// The three ways in which an action can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutcomeKind {
+    /// See [`Outcome::Succeeded`].
+    Succeeded,
+    /// See [`Outcome::Refused`].
+    Refused,
+    /// See [`Outcome::Failed`].
+    Failed,
+}
+
+impl OutcomeKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Succeeded, Self::Refused, Self::Failed];
+
+    /// The word in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// What [`as_str`](Self::as_str) gave.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
@@ -148,23 +184,31 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Which of the three it is.
+    pub fn kind(&self) -> OutcomeKind {
+        match self {
+            Self::Succeeded => OutcomeKind::Succeeded,
+            Self::Refused(_) => OutcomeKind::Refused,
+            Self::Failed(_) => OutcomeKind::Failed,
+        }
+    }
+
     /// The word for it, as it is stored, and why.
     pub fn parts(&self) -> (&'static str, Option<&str>) {
-        match self {
-            Self::Succeeded => ("succeeded", None),
-            Self::Refused(why) => ("refused", Some(why)),
-            Self::Failed(why) => ("failed", Some(why)),
-        }
+        let why = match self {
+            Self::Succeeded => None,
+            Self::Refused(why) | Self::Failed(why) => Some(why.as_str()),
+        };
+        (self.kind().as_str(), why)
     }
 
     /// The outcome with these [`parts`](Self::parts); `None` for another word.
     pub fn of_parts(word: &str, why: String) -> Option<Self> {
-        match word {
-            "succeeded" => Some(Self::Succeeded),
-            "refused" => Some(Self::Refused(why)),
-            "failed" => Some(Self::Failed(why)),
-            _ => None,
-        }
+        Some(match OutcomeKind::parse(word)? {
+            OutcomeKind::Succeeded => Self::Succeeded,
+            OutcomeKind::Refused => Self::Refused(why),
+            OutcomeKind::Failed => Self::Failed(why),
+        })
     }
 }
 
@@ -210,10 +254,25 @@ impl ActionRecord {
     /// The suspect the entry is about.
     pub fn suspect(&self) -> Option<&str> {
         match self.action {
-            Action::SelectSuspect | Action::EndSuspect => self.target.as_deref(),
+            Action::SelectSuspect | Action::EndSuspect | Action::EditSuspect => self.target.as_deref(),
             _ => self.details.get("suspect")?.as_str(),
         }
     }
+}
+
+/// An entry as it lies in the store, whole or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptAction {
+    /// Its number, as far as it can be read.
+    pub log_id: Option<i64>,
+    /// Whose chain it stands in, as far as that can be read.
+    pub console: Option<Uuid>,
+    /// Its place there.
+    pub seq: Option<i64>,
+    /// The entry, or why it cannot be read.
+    pub entry: Result<ActionRecord, String>,
+    /// A column or field beside the entry (one that is only searched by) that says something else than the entry.
+    pub misfiled: Option<String>,
 }
 
 /// The place of an entry in the chain of the console that wrote it (see `audit::chain`).

@@ -13,7 +13,7 @@ pub mod track;
 pub mod tracklet;
 pub mod user;
 
-pub use action::{Action, ActionRecord, Hash, Link, Outcome};
+pub use action::{Action, ActionRecord, Hash, KeptAction, Link, Outcome, OutcomeKind};
 pub use camera::{Camera, CameraId, is_stream_address, redact_url};
 pub use characteristics::{Characteristics, ColourName};
 pub use geometry::{Outline, Rect, polygon_contains};

@@ -1,8 +1,9 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
 use super::exporting::ExportJob;
+use super::log::Desk;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes};
-use crate::model::{ActionRecord, Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -28,7 +29,6 @@ pub(super) struct Contents {
     pub suspects: Vec<SuspectView>,
     sightings: BTreeMap<SightingId, SightingView>,
     pub reasons: Vec<String>,
-    pub log: Option<Arc<Vec<ActionRecord>>>,
     /// Of whoever is at the console.
     pub export: Option<ExportJob>,
     /// Since when somebody is logged in, and when they used the console last.
@@ -36,6 +36,8 @@ pub(super) struct Contents {
     admin: Arc<AdminState>,
     /// The version of the users that were read last.
     pub users_read: i64,
+    /// The action log, as far as it was read.
+    pub log: Desk,
     pub notices: VecDeque<Notice>,
     serial: u64,
 }
@@ -48,11 +50,11 @@ impl Board {
             suspects: Vec::new(),
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
-            log: None,
             export: None,
             session: None,
             admin: Arc::default(),
             users_read: -1,
+            log: Desk::default(),
             notices: VecDeque::new(),
             serial: 0,
         })))
@@ -117,7 +119,7 @@ impl Contents {
 
     /// Forgets what was read for the one who was at the console.
     pub fn leave(&mut self) {
-        self.log = None;
+        self.log = Desk::default();
         if let Some(job) = self.export.take() {
             job.cancel();
         }

@@ -6,7 +6,7 @@ use crate::{
         Action, ActionRecord, CameraId, Characteristics, Decision, Descriptor, Outcome, Rect, Rights, SightingId,
         Suspect, SuspectId, Timestamp, TrackId, User,
     },
-    store::{LogFilter, LoginOutcome, NewUser, UserError, url_of_key},
+    store::{LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
     video::Frame,
     vision,
@@ -18,8 +18,6 @@ use uuid::Uuid;
 
 /// What the operator reads where the journal refuses an action.
 const NOT_DONE: &str = "That was not recorded and not done";
-/// Newest entries of the action log that are shown.
-const LOG_PAGE: u32 = 500;
 
 /// Colours of suspects, easy to tell apart on video and for colour-blind eyes (Okabe & Ito 2008, without black, brightened).
 const COLOURS: [[u8; 3]; 7] =
@@ -101,7 +99,7 @@ impl Shared {
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
             (Command::Find(command), Some(user)) => self.find(&user, command).await,
-            (Command::ReadLog, Some(user)) => self.read_log(&user).await,
+            (Command::Log(command), Some(user)) => self.log_command(&user, command).await,
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::Review(command), Some(user)) => self.review_command(&user, command).await,
@@ -391,30 +389,6 @@ impl Shared {
             self.show(&events, None);
         } else {
             self.follower().follow(before);
-        }
-    }
-
-    async fn read_log(&self, user: &User) {
-        if !user.is_admin {
-            let why = "only administrators read the log";
-            let entry = self.user_action(user, Action::AccessLogs, Outcome::Refused(why.to_owned()));
-            self.commit(&[Record::Action(entry)], NOT_DONE).await;
-            self.error("Only administrators read the action log".to_owned());
-            return;
-        }
-        // What was done a moment ago is on its way; the reader expects to see it.
-        let _ = tokio::time::timeout(Duration::from_secs(2), self.records.delivery.flush()).await;
-        let read = self.records.stores.actions.page(&LogFilter::default(), None, LOG_PAGE).await;
-        let outcome = read.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
-        let mut entry = self.user_action(user, Action::AccessLogs, outcome);
-        entry.log_accessed = read.as_ref().ok().and_then(|log| log.first()).map(|newest| newest.log_id);
-        // Who reads unrecorded reads nothing.
-        if !self.commit(&[Record::Action(entry)], NOT_DONE).await {
-            return;
-        }
-        match read {
-            Ok(log) => self.board.lock().log = Some(Arc::new(log)),
-            Err(error) => self.error(format!("The action log cannot be read: {error}")),
         }
     }
 }

@@ -512,25 +512,17 @@ impl Records {
         rights: &Rights,
         cameras: &[Camera],
     ) -> Result<Vec<u8>, ExportError> {
-        let filter = LogFilter { suspect: Some(plan.suspect.id.to_string()), ..LogFilter::default() };
-        let mut entries = Vec::new();
-        let mut before = None;
-        loop {
-            let page = self.stores.actions.page(&filter, before, PAGE).await?;
-            before = page.last().map(|last| last.log_id);
-            entries.extend(page);
-            if before.is_none() {
-                break;
-            }
-        }
+        let suspect = plan.suspect.id.to_string();
+        let mut entries = self.stores.actions.about(&suspect).await?;
         let hidden =
             |named: &str| cameras.iter().any(|c| !rights.allow(c.id) && (c.id.to_string() == named || c.name == named));
         entries.retain(|e| !e.camera().is_some_and(hidden));
-        let covers = Export { complete: false, made_at: self.clock.now(), anchors: Vec::new() };
+        let filter = LogFilter { suspect: Some(suspect), ..LogFilter::default() };
+        let covers = Export { complete: false, made_at: self.clock.now(), anchors: Vec::new(), filter };
         let written = (|| {
             let mut writer = export::Writer::begin(Vec::new(), Format::Jsonl, &covers)?;
-            entries.iter().rev().try_for_each(|entry| writer.entry(entry))?;
-            writer.finish()
+            entries.iter().try_for_each(|entry| writer.entry(entry))?;
+            Ok(writer.finish()?.0)
         })();
         Ok(written.map_err(SiteError::Threads)?)
     }

@@ -11,6 +11,7 @@ mod export;
 mod exporting;
 mod jobs;
 mod known;
+mod log;
 mod observer;
 mod office;
 mod outlines;
@@ -24,6 +25,7 @@ mod start;
 pub mod state;
 mod stills;
 mod tracklets;
+mod trail;
 mod upload;
 
 pub use administration::{
@@ -32,6 +34,7 @@ pub use administration::{
 pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
+pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use recording::{RecordMode, RecordingConfig};
@@ -302,7 +305,6 @@ impl Site {
             suspects: board.suspects.clone(),
             sightings: board.sightings(),
             recent_reasons: board.reasons.clone(),
-            log: board.log.clone(),
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
             review: match &board.access {
@@ -318,6 +320,7 @@ impl Site {
                 Access::LoggedIn(_) => self.shared.jobs.views(&board.rights),
                 _ => Vec::new(),
             },
+            log: board.log.view.clone(),
             stores,
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     audit::{Finding, Format},
-    model::{Camera, Clock, Job, Rights, Timestamp, Upload, User},
+    model::{ActionRecord, Camera, Clock, Hash, Job, Rights, Timestamp, Upload, User},
     store::{DataFolder, LogFilter, NewUser},
     video::probe,
 };
@@ -163,12 +163,25 @@ impl Office {
         Ok(self.runtime.block_on(self.records.stores.cameras.jobs(100))?)
     }
 
-    /// Checks the action log: how many entries there are, and all that is wrong with them.
+    /// Checks the action log: how many entries there are, and all that is wrong with them. Recorded as a reading.
     ///
     /// # Errors
     /// The store's trouble: then nothing is known.
     pub fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
-        self.runtime.block_on(self.records.verify_log())
+        self.runtime.block_on(async {
+            self.records.delivery.flush().await;
+            let done = self.records.verify_log(self.who(), &|_| {}).await;
+            self.records.anchor().await?;
+            done
+        })
+    }
+
+    /// The entry that recorded the export with this seal.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn export_entry(&self, seal: Hash) -> Result<Option<ActionRecord>, SiteError> {
+        self.runtime.block_on(self.records.export_entry(seal))
     }
 
     /// What an export of evidence would hold, and what is missing.
@@ -198,7 +211,8 @@ impl Office {
     /// The store's or the file's trouble; it is recorded, too.
     pub fn export_log(&self, filter: &LogFilter, format: Format, to: &Path) -> Result<u64, SiteError> {
         self.runtime.block_on(async {
-            let done = self.records.export_log(self.who(), filter, format, to).await;
+            self.records.delivery.flush().await;
+            let done = self.records.export_log(self.who(), filter, format, to, &|_| {}).await;
             self.records.anchor().await?;
             done
         })

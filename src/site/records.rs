@@ -1,21 +1,17 @@
 //! What a site keeps: its stores, the journal before them, and the audit trail. A running site and the command line work on
 //! the same.
-use super::{SiteConfig, SiteError};
+use super::{SiteConfig, SiteError, console_user};
 use crate::{
-    audit::{Anchor, Anchors, Export, Finding, Format, Head, Verifier, export},
+    audit::{Anchors, Head, chain},
     model::{Action, ActionRecord, Clock, Outcome},
-    store::{DataFolder, LogFilter, LogIds, StoreError, Stores, file, sqlite::io_error},
-    sync::{Delivery, Journal, Record},
+    store::{DataFolder, LogIds, StoreError, Stores},
+    sync::{Delivery, Journal},
 };
-use serde_json::json;
 use std::{
-    io::{BufWriter, Write as _},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    path::PathBuf,
+    sync::{Arc, Mutex},
 };
-
-/// Entries read from the log at once where all of them are read.
-const PAGE: u32 = 1000;
+use uuid::Uuid;
 
 /// Who acts: a user's number and name, or the console itself.
 pub type Actor<'a> = (&'a str, &'a str);
@@ -30,10 +26,12 @@ pub(super) struct Records {
     pub console: String,
     /// The data folder.
     pub data: PathBuf,
-    log_ids: LogIds,
-    anchors: Anchors,
+    /// What the administrator should know about how the records were found.
+    pub warning: Option<String>,
+    pub(super) anchors: Anchors,
     /// The head written down last.
-    anchored: Mutex<Option<Head>>,
+    pub(super) anchored: Mutex<Option<Head>>,
+    log_ids: LogIds,
 }
 
 impl Records {
@@ -49,142 +47,46 @@ impl Records {
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
         let (head, number) = journal.chain().await?;
-        let (console, number) =
-            if or_away(stores.actions.newest_place(head.console).await)?.is_some_and(|newest| newest > head.seq) {
-                // The journal was put back from a backup: its chain would write over what the log has.
-                journal.begin_chain().await?;
-                (journal.chain().await?.0.console, None)
-            } else {
-                (head.console, number)
-            };
-        let number = match number {
+        // None while the log is away: then what somebody put in meanwhile is found by the next verification.
+        let newest = or_away(stores.actions.newest_id().await)?.flatten().max(journal.newest_log_id().await?);
+        let beyond = or_away(stores.actions.newest_place(head.console).await)?.unwrap_or(0);
+        let strange = beyond > head.seq;
+        let number = match number.filter(|_| !strange) {
             Some(number) => number,
+            None if strange => begin_chain(&stores, &journal, &clock, newest, (head, beyond)).await?,
             // Without a number nothing can be recorded: the first start of a console needs the log once.
             None => {
-                let number = stores.actions.claim(console).await?;
+                let number = stores.actions.claim(head.console).await?;
                 journal.set_console_number(number).await?;
                 number
             }
         };
         // Entries of an earlier run may still be in the journal: both count.
-        let newest = or_away(stores.actions.newest_id().await)?.flatten().max(journal.newest_log_id().await?);
+        let newest = newest.max(journal.newest_log_id().await?);
+        let console = journal.chain().await?.0.console.to_string();
         Ok(Self {
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             anchors: Anchors::new(folder.anchors()),
             data: folder.path().to_owned(),
             anchored: Mutex::default(),
+            warning: strange.then(|| {
+                let count = beyond - head.seq;
+                format!(
+                    "The action log holds {count} entries that this console's journal does not know of: the journal was put \
+                     back from a backup, or somebody wrote into the log. Verify the log"
+                )
+            }),
             stores,
             journal,
             delivery,
             clock,
-            console: console.to_string(),
+            console,
         })
     }
 
     /// An entry of the action log, to be committed with what it is about.
     pub fn entry(&self, who: Actor<'_>, action: Action, outcome: Outcome) -> ActionRecord {
-        ActionRecord {
-            log_id: self.log_ids.next_id(),
-            user_cc: who.0.to_owned(),
-            user_name: who.1.to_owned(),
-            action,
-            log_accessed: None,
-            timestamp: self.clock.now(),
-            outcome,
-            target: None,
-            details: serde_json::Value::Null,
-            link: None,
-        }
-    }
-
-    /// Writes the head of this console's chain down outside the log, if it moved since the last time.
-    ///
-    /// # Errors
-    /// The journal's or the anchors' trouble.
-    pub async fn anchor(&self) -> Result<(), SiteError> {
-        let (head, _) = self.journal.chain().await?;
-        if head.seq == 0 || *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) == Some(head) {
-            return Ok(());
-        }
-        let (anchors, now) = (self.anchors.clone(), self.clock.now());
-        tokio::task::spawn_blocking(move || anchors.add(&head, now))
-            .await
-            .map_err(|e| SiteError::Threads(std::io::Error::other(e)))??;
-        *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
-        Ok(())
-    }
-
-    /// Checks the whole action log: every chain, every anchor, and the end of this console's own chain.
-    ///
-    /// # Errors
-    /// The stores' trouble: then nothing is known.
-    pub async fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
-        self.delivery.flush().await;
-        let (own, _) = self.journal.chain().await?;
-        let mut verifier = Verifier::new(self.anchors.all()?);
-        let mut after: Option<ActionRecord> = None;
-        loop {
-            let page = self.stores.actions.chained(after.as_ref(), PAGE).await?;
-            page.iter().for_each(|entry| verifier.entry(entry));
-            match page.into_iter().next_back() {
-                Some(last) => after = Some(last),
-                None => break,
-            }
-        }
-        // Entries that still wait in the journal are not missing from the log.
-        if self.journal.backlog() == 0 {
-            verifier.ends_at(own);
-        }
-        Ok(verifier.finish())
-    }
-
-    /// Writes the entries that pass the filter to a file, whole or not at all, and records that.
-    ///
-    /// # Errors
-    /// The store's or the file's trouble; the attempt is recorded all the same.
-    pub async fn export_log(
-        &self,
-        who: Actor<'_>,
-        filter: &LogFilter,
-        format: Format,
-        to: &Path,
-    ) -> Result<u64, SiteError> {
-        self.delivery.flush().await;
-        let written = self.write_log(filter, format, to).await;
-        let outcome = written.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
-        let mut entry = self.entry(who, Action::ExportLog, outcome);
-        entry.details = json!({ "file": to.display().to_string(), "entries": written.as_ref().ok() });
-        self.journal.append(&[Record::Action(entry)]).await?;
-        written
-    }
-
-    async fn write_log(&self, filter: &LogFilter, format: Format, to: &Path) -> Result<u64, SiteError> {
-        let failed = |e: std::io::Error| SiteError::Store(io_error(to, &e));
-        let mut entries = Vec::new(); // the log is read newest first, a file begins with the oldest
-        let mut before = None;
-        loop {
-            let page = self.stores.actions.page(filter, before, PAGE).await?;
-            before = page.last().map(|last| last.log_id);
-            entries.extend(page);
-            if before.is_none() {
-                break;
-            }
-        }
-        let complete = *filter == LogFilter::default();
-        let made_at = self.clock.now();
-        let mut anchors = self.anchors.all()?;
-        if complete && self.journal.backlog() == 0 {
-            let (Head { console, seq, hash }, _) = self.journal.chain().await?;
-            anchors.push(Anchor { console, seq, hash, at: made_at });
-        }
-        file::write_whole(file::folder_of(to), to, |to| {
-            let export = Export { complete, made_at, anchors };
-            let mut writer = export::Writer::begin(BufWriter::new(to), format, &export)?;
-            entries.iter().rev().try_for_each(|entry| writer.entry(entry))?;
-            writer.finish()?.flush()
-        })
-        .map_err(failed)?;
-        Ok(entries.len() as u64)
+        entry(&self.log_ids, self.clock.as_ref(), who, action, outcome)
     }
 }
 
@@ -195,4 +97,43 @@ fn or_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         Err(error) if error.is_away() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn entry(log_ids: &LogIds, clock: &dyn Clock, who: Actor<'_>, action: Action, outcome: Outcome) -> ActionRecord {
+    ActionRecord {
+        log_id: log_ids.next_id(),
+        user_cc: who.0.to_owned(),
+        user_name: who.1.to_owned(),
+        action,
+        log_accessed: None,
+        timestamp: clock.now(),
+        outcome,
+        target: None,
+        details: serde_json::Value::Null,
+        link: None,
+    }
+}
+
+/// The log has more of this console's chain than the journal knows of. A journal that was put back from a backup would write
+/// over it; an entry that somebody forged behind the newest one would be taken for ours. So a new chain begins, and its first
+/// entry says where the old one ended as far as is known: what stands behind that is not ours unless an anchor saw it.
+/// Returns the number of the new console.
+async fn begin_chain(
+    stores: &Stores,
+    journal: &Journal,
+    clock: &Arc<dyn Clock>,
+    newest: Option<i64>,
+    (known, beyond): (Head, i64),
+) -> Result<u16, SiteError> {
+    let console = Uuid::new_v4();
+    let number = stores.actions.claim(console).await?;
+    let log_ids = LogIds::new(number, Arc::clone(clock), newest);
+    let mut first = entry(&log_ids, clock.as_ref(), (&console_user(), ""), Action::BeginChain, Outcome::Succeeded);
+    first.details = chain::ended(known);
+    if let Some(details) = first.details.as_object_mut() {
+        details.insert("found".to_owned(), beyond.into());
+    }
+    journal.begin_chain(console, number, &first).await?;
+    tracing::error!(console = %known.console, known = known.seq, found = beyond, "the log holds entries that are not known here");
+    Ok(number)
 }

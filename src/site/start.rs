@@ -83,6 +83,9 @@ impl Shared {
             }
             read => read?,
         }
+        if let Some(warning) = &self.records.warning {
+            self.error(warning.clone());
+        }
         self.load_pictures();
         Ok(others)
     }

@@ -1,13 +1,14 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
 pub use super::jobs::JobCommand;
+use super::log::{LogCommand, LogView};
 use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
 use super::{AdminCommand, AdminState, ExportCommand, ExportView};
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
-        ActionRecord, Camera, CameraId, Characteristics, Detection, Outline, Picture, Rect, Sighting, SightingId,
-        Suspect, SuspectId, Timestamp, Track, TrackId, TrackletId, User,
+        Camera, CameraId, Characteristics, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
+        Timestamp, Track, TrackId, TrackletId, User,
     },
     video::Frame,
 };
@@ -272,8 +273,6 @@ pub struct SiteState {
     pub sightings: Vec<SightingView>,
     /// The reasons used last, newest first, without repeats, at most eight.
     pub recent_reasons: Vec<String>,
-    /// The action log's newest entries first, once [`Command::ReadLog`] has been granted; `None` before.
-    pub log: Option<Arc<Vec<ActionRecord>>>,
     /// When the session ends; `None` while nobody is logged in.
     pub session: Option<SessionTimes>,
     /// Users and rights, for administrators; how the last command about them ended.
@@ -286,6 +285,8 @@ pub struct SiteState {
     pub jobs: Vec<Arc<Job>>,
     /// The export that whoever is at the console asked for.
     pub export: Option<ExportView>,
+    /// The action log, as far as the user has read it.
+    pub log: LogView,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
     /// Notices not yet forgotten, oldest first.
@@ -439,8 +440,8 @@ pub enum Command {
     Administer(AdminCommand),
     /// Searches everybody seen.
     Find(FindCommand),
-    /// Reads the newest entries of the action log (administrators only; itself logged).
-    ReadLog,
+    /// Reads, verifies or exports the action log (administrators only; itself logged).
+    Log(LogCommand),
     /// About videos that come as files.
     Upload(UploadCommand),
     /// About analyses of recorded video.

@@ -19,7 +19,7 @@ pub mod suspects;
 pub mod tracklets;
 pub mod users;
 
-pub use actions::{ActionLog, LogFilter, LogIds};
+pub use actions::{ActionLog, LogCursor, LogFilter, LogIds, LogPage};
 pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
 pub use examine::{Examined, examine};

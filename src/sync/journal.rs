@@ -258,20 +258,72 @@ impl Journal {
         Ok(())
     }
 
-    /// Begins a new chain, as a new console: for a journal that was put back from a backup and knows less of its chain than
-    /// the log does.
+    /// Begins a new chain, as another console with its number, and the first entry of it: for a journal that knows less of its
+    /// chain than the log does (it was put back from a backup, or somebody wrote into the log).
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing was changed.
+    pub async fn begin_chain(&self, console: Uuid, number: u16, first: &ActionRecord) -> Result<(), JournalError> {
+        let _writing = self.0.writing.lock().await;
+        let e = |e| self.0.db.error(e);
+        let mut tx = self.0.db.write().await?;
+        let head = Head::new(console);
+        sqlx::query("UPDATE chain SET console = ?1, number = ?2, seq = 0, hash = ?3")
+            .bind(head.console.to_string())
+            .bind(number)
+            .bind(head.hash.to_string())
+            .execute(&mut *tx)
+            .await
+            .map_err(e)?;
+        let now = self.0.clock.now().to_string();
+        let change = self.append_action(&mut tx, first, &now).await?;
+        tx.commit().await.map_err(e)?;
+        self.0.counts.send_modify(|c| add(c, &Vec::from_iter(change)));
+        Ok(())
+    }
+
+    /// The end of this console's chain, and the entries of the action log that are not in their store yet, oldest first; `true`
+    /// for those that the store refused. All of one instant.
     ///
     /// # Errors
     /// The file's trouble.
-    pub async fn begin_chain(&self) -> Result<(), JournalError> {
-        let head = Head::new(Uuid::new_v4());
-        sqlx::query("UPDATE chain SET console = ?1, number = NULL, seq = 0, hash = ?2")
-            .bind(head.console.to_string())
-            .bind(head.hash.to_string())
-            .execute(self.0.db.pool())
-            .await
-            .map_err(|e| self.0.db.error(e))?;
-        Ok(())
+    pub async fn waiting_entries(&self) -> Result<(Head, Vec<(ActionRecord, bool)>), JournalError> {
+        let mut tx = self.0.db.write().await?;
+        let (head, _) = chain(&mut *tx).await.map_err(|e| self.0.db.error(e))?;
+        let waiting: Vec<(String, bool)> =
+            sqlx::query_as("SELECT body, set_aside FROM journal WHERE kind = 'action' ORDER BY id")
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(|e| self.0.db.error(e))?;
+        let entry = |(body, set_aside): (String, bool)| match read_record(&body, None) {
+            Ok(Record::Action(record)) => Some((record, set_aside)),
+            _ => None, // cannot be delivered either: it is set aside with its reason
+        };
+        Ok((head, waiting.into_iter().filter_map(entry).collect()))
+    }
+
+    /// The newest place of this console's chain up to which the action log has everything that it accepts: what an anchor may
+    /// say without running ahead of the log.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn delivered_head(&self) -> Result<Head, JournalError> {
+        let mut tx = self.0.db.write().await?;
+        let (head, _) = chain(&mut *tx).await.map_err(|e| self.0.db.error(e))?;
+        let oldest: Option<String> = sqlx::query_scalar(
+            "SELECT body FROM journal WHERE kind = 'action' AND NOT set_aside
+             AND json_extract(body, '$.action.link.console') = ?1 ORDER BY id LIMIT 1",
+        )
+        .bind(head.console.to_string())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|e| self.0.db.error(e))?;
+        Ok(match oldest.map(|body| read_record(&body, None)) {
+            Some(Ok(Record::Action(ActionRecord { link: Some(link), .. }))) => {
+                Head { console: link.console, seq: link.seq - 1, hash: link.prev }
+            }
+            _ => head,
+        })
     }
 
     /// How many records wait for their store, without those set aside.

@@ -64,6 +64,7 @@ struct Session {
     own_password: administration::OwnPassword,
     review: review::Review,
     find: find::Find,
+    log: log::Log,
     shortcuts: bool,
     health: bool,
     /// The form for one's own password is open.
@@ -253,6 +254,9 @@ impl Session {
             UiCommand::NextMatch | UiCommand::PreviousMatch if inbox_shown => {
                 self.inbox.step(state, command == UiCommand::NextMatch);
             }
+            UiCommand::NextMatch | UiCommand::PreviousMatch if self.screen == Screen::Log => {
+                self.log.step(state, command == UiCommand::NextMatch);
+            }
             UiCommand::ConfirmMatch | UiCommand::RejectMatch | UiCommand::NextMatch | UiCommand::PreviousMatch => {}
             UiCommand::MarkSuspect => {
                 if let Some(card) = &mut self.card {
@@ -333,7 +337,9 @@ impl Session {
             }
         } else if (self.screen == Screen::Administration && self.administration.back())
             || (self.screen == Screen::Map && self.map.back())
+            || (self.screen == Screen::Log && self.log.close())
         {
+            // that was the topmost
         } else if self.screen != Screen::Wall {
             self.screen = Screen::Wall;
         } else if !self.suspects.close() {
@@ -378,7 +384,6 @@ impl Session {
                 }
             }
             Screen::Map => asked.extend(self.map.ui(ui, state, user.is_admin)),
-            Screen::Log => asked.extend(log::ui(ui, state)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Find => {
                 let command = self.find.ui(ui, state, pictures);
@@ -388,6 +393,7 @@ impl Session {
                 }
                 asked.extend(command);
             }
+            Screen::Log => asked.extend(self.log.ui(ui, state)),
             Screen::Wall => {
                 let open = self.card.as_ref().map(card::Card::subject);
                 if let Some(click) = self.wall.ui(ui, state, largest, open) {

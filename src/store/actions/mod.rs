@@ -6,26 +6,37 @@ mod sqlite;
 pub use ids::LogIds;
 
 use super::{Address, StoreError, late::Late};
-use crate::model::{Action, ActionRecord, Timestamp};
+use crate::model::{Action, ActionRecord, KeptAction, OutcomeKind, Timestamp};
 use mongo::MongoLog;
+use serde::{Deserialize, Serialize};
 use sqlite::EmbeddedLog;
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 use uuid::Uuid;
 
 /// Which entries to read; what is `None` does not matter, what is set must hold all together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LogFilter {
     /// Of the user with this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Of this action.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
     /// About this camera, see [`ActionRecord::camera`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
     /// About this suspect, see [`ActionRecord::suspect`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub suspect: Option<String>,
+    /// That ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeKind>,
     /// At or after this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
     /// Before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
@@ -37,10 +48,47 @@ impl LogFilter {
             ("action", self.action.map(Action::as_str)),
             ("camera", self.camera.as_deref()),
             ("suspect", self.suspect.as_deref()),
+            ("outcome", self.outcome.map(OutcomeKind::as_str)),
         ]
         .into_iter()
         .filter_map(|(column, word)| Some((column, word?)))
     }
+}
+
+/// A place in the log in the order of time: pages lead from one to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCursor {
+    /// RFC 3339, as it is stored.
+    at: String,
+    log_id: i64,
+}
+
+impl LogCursor {
+    /// The place of an entry.
+    pub fn of(record: &ActionRecord) -> Self {
+        Self { at: record.timestamp.to_string(), log_id: record.log_id }
+    }
+}
+
+/// Some entries, newest first, also those that cannot be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogPage {
+    /// The entries.
+    pub entries: Vec<KeptAction>,
+    /// Where the next older page begins; `None` when there is nothing older.
+    pub older: Option<LogCursor>,
+}
+
+/// Called with each entry; says whether to go on.
+type Visit<'a> = &'a mut (dyn FnMut(KeptAction) -> ControlFlow<()> + Send);
+
+/// In which order to read all of them.
+#[derive(Clone, Copy)]
+enum Order<'a> {
+    /// Console by console, each chain from its start; entries without a chain first.
+    Chains,
+    /// Those that pass the filter, oldest first.
+    Time(&'a LogFilter),
 }
 
 /// The action log. Entries are added and read, never changed or deleted. Cloning shares it.
@@ -129,35 +177,94 @@ impl ActionLog {
         each!(self, log => log.append(record).await)
     }
 
-    /// The entries that pass the filter, newest first, at most `limit`, all older than the entry `before` where one is
-    /// given: the last of a page leads to the next.
+    /// The entries that pass the filter, newest first, at most `limit`, all behind `before` where one is given.
     ///
     /// # Errors
-    /// The store's trouble.
+    /// The store's trouble; [`StoreError::Damaged`] names an entry that cannot be read.
     pub async fn page(
         &self,
         filter: &LogFilter,
-        before: Option<i64>,
+        before: Option<&LogCursor>,
         limit: u32,
     ) -> Result<Vec<ActionRecord>, StoreError> {
-        each!(self, log => log.page(filter, before, limit).await)
+        self.readable(self.read(filter, before, limit).await?.entries).await
     }
 
-    /// The entries of all chains by console and place, those without a chain first; at most `limit`, all behind `after`
-    /// (console, place, `log_id` of the last one read).
+    /// Like [`page`](Self::page), with the entries that cannot be read in their places, and where to read on.
     ///
     /// # Errors
     /// The store's trouble.
-    pub async fn chained(&self, after: Option<&ActionRecord>, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
-        each!(self, log => log.chained(after, limit).await)
+    pub async fn read(
+        &self,
+        filter: &LogFilter,
+        before: Option<&LogCursor>,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        let mut found: Vec<(KeptAction, LogCursor)> = each!(self, log => log.read(filter, before, limit + 1).await)?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let older = found.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
+        Ok(LogPage { entries: found.into_iter().map(|(kept, _)| kept).collect(), older })
     }
 
-    /// `log_id` of the newest entry; `None` while the log is empty.
+    /// Reads every entry that passes the filter, oldest first, without holding them all.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn each(
+        &self,
+        filter: &LogFilter,
+        visit: &mut (dyn FnMut(KeptAction) -> ControlFlow<()> + Send),
+    ) -> Result<(), StoreError> {
+        each!(self, log => log.stream(Order::Time(filter), visit).await)
+    }
+
+    /// Reads every entry of the log, console by console and each chain from its start, those without a chain first, without
+    /// holding them all.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn each_chain(
+        &self,
+        visit: &mut (dyn FnMut(KeptAction) -> ControlFlow<()> + Send),
+    ) -> Result<(), StoreError> {
+        each!(self, log => log.stream(Order::Chains, visit).await)
+    }
+
+    /// All that the log says about one suspect, oldest first, each entry with its place in its chain.
+    ///
+    /// # Errors
+    /// The store's trouble; [`StoreError::Damaged`] names an entry that cannot be read.
+    pub async fn about(&self, suspect: &str) -> Result<Vec<ActionRecord>, StoreError> {
+        let filter = LogFilter { suspect: Some(suspect.to_owned()), ..LogFilter::default() };
+        let mut all = Vec::new();
+        self.each(&filter, &mut |kept| {
+            all.push(kept);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        self.readable(all).await
+    }
+
+    /// The entries, or which of them cannot be read.
+    async fn readable(&self, entries: Vec<KeptAction>) -> Result<Vec<ActionRecord>, StoreError> {
+        let place = each!(self, log => log.place());
+        let damaged = |log_id: Option<i64>, why: &str| StoreError::Damaged {
+            place: place.clone(),
+            detail: format!(
+                "{} cannot be read: {why}. `vigia audit verify` finds all such entries",
+                log_id.map_or_else(|| "an entry".to_owned(), |id| format!("the entry {id}"))
+            ),
+        };
+        entries.into_iter().map(|kept| kept.entry.map_err(|why| damaged(kept.log_id, &why))).collect()
+    }
+
+    /// The largest `log_id`; `None` while the log is empty.
     ///
     /// # Errors
     /// The store's trouble.
     pub async fn newest_id(&self) -> Result<Option<i64>, StoreError> {
-        Ok(self.page(&LogFilter::default(), None, 1).await?.first().map(|e| e.log_id))
+        each!(self, log => log.newest_id().await)
     }
 
     /// The newest place in the chain of a console; 0 where it has none.
@@ -313,12 +420,14 @@ mod tests {
             let filter =
                 LogFilter { action: Some(Action::Login), camera: Some("camera 0".to_owned()), ..LogFilter::default() };
             assert_eq!(ids(&filter).await, [35, 25, 15, 5]);
-            let (mut seen, mut before) = (Vec::new(), None);
+            let (mut seen, mut before): (Vec<i64>, Option<LogCursor>) = (Vec::new(), None);
             loop {
-                let page = log.page(&LogFilter::default(), before, 7).await.unwrap();
-                let Some(last) = page.last() else { break };
-                before = Some(last.log_id);
-                seen.extend(page.iter().map(|e| e.log_id));
+                let page = log.read(&LogFilter::default(), before.as_ref(), 7).await.unwrap();
+                seen.extend(page.entries.iter().filter_map(|kept| kept.log_id));
+                before = page.older;
+                if before.is_none() {
+                    break;
+                }
             }
             assert_eq!(seen, (1..=40).rev().collect::<Vec<_>>());
         }
@@ -344,15 +453,13 @@ mod tests {
 
     async fn verify(log: &ActionLog, head: Head) -> Vec<(Option<i64>, Fault)> {
         let mut verifier = Verifier::default();
-        let mut after: Option<ActionRecord> = None;
-        loop {
-            let page = log.chained(after.as_ref(), 4).await.unwrap();
-            page.iter().for_each(|e| verifier.entry(e));
-            match page.last() {
-                Some(last) => after = Some(last.clone()),
-                None => break,
-            }
-        }
+        verifier.own_end(head);
+        log.each_chain(&mut |kept| {
+            verifier.kept(&kept);
+            ControlFlow::Continue(())
+        })
+        .await
+        .unwrap();
         verifier.ends_at(head);
         verifier.finish().1.into_iter().map(|f| (f.seq, f.fault)).collect()
     }

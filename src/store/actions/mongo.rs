@@ -3,9 +3,9 @@
 //! `action_logs` has the given fields with their given types, `consoles` the number of each console. An account that may only
 //! insert and find in these two is enough once somebody with more rights has made the collection and its indexes (Vigia
 //! does so at its first start, where it may).
-use super::{LogFilter, LogIds, no_number_left, object_id, taken};
+use super::{LogCursor, LogFilter, LogIds, Order, Visit, no_number_left, object_id, taken};
 use crate::{
-    model::{Action, ActionRecord, Hash, Link, Outcome, Timestamp},
+    model::{Action, ActionRecord, Hash, KeptAction, Link, Outcome, Timestamp},
     store::{Address, StoreError, examine::encryption},
 };
 use futures_util::TryStreamExt as _;
@@ -127,8 +127,10 @@ impl MongoLog {
                 unique(doc! { "log_id": -1 }, None),
                 unique(doc! { "console": 1, "seq": 1 }, Some(doc! { "console": { "$exists": true } })),
             ];
-            for field in ["user_cc", "action", "camera", "suspect", "timestamp_us"] {
-                indexes.push(IndexModel::builder().keys(doc! { field: 1, "log_id": -1 }).build());
+            // Pages follow each other by time: a stretch of time is a stretch of every index.
+            indexes.push(IndexModel::builder().keys(doc! { "timestamp_us": -1, "log_id": -1 }).build());
+            for field in ["user_cc", "action", "camera", "suspect", "outcome"] {
+                indexes.push(IndexModel::builder().keys(doc! { field: 1, "timestamp_us": -1, "log_id": -1 }).build());
             }
             let indexed = match made {
                 Err(e) if code(&e) != Some(NAMESPACE_EXISTS) => Err(e),
@@ -152,7 +154,7 @@ impl MongoLog {
         match inserted {
             Ok(Err(e)) if code(&e) == Some(DUPLICATE_KEY) => {
                 let there = self.ask(async { self.entries().find_one(doc! { "log_id": record.log_id }).await }).await?;
-                match there.map(|d| self.read(d)).transpose()? {
+                match there.map(|d| self.entry_in(d)).transpose()? {
                     Some(there) if there == *record => Ok(()),
                     _ => Err(taken(record)),
                 }
@@ -161,52 +163,62 @@ impl MongoLog {
         }
     }
 
-    pub(super) async fn page(
+    pub(super) async fn read(
         &self,
         filter: &LogFilter,
-        before: Option<i64>,
+        before: Option<&LogCursor>,
         limit: u32,
-    ) -> Result<Vec<ActionRecord>, StoreError> {
-        let mut query: Document = filter.words().map(|(field, word)| (field.to_owned(), word.into())).collect();
-        let mut time = Document::new();
-        time.extend(filter.from.map(|t| ("$gte".to_owned(), Bson::Int64(t.0))));
-        time.extend(filter.until.map(|t| ("$lt".to_owned(), Bson::Int64(t.0))));
-        if !time.is_empty() {
-            query.insert("timestamp_us", time);
+    ) -> Result<Vec<(KeptAction, LogCursor)>, StoreError> {
+        let mut query = filtered(filter);
+        if let Some(LogCursor { at, log_id }) = before {
+            let at = Timestamp::parse(at).unwrap_or_default().0;
+            // The bound on time is what an index can use; those of the same instant are told apart behind it.
+            let older = doc! { "$or": [{ "timestamp_us": { "$lt": at } }, { "log_id": { "$lt": log_id } }] };
+            query = doc! { "$and": [query, { "timestamp_us": { "$lte": at } }, older] };
         }
-        if let Some(before) = before {
-            query.insert("log_id", doc! { "$lt": before });
-        }
-        self.find(query, doc! { "log_id": -1 }, limit).await
-    }
-
-    pub(super) async fn chained(
-        &self,
-        after: Option<&ActionRecord>,
-        limit: u32,
-    ) -> Result<Vec<ActionRecord>, StoreError> {
-        let query = match after.map(|a| (a.link, a.log_id)) {
-            None => doc! {},
-            Some((None, log_id)) => {
-                doc! { "$or": [{ "console": { "$exists": true } }, { "console": null, "log_id": { "$gt": log_id } }] }
-            }
-            Some((Some(Link { console, seq, .. }), log_id)) => {
-                let console = console.to_string();
-                doc! { "$or": [
-                    { "console": { "$gt": &console } },
-                    { "console": &console, "seq": { "$gt": seq } },
-                    { "console": &console, "seq": seq, "log_id": { "$gt": log_id } },
-                ] }
-            }
-        };
-        self.find(query, doc! { "console": 1, "seq": 1, "log_id": 1 }, limit).await
-    }
-
-    async fn find(&self, query: Document, sort: Document, limit: u32) -> Result<Vec<ActionRecord>, StoreError> {
+        let newest_first = doc! { "timestamp_us": -1, "log_id": -1 };
         let found: Vec<Document> = self
-            .ask(async { self.entries().find(query).sort(sort).limit(i64::from(limit)).await?.try_collect().await })
+            .ask(async {
+                let limit = i64::from(limit);
+                self.entries().find(query).sort(newest_first).limit(limit).await?.try_collect().await
+            })
             .await?;
-        found.into_iter().map(|d| self.read(d)).collect()
+        let cursor = |d: &Document| {
+            let whole = d.get_i64("timestamp_us").ok().zip(d.get_i64("log_id").ok());
+            let (at, log_id) = whole.ok_or_else(|| self.damaged("an entry has no timestamp_us or log_id"))?;
+            Ok(LogCursor { at: Timestamp(at).to_string(), log_id })
+        };
+        found.into_iter().map(|d| cursor(&d).map(|at| (kept(d), at))).collect()
+    }
+
+    pub(super) async fn stream(&self, order: Order<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
+        let parts = match order {
+            Order::Time(filter) => vec![(filtered(filter), doc! { "timestamp_us": 1, "log_id": 1 })],
+            // in two parts, so that the index of the chains is enough for the second
+            Order::Chains => vec![
+                (doc! { "console": { "$exists": false } }, doc! { "log_id": 1 }),
+                (doc! { "console": { "$exists": true } }, doc! { "console": 1, "seq": 1 }),
+            ],
+        };
+        for (query, sort) in parts {
+            let mut found =
+                self.ask(async { self.entries().find(query).sort(sort).allow_disk_use(true).await }).await?;
+            while let Some(document) = self.ask(found.try_next()).await? {
+                if visit(kept(document)).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    pub(super) async fn newest_id(&self) -> Result<Option<i64>, StoreError> {
+        let newest = self.ask(async { self.entries().find_one(doc! {}).sort(doc! { "log_id": -1 }).await }).await?;
+        Ok(newest.and_then(|d| d.get_i64("log_id").ok()))
     }
 
     pub(super) async fn newest_place(&self, console: Uuid) -> Result<i64, StoreError> {
@@ -241,7 +253,7 @@ impl MongoLog {
         }
     }
 
-    fn read(&self, document: Document) -> Result<ActionRecord, StoreError> {
+    fn entry_in(&self, document: Document) -> Result<ActionRecord, StoreError> {
         from_document(document).map_err(|e| self.damaged(&format!("an entry cannot be read: {e}")))
     }
 
@@ -278,6 +290,33 @@ fn validator() -> Document {
             "camera": text(), "suspect": text(),
         },
     } }
+}
+
+fn filtered(filter: &LogFilter) -> Document {
+    let mut query: Document = filter.words().map(|(field, word)| (field.to_owned(), word.into())).collect();
+    let mut time = Document::new();
+    time.extend(filter.from.map(|t| ("$gte".to_owned(), Bson::Int64(t.0))));
+    time.extend(filter.until.map(|t| ("$lt".to_owned(), Bson::Int64(t.0))));
+    if !time.is_empty() {
+        query.insert("timestamp_us", time);
+    }
+    query
+}
+
+/// The entry with what can be said of it where it cannot be read.
+fn kept(document: Document) -> KeptAction {
+    let log_id = document.get_i64("log_id").ok();
+    let console = document.get_str("console").ok().and_then(|c| c.parse().ok());
+    let seq = document.get_i64("seq").ok();
+    let there = document.clone();
+    let entry = from_document(document);
+    // A field that is not in the entry's hash must follow from the entry.
+    let misfiled = entry.as_ref().ok().filter(|e| e.link.is_some()).and_then(|entry| {
+        let due = to_document(entry).ok()?;
+        let differs = |key: &&String| there.get(key.as_str()) != due.get(key.as_str());
+        there.keys().chain(due.keys()).find(differs).cloned()
+    });
+    KeptAction { log_id, console, seq, entry, misfiled }
 }
 
 fn to_document(record: &ActionRecord) -> Result<Document, StoreError> {

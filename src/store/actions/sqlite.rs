@@ -1,12 +1,13 @@
 //! The action log in an SQLite file.
-use super::{LogFilter, LogIds, no_number_left, object_id, taken};
+use super::{LogCursor, LogFilter, LogIds, Order, Visit, no_number_left, object_id, taken};
 use crate::{
-    model::{Action, ActionRecord, Hash, Link, Outcome},
+    model::{Action, ActionRecord, Hash, KeptAction, Link, Outcome},
     store::{
         StoreError,
         sqlite::{Database, TextColumns as _, to_json},
     },
 };
+use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, Row as _, Sqlite, migrate::Migrator, sqlite::SqliteRow};
 use std::path::Path;
 use uuid::Uuid;
@@ -71,46 +72,52 @@ impl EmbeddedLog {
         tx.commit().await.map_err(e)
     }
 
-    pub(super) async fn page(
+    pub(super) async fn read(
         &self,
         filter: &LogFilter,
-        before: Option<i64>,
+        before: Option<&LogCursor>,
         limit: u32,
-    ) -> Result<Vec<ActionRecord>, StoreError> {
-        let mut q = QueryBuilder::<Sqlite>::new("SELECT * FROM action_logs WHERE TRUE");
-        for (column, word) in filter.words() {
-            q.push(" AND ").push(column).push(" = ").push_bind(word.to_owned());
+    ) -> Result<Vec<(KeptAction, LogCursor)>, StoreError> {
+        let mut q = filtered(filter);
+        if let Some(LogCursor { at, log_id }) = before {
+            q.push(" AND (timestamp, log_id) < (").push_bind(at).push(", ").push_bind(log_id).push(")");
         }
-        for (bound, at) in [(" AND timestamp >= ", filter.from), (" AND timestamp < ", filter.until)] {
-            if let Some(at) = at {
-                q.push(bound).push_bind(at.to_string());
-            }
-        }
-        if let Some(before) = before {
-            q.push(" AND log_id < ").push_bind(before);
-        }
-        q.push(" ORDER BY log_id DESC LIMIT ").push_bind(limit);
-        q.build().try_map(|row| from_row(&row)).fetch_all(self.db.pool()).await.map_err(|e| self.db.error(e))
+        q.push(" ORDER BY timestamp DESC, log_id DESC LIMIT ").push_bind(limit);
+        let rows = q.build().fetch_all(self.db.pool()).await.map_err(|e| self.db.error(e))?;
+        let cursor = |row: &SqliteRow| {
+            Ok::<_, sqlx::Error>(LogCursor { at: row.try_get("timestamp")?, log_id: row.try_get("log_id")? })
+        };
+        rows.iter().map(|row| Ok((kept(row), cursor(row)?))).collect::<sqlx::Result<_>>().map_err(|e| self.db.error(e))
     }
 
-    pub(super) async fn chained(
-        &self,
-        after: Option<&ActionRecord>,
-        limit: u32,
-    ) -> Result<Vec<ActionRecord>, StoreError> {
-        let mut q = QueryBuilder::<Sqlite>::new("SELECT * FROM action_logs");
-        match after.map(|a| (a.link, a.log_id)) {
-            None => {}
-            Some((None, log_id)) => {
-                q.push(" WHERE console IS NOT NULL OR log_id > ").push_bind(log_id);
+    pub(super) async fn stream(&self, order: Order<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
+        let mut q = match order {
+            Order::Time(filter) => {
+                let mut q = filtered(filter);
+                q.push(" ORDER BY timestamp, log_id");
+                q
             }
-            Some((Some(link), log_id)) => {
-                q.push(" WHERE (console, seq, log_id) > (").push_bind(link.console.to_string());
-                q.push(", ").push_bind(link.seq).push(", ").push_bind(log_id).push(")");
+            // NULL comes first
+            Order::Chains => QueryBuilder::new("SELECT * FROM action_logs ORDER BY console, seq, log_id"),
+        };
+        let mut rows = q.build().fetch(self.db.pool());
+        while let Some(row) = rows.try_next().await.map_err(|e| self.db.error(e))? {
+            if visit(kept(&row)).is_break() {
+                break;
             }
         }
-        q.push(" ORDER BY console, seq, log_id LIMIT ").push_bind(limit); // NULL comes first
-        q.build().try_map(|row| from_row(&row)).fetch_all(self.db.pool()).await.map_err(|e| self.db.error(e))
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> String {
+        self.db.path().display().to_string()
+    }
+
+    pub(super) async fn newest_id(&self) -> Result<Option<i64>, StoreError> {
+        sqlx::query_scalar("SELECT MAX(log_id) FROM action_logs")
+            .fetch_one(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))
     }
 
     pub(super) async fn newest_place(&self, console: Uuid) -> Result<i64, StoreError> {
@@ -161,6 +168,48 @@ impl EmbeddedLog {
             self.append(entry).await.unwrap();
         }
     }
+}
+
+fn filtered(filter: &LogFilter) -> QueryBuilder<Sqlite> {
+    let mut q = QueryBuilder::new("SELECT * FROM action_logs WHERE TRUE");
+    for (column, word) in filter.words() {
+        q.push(" AND ").push(column).push(" = ").push_bind(word.to_owned());
+    }
+    for (bound, at) in [(" AND timestamp >= ", filter.from), (" AND timestamp < ", filter.until)] {
+        if let Some(at) = at {
+            q.push(bound).push_bind(at.to_string());
+        }
+    }
+    q
+}
+
+/// The entry with what can be said of it where it cannot be read.
+fn kept(row: &SqliteRow) -> KeptAction {
+    let entry = from_row(row).map_err(|e| e.to_string());
+    let misfiled = entry.as_ref().ok().filter(|e| e.link.is_some()).and_then(|e| misfiled(row, e));
+    KeptAction {
+        log_id: row.try_get("log_id").ok(),
+        console: row.uuid("console").ok(),
+        seq: row.try_get("seq").ok(),
+        entry,
+        misfiled,
+    }
+}
+
+/// The column beside the entry that does not follow from it.
+fn misfiled(row: &SqliteRow, entry: &ActionRecord) -> Option<String> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let columns = [
+        ("_id", Some(object_id(entry))),
+        ("camera", owned(entry.camera())),
+        ("suspect", owned(entry.suspect())),
+        ("timestamp", Some(entry.timestamp.to_string())),
+        ("details", to_json(&entry.details).ok()),
+    ];
+    let differs = |(column, due): &(&str, Option<String>)| {
+        row.try_get::<Option<String>, _>(*column).ok().is_none_or(|there| there != *due)
+    };
+    columns.into_iter().find(differs).map(|(column, _)| column.to_owned())
 }
 
 fn from_row(row: &SqliteRow) -> sqlx::Result<ActionRecord> {
@@ -224,7 +273,8 @@ mod tests {
             let error = sqlx::query(behind_our_back).execute(log.db.pool()).await.unwrap_err().to_string();
             assert!(error.contains("append only"), "{behind_our_back}: {error}");
         }
-        assert_eq!(log.page(&LogFilter::default(), None, 10).await.unwrap(), [first]);
+        let there = log.read(&LogFilter::default(), None, 10).await.unwrap();
+        assert_eq!(there.into_iter().map(|(kept, _)| kept.entry.unwrap()).collect::<Vec<_>>(), [first]);
 
         let (id, action, at): (String, String, String) =
             sqlx::query_as("SELECT _id, action, timestamp FROM action_logs").fetch_one(log.db.pool()).await.unwrap();
