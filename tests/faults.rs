@@ -152,6 +152,7 @@ fn marked() -> [Record; 2] {
             gallery: Vec::new(),
             characteristics: Default::default(),
             changed_at: now,
+            proposed_until: None,
         }),
     ]
 }

@@ -315,6 +315,7 @@ pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<
             gallery: Vec::new(),
             characteristics: Characteristics::default(),
             changed_at: NOW,
+            proposed_until: None,
         },
         crop,
     }

@@ -9,6 +9,7 @@ pub mod doctor;
 mod evidence;
 mod export;
 mod jobs;
+mod looked;
 pub mod prerequisites;
 mod replay;
 mod simulate;
@@ -65,6 +66,8 @@ enum Command {
     /// The key that signs packages of evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Was anybody looking at a camera then?
+    Looked(looked::Args),
     /// List what Vigia needs: found or missing, version, what to do
     Doctor(doctor::Args),
     /// Measure, and print JSON
@@ -103,6 +106,7 @@ impl Cli {
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),
             Some(Command::Evidence(command)) => evidence::run(&command),
+            Some(Command::Looked(args)) => looked::run(&args),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),
         }

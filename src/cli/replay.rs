@@ -337,6 +337,7 @@ fn suspect(number: u32, marked: &Marked, step: &Step, gallery: Vec<Descriptor>) 
         gallery,
         characteristics: Default::default(),
         changed_at: step.at,
+        proposed_until: None,
     }
 }
 

@@ -563,6 +563,7 @@ mod tests {
             gallery,
             characteristics: Default::default(),
             changed_at: Timestamp(0),
+            proposed_until: None,
         }
     }
 

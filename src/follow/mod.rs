@@ -5,8 +5,10 @@ mod calibration;
 mod follower;
 mod gallery;
 mod search;
+mod weapons;
 
 pub use calibration::Calibration;
 pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
 pub use search::{Hit, Index, Stay};
+pub use weapons::{Undecided, WeaponConfig, WeaponSeen, Weapons};

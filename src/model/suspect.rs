@@ -40,6 +40,10 @@ pub struct Suspect {
     /// When this version was made: of two consoles' versions the later one counts.
     #[serde(default)]
     pub changed_at: Timestamp,
+    /// The console proposed it, because it holds a weapon, and an operator is to confirm it by then; `None` once somebody has, and
+    /// for all whom an operator marked.
+    #[serde(default)]
+    pub proposed_until: Option<Timestamp>,
 }
 
 impl Suspect {

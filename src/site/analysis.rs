@@ -3,6 +3,7 @@ use super::{
     Shared,
     observer::Observer,
     path::Seen,
+    proposals::{Armed, Scene},
     state::{CameraStatus, NoticeLevel, SuspectView, TrackView, WeaponView},
     stills, tracklets,
 };
@@ -65,7 +66,7 @@ impl Analysis {
         }
         let size = (frame.width() as f32, frame.height() as f32);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
-            observer: Observer::new(analysed.camera, None, size),
+            observer: Observer::new(analysed.camera, None, size, self.shared.config.weapons),
             epoch: analysed.epoch,
             looked_at: frame.captured_at(),
         });
@@ -90,7 +91,6 @@ impl Analysis {
         self.shared.outlines.forget(analysed.camera, &seen.ended);
         self.waiting.extend(seen.tracklets);
         events.extend(seen.events);
-        let (matches, knife) = (seen.matches, seen.knife);
 
         let mut outlined = Ok(());
         for event in &events {
@@ -102,17 +102,16 @@ impl Analysis {
         }
         let mut records = self.shared.records_of(&events, Some((analysed.camera, frame)));
         let at = frame.captured_at();
-        if let Some(knife) = knife {
-            let metadata = json!({ "score": knife.score, "model": self.shared.model });
-            records.extend(detection(
-                analysed.camera,
-                frame,
-                knife.rect.polygon().to_vec(),
-                None,
-                DetectionKind::Knife,
-                metadata,
-            ));
+        let mut armed: Vec<Armed> = Vec::new();
+        for weapon in seen.weapons {
+            let scene = Scene { camera: analysed.camera, frame, tracks: &seen.tracks, matches: &seen.matches };
+            let proposed = armed.iter().filter(|a| a.suspect.is_some()).count();
+            let mut news = self.shared.arm(weapon, &scene, proposed);
+            records.append(&mut news.records);
+            armed.push(news);
         }
+        // Whoever was marked just now is drawn so on this very frame.
+        let matches = if armed.is_empty() { seen.matches } else { self.shared.follower().matches(analysed.camera) };
         let now = self.shared.records.clock.now();
         if !records.is_empty() || now.seconds_since(self.flushed_at).abs() >= FLUSH_SECONDS {
             self.flushed_at = now;
@@ -126,12 +125,16 @@ impl Analysis {
             Event::Opened(s) | Event::Changed(s) => s.camera == analysed.camera && s.left_at.is_none(),
             Event::Gallery(_) => false,
         };
-        if knife.is_some() || events.iter().any(concerns) {
+        if !armed.is_empty() || events.iter().any(concerns) {
             self.shared.recording.event(analysed.camera, at);
         }
-        if committed && knife.is_some() {
-            let text = format!("Possible knife in {}", path.camera.name);
-            self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
+        for news in armed {
+            if committed {
+                self.shared.show_armed(news, at);
+            } else {
+                per.observer.untell(&news.seen);
+                self.shared.disarm(&news);
+            }
         }
         if !committed {
             self.waiting.extend(records.into_iter().filter(is_of_tracklet).take(MOST_WAITING));
@@ -225,7 +228,7 @@ impl Shared {
         });
         let outline = self.outlines.of(sighting.camera, sighting.track, frame.captured_at());
         let outline = outline.map_or_else(|| sighting.rect.polygon().to_vec(), |o| o.on(&sighting.rect));
-        detection(sighting.camera, frame, outline, Some(sighting.suspect), DetectionKind::Suspect, metadata)
+        detection(sighting.camera, frame, outline, Some(sighting.suspect), vec![DetectionKind::Suspect], metadata)
     }
 
     /// Commits records to the journal. Where it refuses, the operator is told so after `refused`, which says what is not done
@@ -314,7 +317,7 @@ pub(super) fn detection(
     frame: &Frame,
     detection_box: Vec<[f32; 2]>,
     suspect_id: Option<Uuid>,
-    kind: DetectionKind,
+    kinds: Vec<DetectionKind>,
     metadata: serde_json::Value,
 ) -> Vec<Record> {
     let id = Uuid::now_v7();
@@ -324,7 +327,6 @@ pub(super) fn detection(
     let whole = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
     let picture = frame.picture(whole, FRAME_SIDE);
     let Some(image) = picture.and_then(|p| object(&image_url, &p)) else { return Vec::new() };
-    let row =
-        DetectionRecord { id, camera, image_url, suspect_id, captured_at, metadata, kinds: vec![kind], detection_box };
+    let row = DetectionRecord { id, camera, image_url, suspect_id, captured_at, metadata, kinds, detection_box };
     vec![image, Record::Detection(row)]
 }

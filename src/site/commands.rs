@@ -1,5 +1,5 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
-use super::{Access, Command, NoticeLevel, Shared, analysis, start::nobody_gets_in};
+use super::{Access, Command, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in};
 use crate::{
     follow::Event,
     model::{
@@ -98,6 +98,9 @@ impl Shared {
             }
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
+            (Command::DecideProposal { suspect, confirm }, Some(user)) => {
+                self.decide_proposal(&user, suspect, confirm).await;
+            }
             (Command::Find(command), Some(user)) => self.find(&user, command).await,
             (Command::Log(command), Some(user)) => self.log_command(&user, command).await,
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
@@ -229,12 +232,12 @@ impl Shared {
         let blind = gallery.is_empty();
         let id = Uuid::now_v7();
         let _order = self.order.lock().await;
-        let number = self.board.lock().suspects.len() + 1;
+        let (label, colour) = self.next_label(0);
         let crop_url = url_of_key(&format!("crops/{id}.jpg"));
         let suspect = Suspect {
             id,
-            label: format!("Suspect {number}"),
-            colour: COLOURS.get((number - 1) % COLOURS.len()).copied().unwrap_or([255, 176, 0]),
+            label,
+            colour,
             reason: reason.to_owned(),
             marked_by: user.cc.clone(),
             marked_at: at,
@@ -245,6 +248,7 @@ impl Shared {
             gallery,
             characteristics,
             changed_at: at,
+            proposed_until: None,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
@@ -277,6 +281,12 @@ impl Shared {
         let mut board = self.board.lock();
         board.remember_reason(reason);
         board.notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+    }
+
+    /// Label and colour of the suspect that is marked after `before` others at the same instant.
+    pub(super) fn next_label(&self, before: usize) -> (String, [u8; 3]) {
+        let number = self.board.lock().suspects.len() + before;
+        (format!("Suspect {}", number + 1), COLOURS.get(number % COLOURS.len()).copied().unwrap_or([255, 176, 0]))
     }
 
     /// The appearance of one box, computed off the asynchronous threads; empty where the crop is too small to say anything.
@@ -370,6 +380,11 @@ impl Shared {
     }
 
     async fn end_suspect(&self, user: &User, id: SuspectId) {
+        self.end_suspect_as((&user.cc, &user.name), id, serde_json::Value::Null).await;
+    }
+
+    /// Ends a follow; `details` say why where it is not an operator's plain wish.
+    pub(super) async fn end_suspect_as(&self, who: Actor<'_>, id: SuspectId, details: serde_json::Value) {
         let _order = self.order.lock().await;
         let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
         if suspect.ended_at.is_some() {
@@ -381,8 +396,9 @@ impl Shared {
         let events = self.follower().end(id);
         let mut records = self.records_of(&events, None);
         records.push(Record::Suspect(suspect.clone()));
-        let mut entry = self.user_action(user, Action::EndSuspect, Outcome::Succeeded);
+        let mut entry = self.records.entry(who, Action::EndSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
+        entry.details = details;
         records.push(Record::Action(entry));
         if self.commit(&records, NOT_DONE).await {
             self.board.lock().put_suspect(suspect, None);

@@ -1,7 +1,7 @@
 //! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
 use super::recording::{RecordMode, RecordingConfig};
 use crate::{
-    follow::FollowConfig,
+    follow::{FollowConfig, WeaponConfig},
     model::is_stream_address,
     store::Addresses,
     video::{SourceConfig, Transport},
@@ -52,6 +52,8 @@ pub struct SiteConfig {
     pub session: SessionConfig,
     /// What is recorded, and for how long it is kept.
     pub recording: RecordingConfig,
+    /// When a knife or a gun counts, and what becomes of whoever holds one.
+    pub weapons: WeaponConfig,
     /// Where the stores are; the embedded ones unless told otherwise.
     pub stores: Addresses,
     /// The cameras, in the order of the wall.
@@ -69,6 +71,7 @@ impl Default for SiteConfig {
             follow: FollowConfig::default(),
             session: SessionConfig::default(),
             recording: RecordingConfig::default(),
+            weapons: WeaponConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
         }
@@ -191,7 +194,7 @@ impl SiteConfig {
     }
 
     fn check_numbers(&self) -> Result<(), String> {
-        let (v, a, f) = (&self.video, &self.analysis, &self.follow);
+        let (v, a, f, w) = (&self.video, &self.analysis, &self.follow, &self.weapons);
         let seconds = |s: f64| s > 0.0 && s <= 3600.0;
         let checks = [
             (seconds(v.stall_after_s), "`video.stall_after_s` must be above 0 and at most 3600 seconds"),
@@ -206,6 +209,23 @@ impl SiteConfig {
                 "`analysis.detector.input` must be a multiple of 32 between 32 and 2048",
             ),
             (f.alert > 0.0 && f.alert <= 1.0, "`follow.alert` must be above 0 and at most 1"),
+            (
+                [w.knife, w.gun].iter().all(|s| *s > 0.0 && *s <= 1.0),
+                "`weapons.knife` and `weapons.gun` must be above 0 and at most 1",
+            ),
+            (
+                w.hits > 0 && w.window >= w.hits && w.window <= 1000,
+                "`weapons.hits` must be at least 1 and at most `weapons.window`, which is at most 1000",
+            ),
+            (seconds(w.forget_s), "`weapons.forget_s` must be above 0 and at most 3600 seconds"),
+            (
+                w.decide_within_s > 0.0 && w.decide_within_s <= 86_400.0,
+                "`weapons.decide_within_s` must be above 0 and at most 86400 seconds",
+            ),
+            (
+                w.follow_hours > 0.0 && w.follow_hours <= 8760.0,
+                "`weapons.follow_hours` must be above 0 and at most 8760",
+            ),
             (f.list > 0.0 && f.list <= 1.0, "`follow.list` must be above 0 and at most 1"),
             (
                 (0.0..=8760.0).contains(&f.search_back_hours),

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     follow::{Event, FollowConfig, Follower},
     model::{
-        Action, CameraId, DetectionKind, Finding, Job, JobState, Outcome, Rights, Segment, SightingId, Timestamp, User,
+        Action, CameraId, Class, DetectionKind, Finding, Job, JobState, Outcome, Rights, Segment, SightingId,
+        Timestamp, User,
     },
     store::{StoreError, key_of_url, url_of_key},
     sync::Record,
@@ -393,7 +394,12 @@ impl<'a> Work<'a> {
         if gap {
             self.leave()?;
             self.watching = Some(Watching {
-                observer: Observer::new(segment.camera, segment.upload, (segment.width as f32, segment.height as f32)),
+                observer: Observer::new(
+                    segment.camera,
+                    segment.upload,
+                    (segment.width as f32, segment.height as f32),
+                    self.shared.config.weapons,
+                ),
                 camera: segment.camera,
                 upload: segment.upload,
                 size: (segment.width, segment.height),
@@ -469,11 +475,12 @@ impl<'a> Work<'a> {
         let events = self.decided(seen.events);
         let mut records = self.shared.records_of(&events, Some((segment.camera, frame)));
         self.note(segment, &events);
-        if let Some(knife) = seen.knife {
-            let metadata = json!({ "score": knife.score, "model": self.shared.model });
-            let corners = knife.rect.polygon().to_vec();
-            records.extend(analysis::detection(segment.camera, frame, corners, None, DetectionKind::Knife, metadata));
-            self.note_knife(segment, frame.captured_at(), knife.score);
+        for weapon in seen.weapons.iter().filter(|w| w.is_new).map(|w| w.weapon) {
+            let metadata = json!({ "score": weapon.score, "model": self.shared.model });
+            let corners = weapon.rect.polygon().to_vec();
+            let kind = if weapon.class == Class::Gun { DetectionKind::Gun } else { DetectionKind::Knife };
+            records.extend(analysis::detection(segment.camera, frame, corners, None, vec![kind], metadata));
+            self.note_weapon(segment, kind, frame.captured_at(), weapon.score);
         }
         for record in &mut records {
             if let Record::Detection(detection) = record
@@ -538,18 +545,16 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn note_knife(&mut self, segment: &Segment, at: Timestamp, score: f32) {
+    fn note_weapon(&mut self, segment: &Segment, kind: DetectionKind, at: Timestamp, score: f32) {
         let same = |f: &&mut Finding| {
-            f.kind == DetectionKind::Knife
-                && f.segment == segment.id
-                && at.seconds_since(f.until).abs() <= SAME_KNIFE_SECONDS
+            f.kind == kind && f.segment == segment.id && at.seconds_since(f.until).abs() <= SAME_KNIFE_SECONDS
         };
         if let Some(finding) = self.job.findings.iter_mut().rev().find(same) {
             finding.until = at;
             finding.probability = finding.probability.max(score);
         } else if self.job.findings.len() < MOST_FINDINGS {
             self.job.findings.push(Finding {
-                kind: DetectionKind::Knife,
+                kind,
                 camera: segment.camera,
                 segment: segment.id,
                 from: at,

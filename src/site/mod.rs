@@ -12,10 +12,12 @@ mod exporting;
 mod jobs;
 mod known;
 mod log;
+mod looking;
 mod observer;
 mod office;
 mod outlines;
 mod path;
+mod proposals;
 pub(crate) mod recording;
 mod records;
 mod review;
@@ -225,11 +227,14 @@ impl Site {
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
             let mut seconds = 0_u64;
+            let mut minutes = looking::Minutes::new(ticking.records.clock.now());
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
                 ticking.tick().await;
                 ticking.end_idle_session().await;
+                ticking.drop_undecided().await;
+                ticking.record_looking(&mut minutes).await;
                 if seconds.is_multiple_of(60) {
                     ticking.tidy_search();
                 }

@@ -1,8 +1,8 @@
 //! From an analysed frame to tracks, follow events and tracklets: what the live cameras and the jobs over recordings have in common.
 use super::tracklets::Tracklets;
 use crate::{
-    follow::{Event, Follower, Observed},
-    model::{CameraId, Class, Descriptor, Detection, MatchView, Timestamp, Track, TrackId},
+    follow::{Event, Follower, Observed, WeaponConfig, WeaponSeen, Weapons},
+    model::{CameraId, Class, Descriptor, MatchView, Track, TrackId},
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
     vision::Analysed,
@@ -10,16 +10,13 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Between two stored detections of a knife in one camera: flicker is not news.
-const KNIFE_EVERY_SECONDS: f64 = 5.0;
-
 /// Watches one camera, or one recording.
 pub(super) struct Observer {
     camera: CameraId,
     tracker: Tracker,
     known: BTreeSet<TrackId>,
     tracklets: Tracklets,
-    last_knife: Option<Timestamp>,
+    weapons: Weapons,
 }
 
 /// What one frame brought.
@@ -34,21 +31,21 @@ pub(super) struct Observations {
     pub matches: BTreeMap<TrackId, MatchView>,
     /// Records of tracklets.
     pub tracklets: Vec<Record>,
-    /// A knife that is to be recorded.
-    pub knife: Option<Detection>,
+    /// Weapons that are new, or newly in somebody's hands.
+    pub weapons: Vec<WeaponSeen>,
     /// People confirmed for the first time.
     pub new_tracks: u64,
 }
 
 impl Observer {
     /// Has seen nobody yet; `size` is that of the frames, pixels. `upload` is the video's, for one that came as a file.
-    pub fn new(camera: CameraId, upload: Option<Uuid>, size: (f32, f32)) -> Self {
+    pub fn new(camera: CameraId, upload: Option<Uuid>, size: (f32, f32), weapons: WeaponConfig) -> Self {
         Self {
             camera,
             tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
             known: BTreeSet::new(),
             tracklets: Tracklets::new(camera, upload),
-            last_knife: None,
+            weapons: Weapons::new(weapons),
         }
     }
 
@@ -58,6 +55,7 @@ impl Observer {
         let ended = self.tracker.reset();
         let events = ended.iter().flat_map(|id| follower.track_ended(self.camera, *id)).collect();
         self.known.clear();
+        self.weapons.reset();
         self.tracker.set_frame(size);
         (ended, events, self.tracklets.finish())
     }
@@ -65,6 +63,11 @@ impl Observer {
     /// The records of tracklets of whoever is in view, taken to have left.
     pub fn finish(&mut self) -> Vec<Record> {
         self.tracklets.finish()
+    }
+
+    /// What a frame told of a weapon could not be recorded: it will be told again.
+    pub fn untell(&mut self, weapon: &WeaponSeen) {
+        self.weapons.untell(weapon);
     }
 
     /// Takes one frame.
@@ -109,19 +112,8 @@ impl Observer {
         let matches = follower.matches(self.camera);
         tracklets.extend(self.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
         let new_tracks = step.tracks.iter().filter(|t| self.known.insert(t.id)).count() as u64;
-        let knife = analysed.detections.iter().find(|d| d.class == Class::Knife);
-        let knife = knife.filter(|_| self.last_knife.is_none_or(|t| at.seconds_since(t) >= KNIFE_EVERY_SECONDS));
-        if knife.is_some() {
-            self.last_knife = Some(at);
-        }
-        Observations {
-            tracks: step.tracks,
-            ended: step.ended,
-            events,
-            matches,
-            tracklets,
-            knife: knife.copied(),
-            new_tracks,
-        }
+        let people: Vec<_> = step.tracks.iter().map(|t| (t.id, t.rect)).collect();
+        let weapons = self.weapons.step(at, &analysed.detections, &people);
+        Observations { tracks: step.tracks, ended: step.ended, events, matches, tracklets, weapons, new_tracks }
     }
 }

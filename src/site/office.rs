@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     audit::{Finding, Format},
-    model::{ActionRecord, Camera, Clock, Hash, Job, Rights, Timestamp, Upload, User},
+    model::{ActionRecord, Camera, Clock, Hash, Job, Looked, Rights, Timestamp, Upload, User},
     store::{DataFolder, LogFilter, NewUser},
     video::probe,
 };
-use std::{future::Future, path::Path, sync::Arc};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
 
 /// The records of a site, opened to administer or audit it. All it does is recorded as done by the console's user of the
@@ -90,6 +90,20 @@ impl Office {
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<User, AdministrationError> {
         self.act(self.records.name_user_cameras(self.who(), cc, cameras))
+    }
+
+    /// What became of the frames of a camera (its name or id) in the minute of `at`, at each console.
+    ///
+    /// # Errors
+    /// When there is no such camera; the store's trouble.
+    pub fn looked(&self, camera: &str, at: Timestamp) -> Result<Vec<Looked>, AdministrationError> {
+        let cameras = self.cameras()?;
+        let id = cameras.iter().find(|c| c.name == camera || c.id.to_string() == camera).map(|c| c.id);
+        let id = id.ok_or_else(|| AdministrationError::NoCamera(camera.to_owned()))?;
+        let minute = Looked::minute_of(at);
+        let until = minute.plus(Duration::from_secs(60));
+        let looked = self.runtime.block_on(self.records.stores.cameras.looked(id, minute, until));
+        Ok(looked.map_err(SiteError::from)?)
     }
 
     /// Registers a camera.

@@ -28,6 +28,15 @@ pub(super) struct Meters {
     recent: Mutex<Recent>,
 }
 
+/// Frames of one camera since its stream was started.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub received: u64,
+    /// Handed to the analysis.
+    pub offered: u64,
+    pub analysed: u64,
+}
+
 #[derive(Default)]
 struct Recent {
     received: VecDeque<Timestamp>,
@@ -62,6 +71,15 @@ impl Meters {
         if recent.latencies_ms.len() > LATENCIES {
             recent.latencies_ms.pop_front();
         }
+    }
+
+    /// Counts since the stream was started.
+    pub fn totals(&self) -> Totals {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        // in this order: a frame under way is never analysed before it was offered, nor offered before it was received
+        let analysed = load(&self.analysed);
+        let offered = load(&self.offered);
+        Totals { analysed, offered, received: load(&self.received) }
     }
 
     fn counters(&self, now: Timestamp) -> CameraCounters {

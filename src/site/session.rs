@@ -119,7 +119,7 @@ impl Shared {
                     let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
                     (Action::WatchRecording, hidden, names.join(" "))
                 }
-                Command::EditSuspect { suspect, .. } => {
+                Command::DecideProposal { suspect, .. } | Command::EditSuspect { suspect, .. } => {
                     (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())
                 }
                 Command::Export(ExportCommand::Plan { suspect, .. } | ExportCommand::Movement { suspect, .. }) => {

@@ -438,6 +438,13 @@ pub enum Command {
     },
     /// Manages users and cameras, for administrators; or one's own password.
     Administer(AdminCommand),
+    /// Confirms or drops a suspect that the console proposed.
+    DecideProposal {
+        /// The suspect.
+        suspect: SuspectId,
+        /// Confirm, or drop.
+        confirm: bool,
+    },
     /// Searches everybody seen.
     Find(FindCommand),
     /// Reads, verifies or exports the action log (administrators only; itself logged).

@@ -239,12 +239,13 @@ impl CameraStore {
         };
         let upsert = sql("INSERT INTO suspects
              (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery, characteristics,
-              changed_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+              changed_at, proposed_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              ON CONFLICT (id) DO UPDATE SET label = excluded.label, colour = excluded.colour, reason = excluded.reason,
              marked_by = excluded.marked_by, marked_at = excluded.marked_at, camera = excluded.camera,
              expires_at = excluded.expires_at, ended_at = excluded.ended_at, crop_url = excluded.crop_url,
-             gallery = excluded.gallery, characteristics = excluded.characteristics, changed_at = excluded.changed_at")
+             gallery = excluded.gallery, characteristics = excluded.characteristics, changed_at = excluded.changed_at,
+             proposed_until = excluded.proposed_until")
         .bind(s.id)
         .bind(&s.label)
         .bind(json(&s.colour)?)
@@ -257,7 +258,8 @@ impl CameraStore {
         .bind(&s.crop_url)
         .bind(json(&s.gallery)?)
         .bind(json(&s.characteristics)?)
-        .bind(s.changed_at);
+        .bind(s.changed_at)
+        .bind(s.proposed_until);
         tx.execute(upsert).await?;
         tx.commit().await
     }
@@ -418,6 +420,7 @@ fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
         gallery: row.json("gallery")?,
         characteristics: row.json("characteristics")?,
         changed_at: row.instant("changed_at")?,
+        proposed_until: row.instant_or_null("proposed_until")?,
     })
 }
 
@@ -493,6 +496,7 @@ pub(crate) mod tests {
                 ..Characteristics::default()
             },
             changed_at: T0,
+            proposed_until: None,
         }
     }
 

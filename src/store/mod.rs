@@ -10,6 +10,7 @@ pub mod file;
 pub mod folder;
 mod jobs;
 mod late;
+pub mod looked;
 pub mod objects;
 mod password;
 pub mod recordings;

@@ -249,6 +249,7 @@ impl Queue {
             Record::Suspect(suspect) => cameras.put_suspect(suspect).await,
             Record::Sighting(sighting) => cameras.put_sighting(sighting).await,
             Record::Tracklet(tracklet) => cameras.put_tracklet(tracklet).await,
+            Record::Looked(minute) => cameras.put_looked(minute).await,
             Record::Segment(segment) => cameras.put_segment(segment).await,
             Record::Gap(gap) => cameras.put_gap(gap).await,
             Record::Upload(upload) => cameras.put_upload(upload).await,

@@ -8,7 +8,7 @@ pub use journal::{Journal, JournalError};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Camera, DetectionRecord, Gap, Hold, Job, Segment, Sighting, Suspect, Tracklet, Upload,
+    ActionRecord, Camera, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect, Tracklet, Upload,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub enum Record {
     Sighting(Sighting),
     /// What was seen of one person in one stay.
     Tracklet(Tracklet),
+    /// What became of a camera's frames in one minute.
+    Looked(Looked),
     /// A file of recorded video; the file itself is stored before.
     Segment(Segment),
     /// Video that is missing.
@@ -83,6 +85,7 @@ impl Record {
             Self::Suspect(_) => "suspect",
             Self::Sighting(_) => "sighting",
             Self::Tracklet(_) => "tracklet",
+            Self::Looked(_) => "looked",
             Self::Segment(_) => "segment",
             Self::Gap(_) => "gap",
             Self::Upload(_) => "upload",
@@ -110,6 +113,7 @@ impl Record {
             Self::Suspect(s) => format!("{kind}:{}", s.id),
             Self::Sighting(s) => format!("{kind}:{}", s.id),
             Self::Tracklet(t) => format!("{kind}:{}", t.id),
+            Self::Looked(l) => format!("{kind}:{}", l.id),
             Self::Segment(s) => format!("{kind}:{}", s.id),
             Self::Gap(g) => format!("{kind}:{}", g.id),
             Self::Upload(u) => format!("{kind}:{}", u.id),
@@ -127,6 +131,7 @@ impl Record {
             | Self::Suspect(_)
             | Self::Sighting(_)
             | Self::Tracklet(_)
+            | Self::Looked(_)
             | Self::Segment(_)
             | Self::Gap(_)
             | Self::Upload(_)

@@ -12,6 +12,10 @@ pub enum UiCommand {
     NextMatch,
     /// Selects the previous possible match.
     PreviousMatch,
+    /// Confirms the most urgent proposed suspect.
+    ConfirmProposal,
+    /// Drops the most urgent proposed suspect.
+    DropProposal,
     /// Opens the form that marks the person on the card as a suspect.
     MarkSuspect,
     /// Takes one of the last reasons.
@@ -64,11 +68,13 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
         Self::PreviousMatch,
+        Self::ConfirmProposal,
+        Self::DropProposal,
         Self::MarkSuspect,
         Self::PickReason,
         Self::Back,
@@ -95,6 +101,8 @@ impl UiCommand {
             Self::RejectMatch => "Reject",
             Self::NextMatch => "Next possible match",
             Self::PreviousMatch => "Previous possible match",
+            Self::ConfirmProposal => "Confirm suspect",
+            Self::DropProposal => "Drop",
             Self::MarkSuspect => "Mark as suspect…",
             Self::PickReason => "Take a recent reason",
             Self::Back => "Back",
@@ -123,6 +131,8 @@ impl UiCommand {
             Self::RejectMatch => "Records that the selected possible match shows somebody else",
             Self::NextMatch => "Selects the next possible match in the inbox",
             Self::PreviousMatch => "Selects the previous possible match in the inbox",
+            Self::ConfirmProposal => "Keeps following the proposed suspect who holds a weapon",
+            Self::DropProposal => "Stops following the proposed suspect; the record stays",
             Self::MarkSuspect => "Follows the person on the card across all cameras; asks for a reason",
             Self::PickReason => "Fills in one of the reasons used last",
             Self::Back => "Closes what is open, one thing at a time",
@@ -153,6 +163,8 @@ impl UiCommand {
             Self::RejectMatch => const { &[plain(Key::R)] },
             Self::NextMatch => const { &[plain(Key::J), plain(Key::ArrowDown)] },
             Self::PreviousMatch => const { &[plain(Key::K), plain(Key::ArrowUp)] },
+            Self::ConfirmProposal => const { &[control(Key::Y)] },
+            Self::DropProposal => const { &[control(Key::N)] },
             Self::MarkSuspect => const { &[plain(Key::M)] },
             Self::PickReason => {
                 const {

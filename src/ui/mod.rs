@@ -21,6 +21,7 @@ mod health;
 mod inbox;
 mod log;
 mod map;
+mod proposals;
 mod review;
 mod suspects;
 pub mod tokens;
@@ -294,6 +295,12 @@ impl Session {
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
             UiCommand::ChangePassword => self.password = true,
+            UiCommand::ConfirmProposal | UiCommand::DropProposal
+                if self.screen == Screen::Wall && self.card.is_none() =>
+            {
+                asked.extend(proposals::decide(state, command == UiCommand::ConfirmProposal));
+            }
+            UiCommand::ConfirmProposal | UiCommand::DropProposal => {}
             UiCommand::FindPerson => {
                 self.screen = Screen::Find;
                 if let Some(who) = self.card.as_ref().map(card::Card::who) {
@@ -531,6 +538,7 @@ impl Session {
             }
         });
         ui.add_space(2.0);
+        asked.extend(proposals::ui(ui, state, pictures));
         asked.extend(match self.tab {
             Tab::Inbox => self.inbox.ui(ui, state, pictures),
             Tab::Suspects => self.suspects.ui(ui, state, pictures),

@@ -95,6 +95,9 @@ impl Suspects {
                     ui.horizontal(|ui| {
                         widgets::swatch(ui, suspect);
                         ui.label(tokens::strong(&suspect.label).size(15.0));
+                        if suspect.proposed_until.is_some() {
+                            widgets::chip(ui, "proposed", tokens::WARN);
+                        }
                         if suspect.is_followed(state.now) {
                             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                                 if ui

@@ -431,7 +431,8 @@ pub(super) fn draw_box(
     if marked {
         painter.rect_filled(rect, 1.0, tint.gamma_multiply(0.18));
     }
-    if measured || marked {
+    let proposed = found.is_some_and(|(_, view)| view.suspect.proposed_until.is_some());
+    if (measured && !proposed) || marked {
         painter.rect_stroke(rect, 1.0, Stroke::new(width + 2.0, tokens::ON_PICTURE), StrokeKind::Middle);
         painter.rect_stroke(rect, 1.0, Stroke::new(width, tint), StrokeKind::Middle);
     } else {
@@ -440,7 +441,9 @@ pub(super) fn draw_box(
         painter.extend(Shape::dashed_line(&outline, Stroke::new(width, tint), 6.0, 5.0));
     }
     if let Some((m, SuspectView { suspect, .. })) = found {
-        let words = if m.certain {
+        let words = if m.certain && proposed {
+            format!("{} · proposed", suspect.label)
+        } else if m.certain {
             suspect.label.clone()
         } else {
             format!("{}? {}", suspect.label, widgets::percent(m.probability))

@@ -134,6 +134,12 @@ pub fn card(selected: bool) -> Frame {
         .inner_margin(Margin::same(12))
 }
 
+/// A dashed outline: proposed, not decided.
+pub fn dashed(ui: &Ui, rect: egui::Rect, tint: Color32) {
+    let outline = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
+    ui.painter().extend(egui::Shape::dashed_line(&outline, Stroke::new(1.5, tint), 6.0, 5.0));
+}
+
 /// A coloured dot.
 pub fn dot(ui: &mut Ui, colour: Color32) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(9.0, ui.spacing().interact_size.y.min(18.0)), Sense::hover());

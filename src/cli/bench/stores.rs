@@ -115,6 +115,7 @@ fn suspect(i: usize) -> Suspect {
         gallery: (0..12).map(|k| Descriptor { kind: DescriptorKind::Learned, vector: vector(k) }).collect(),
         characteristics: Default::default(),
         changed_at: now,
+        proposed_until: None,
     }
 }
 
