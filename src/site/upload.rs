@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -221,7 +222,7 @@ impl Records {
             id,
             camera: camera.id,
             starts_at: wish.starts_at,
-            ends_at: wish.starts_at.plus(found.duration),
+            ends_at: wish.starts_at.plus(found.end),
             video_url: upload.video_url.clone(),
             format: found.container,
             codec: found.codec,
@@ -652,7 +653,6 @@ impl Shared {
 
     async fn upload_one(&self, id: Uuid, by: &(String, String), wish: &UploadWish, stop: &Notify, resumed: bool) {
         let by = (by.0.as_str(), by.1.as_str());
-        let rights = self.rights_of_uploader(by.0).await;
         self.uploads.change(id, |item| item.view.stage = UploadStage::Reading(0));
         let stopped = AtomicBool::new(false);
         let progress = |step: UploadStep<'_>| {
@@ -667,7 +667,10 @@ impl Shared {
             });
         };
         let done = tokio::select! {
-            done = self.records.upload(by, &rights, wish, &progress) => done,
+            done = async {
+                let rights = self.rights_of_uploader(by.0).await?;
+                self.records.upload(by, &rights, wish, &progress).await
+            } => done,
             () = stop.notified() => {
                 stopped.store(true, Ordering::Relaxed);
                 return; // whoever stopped it has said what it is now
@@ -707,11 +710,12 @@ impl Shared {
         self.keep_uploads().await;
     }
 
-    /// The rights of whoever asked for an upload, who may have left by now; nothing where they cannot be found out.
-    async fn rights_of_uploader(&self, cc: &str) -> Rights {
-        match self.records.stores.users.user(cc).await {
-            Ok(Some(user)) if user.active => self.rights_of(&user).await,
-            _ => Rights::Only(std::collections::BTreeSet::new()),
+    /// The rights of whoever asked for an upload, who may have left by now; none for a user who was deactivated.
+    async fn rights_of_uploader(&self, cc: &str) -> Result<Rights, StoreError> {
+        let users = &self.records.stores.users;
+        match users.user(cc).await? {
+            Some(user) if user.active => users.may_see(&user).await,
+            _ => Ok(Rights::Only(BTreeSet::new())),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Probe {
     pub height: u32,
     /// From the first picture to the end of the last one that is there, whatever the file announces.
     pub duration: Duration,
+    /// Where in the file the last picture ends: later than `duration` where the first picture is not at its beginning.
+    pub end: Duration,
     /// Pictures.
     pub frames: u64,
     /// When it was made, where the file says so.
@@ -81,6 +83,7 @@ pub fn probe(path: &Path) -> Result<Probe, FileError> {
         width: first.width(),
         height: first.height(),
         duration,
+        end: read.end,
         frames: read.frames,
         created_at: read.created_at,
         damage: riff_shortfall(path).or(short).or(read.damage),
