@@ -50,6 +50,8 @@ pub struct SiteConfig {
     pub follow: FollowConfig,
     /// How long somebody stays logged in.
     pub session: SessionConfig,
+    /// The audit trail.
+    pub audit: AuditConfig,
     /// What is recorded, and for how long it is kept.
     pub recording: RecordingConfig,
     /// When a knife or a gun counts, and what becomes of whoever holds one.
@@ -70,6 +72,7 @@ impl Default for SiteConfig {
             video: VideoConfig::default(),
             follow: FollowConfig::default(),
             session: SessionConfig::default(),
+            audit: AuditConfig::default(),
             recording: RecordingConfig::default(),
             weapons: WeaponConfig::default(),
             stores: Addresses::default(),
@@ -132,6 +135,27 @@ pub struct SessionConfig {
 impl Default for SessionConfig {
     fn default() -> Self {
         Self { idle_minutes: 30, longest_hours: 12 }
+    }
+}
+
+/// The audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// For how many days an anchor on S3 can be neither changed nor deleted, by nobody.
+    pub anchor_lock_days: u32,
+}
+
+impl AuditConfig {
+    /// How long an anchor is locked.
+    pub fn lock_for(self) -> Duration {
+        Duration::from_secs(u64::from(self.anchor_lock_days) * 86_400)
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { anchor_lock_days: 365 }
     }
 }
 

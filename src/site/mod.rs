@@ -33,7 +33,7 @@ mod upload;
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
-pub use config::{AnalysisConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
+pub use config::{AnalysisConfig, AuditConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};

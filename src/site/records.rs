@@ -66,7 +66,7 @@ impl Records {
         let console = journal.chain().await?.0.console.to_string();
         Ok(Self {
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
-            anchors: Anchors::new(folder.anchors()),
+            anchors: Anchors::new(folder.anchors()).locked_in(&stores.objects, config.audit.lock_for()),
             data: folder.path().to_owned(),
             anchored: Mutex::default(),
             warning: strange.then(|| {

@@ -33,10 +33,7 @@ impl Records {
         if head.seq == 0 || *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) == Some(head) {
             return Ok(());
         }
-        let (anchors, now) = (self.anchors.clone(), self.clock.now());
-        tokio::task::spawn_blocking(move || anchors.add(&head, now))
-            .await
-            .map_err(|e| SiteError::Threads(io::Error::other(e)))??;
+        self.anchors.add(&head, self.clock.now()).await?;
         *self.anchored.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
         Ok(())
     }
@@ -60,10 +57,13 @@ impl Records {
     }
 
     async fn verdict(&self, progress: Progress<'_>) -> Result<(u64, Vec<Finding>), SiteError> {
-        let mut verifier = Verifier::new(self.anchors.all()?);
+        let mut verifier = Verifier::new(self.anchors.all().await?);
         let (own, waiting) = self.journal.waiting_entries().await?;
         verifier.own_end(own);
-        waiting.iter().for_each(|(entry, refused)| verifier.waits(entry, *refused));
+        for (entry, refused) in &waiting {
+            verifier.hears(entry);
+            verifier.waits(entry, *refused);
+        }
         drop(waiting);
         let begun = LogFilter { action: Some(Action::BeginChain), ..LogFilter::default() };
         let mut heard = |kept: KeptAction| {
@@ -142,7 +142,7 @@ impl Records {
         let failed = |e: io::Error| SiteError::Store(io_error(to, &e));
         let made_at = self.clock.now();
         // Anchors are never ahead of the log: all that they speak of is in what is read from here on.
-        let mut anchors = self.anchors.all()?;
+        let mut anchors = self.anchors.all().await?;
         let Head { console, seq, hash } = self.journal.delivered_head().await?;
         if seq > 0 {
             anchors.push(Anchor { console, seq, hash, at: made_at });
@@ -172,5 +172,221 @@ impl Records {
         drop(out);
         draft.finish().map_err(failed)?;
         Ok((entries, seal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The trail of a real console on a real log of each backend, attacked while Vigia is stopped and while it runs.
+    use super::*;
+    use crate::{
+        audit::Fault,
+        model::SystemClock,
+        servers,
+        site::SiteConfig,
+        store::{ActionLog, Address, Addresses, DataFolder},
+    };
+    use std::{fs, sync::Arc};
+
+    struct Console {
+        dir: tempfile::TempDir,
+        log: Option<Address>,
+    }
+
+    fn consoles() -> [Console; 2] {
+        let mongo = Address::parse(&servers::mongo().database()).unwrap();
+        [None, Some(mongo)].map(|log| Console { dir: tempfile::tempdir().unwrap(), log })
+    }
+
+    impl Console {
+        /// Runs it and delivers everything.
+        async fn run<T>(&self, work: impl AsyncFnOnce(&Records) -> T) -> T {
+            let folder = DataFolder::open(self.dir.path()).unwrap();
+            let stores = Addresses { action_logs: self.log.clone(), ..Addresses::default() };
+            let config = SiteConfig { stores, ..SiteConfig::default() };
+            let records = Records::open(&folder, &config, Arc::new(SystemClock)).await.unwrap();
+            let done = work(&records).await;
+            records.delivery.flush().await;
+            let Records { delivery, journal, .. } = records;
+            delivery.stop().await;
+            journal.close().await;
+            done
+        }
+
+        async fn log(&self) -> ActionLog {
+            let embedded = Address::sqlite(&self.dir.path().join("databases/action_logs.sqlite"));
+            ActionLog::connect(self.log.as_ref().unwrap_or(&embedded)).await.unwrap()
+        }
+
+        fn place(&self) -> String {
+            self.log.as_ref().map_or_else(|| "sqlite".to_owned(), ToString::to_string)
+        }
+    }
+
+    async fn write(records: &Records, count: usize) {
+        for _ in 0..count {
+            let entry = records.entry(("1", "Ana"), Action::Login, Outcome::Succeeded);
+            records.journal.append(&[Record::Action(entry)]).await.unwrap();
+        }
+        assert!(records.delivery.flush().await);
+    }
+
+    async fn faults(records: &Records) -> Vec<(Option<i64>, Fault)> {
+        let (_, findings) = records.verify_log(("1", "Ana"), &|_| {}).await.unwrap();
+        findings.into_iter().map(|f| (f.seq, f.fault)).collect()
+    }
+
+    /// Somebody who knows how adds a well-linked entry behind the newest one while Vigia is stopped.
+    #[tokio::test]
+    async fn an_entry_forged_behind_the_newest_while_vigia_was_stopped_is_found() {
+        for console in consoles() {
+            let head = console.run(async |records: &Records| {
+                write(records, 5).await;
+                records.anchor().await.unwrap();
+                assert_eq!(faults(records).await, []); // an entry itself
+                records.delivery.flush().await;
+                records.journal.chain().await.unwrap().0
+            });
+            let mut head = head.await;
+            assert_eq!(head.seq, 6);
+            let log = console.log().await;
+            let newest = log.page(&LogFilter::default(), None, 1).await.unwrap().remove(0);
+            let mut forged = ActionRecord { log_id: newest.log_id + 1, user_cc: "666".to_owned(), ..newest };
+            forged.link = Some(head.link(&forged));
+            log.append(&forged).await.unwrap();
+            for start in 0..2 {
+                console
+                    .run(async |records: &Records| {
+                        assert_eq!(records.warning.is_some(), start == 0, "{}", console.place());
+                        assert_eq!(faults(records).await, [(Some(7), Fault::Forged)], "{}", console.place());
+                        write(records, 3).await;
+                        assert_eq!(faults(records).await, [(Some(7), Fault::Forged)], "{}", console.place());
+                        records.anchor().await.unwrap();
+                    })
+                    .await;
+            }
+            let begun = LogFilter { action: Some(Action::BeginChain), ..LogFilter::default() };
+            let begun = log.page(&begun, None, 9).await.unwrap();
+            assert_eq!(begun.len(), 1);
+            assert_eq!((begun[0].details["seq"].as_i64(), begun[0].details["found"].as_i64()), (Some(6), Some(7)));
+            // an export knows it, too, also where there is no journal
+            let file = console.dir.path().join("log.jsonl");
+            console
+                .run(async |records: &Records| {
+                    records.export_log(("1", "Ana"), &LogFilter::default(), Format::Jsonl, &file, &|_| {}).await
+                })
+                .await
+                .unwrap();
+            let checked = export::verify(fs::File::open(&file).unwrap()).unwrap();
+            let found: Vec<_> = checked.findings.iter().map(|f| (f.seq, f.fault)).collect();
+            assert_eq!(found, [(Some(7), Fault::Forged)]);
+        }
+    }
+
+    /// A journal that was put back from a backup is no forgery where an anchor saw what it has forgotten.
+    #[tokio::test]
+    async fn a_journal_put_back_from_a_backup_begins_a_new_chain_and_nothing_is_wrong() {
+        for console in consoles() {
+            console.run(async |records: &Records| write(records, 3).await).await;
+            let journal = console.dir.path().join("databases/journal.sqlite");
+            let backup = fs::read(&journal).unwrap();
+            console
+                .run(async |records: &Records| {
+                    write(records, 4).await;
+                    records.anchor().await.unwrap();
+                })
+                .await;
+            for suffix in ["-wal", "-shm"] {
+                let _ = fs::remove_file(journal.with_extension(format!("sqlite{suffix}")));
+            }
+            fs::write(&journal, backup).unwrap();
+            console
+                .run(async |records: &Records| {
+                    assert!(records.warning.is_some());
+                    write(records, 2).await;
+                    assert_eq!(faults(records).await, [], "{}", console.place());
+                })
+                .await;
+        }
+    }
+
+    /// What waits for another store says nothing about the log.
+    #[tokio::test]
+    async fn a_log_cut_off_at_its_end_is_found_though_another_store_has_a_backlog() {
+        let console = Console { dir: tempfile::tempdir().unwrap(), log: None };
+        console
+            .run(async |records: &Records| {
+                write(records, 5).await;
+                let objects = console.dir.path().join("objects");
+                fs::remove_dir_all(&objects).unwrap();
+                fs::write(&objects, "not a folder").unwrap();
+                let bytes = vec![1];
+                let object = Record::Object { key: "crops/a.jpg".into(), content_type: "image/jpeg".into(), bytes };
+                records.journal.append(&[object]).await.unwrap();
+                assert!(!records.delivery.flush().await && records.journal.backlog() == 1);
+                let database = console.dir.path().join("databases/action_logs.sqlite");
+                let address = format!("sqlite:{}", database.display());
+                let mut db = <sqlx::SqliteConnection as sqlx::Connection>::connect(&address).await.unwrap();
+                for statement in ["DROP TRIGGER action_logs_never_shrink", "DELETE FROM action_logs WHERE seq > 3"] {
+                    sqlx::query(statement).execute(&mut db).await.unwrap();
+                }
+                assert_eq!(faults(records).await, [(Some(4), Fault::Truncated { count: 2 })]);
+            })
+            .await;
+    }
+
+    /// An anchor that speaks of what the log does not have yet would make every other reader believe that its end was cut off.
+    #[tokio::test]
+    async fn anchors_do_not_run_ahead_of_a_log_that_lags() {
+        let server = servers::Mongo::start();
+        let console =
+            Console { dir: tempfile::tempdir().unwrap(), log: Some(Address::parse(&server.database()).unwrap()) };
+        console
+            .run(async |records: &Records| {
+                write(records, 3).await;
+                records.anchor().await.unwrap();
+                server.kill();
+                for _ in 0..2 {
+                    let entry = records.entry(("1", "Ana"), Action::Login, Outcome::Succeeded);
+                    records.journal.append(&[Record::Action(entry)]).await.unwrap();
+                }
+                assert!(!records.delivery.flush().await);
+                records.anchor().await.unwrap();
+                let seqs = async || records.anchors.all().await.unwrap().iter().map(|a| a.seq).collect::<Vec<_>>();
+                assert_eq!(seqs().await, [3]);
+                server.restart();
+                while !records.delivery.flush().await {}
+                records.anchor().await.unwrap();
+                assert_eq!(seqs().await, [3, 5]);
+                assert_eq!(faults(records).await, []);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn the_log_knows_its_exports_by_their_seals() {
+        let console = Console { dir: tempfile::tempdir().unwrap(), log: None };
+        console
+            .run(async |records: &Records| {
+                write(records, 4).await;
+                let file = console.dir.path().join("log.csv");
+                let filter = LogFilter { user: Some("1".to_owned()), ..LogFilter::default() };
+                records.export_log(("1", "Ana"), &filter, Format::Csv, &file, &|_| {}).await.unwrap();
+                records.delivery.flush().await;
+                let checked = export::verify(fs::File::open(&file).unwrap()).unwrap();
+                assert!(checked.findings.is_empty() && !checked.export.complete && checked.export.filter == filter);
+                assert!(records.export_entry(checked.seal).await.unwrap().is_some());
+                // made again without one entry, and sealed anew
+                let mut entries = records.stores.actions.page(&filter, None, 99).await.unwrap();
+                entries.reverse();
+                entries.remove(1);
+                let mut forged = export::Writer::begin(Vec::new(), Format::Csv, &checked.export).unwrap();
+                entries.into_iter().for_each(|e| forged.entry(&e).unwrap());
+                let (bytes, _) = forged.finish().unwrap();
+                let checked = export::verify(bytes.as_slice()).unwrap();
+                assert!(checked.findings.is_empty(), "the file alone cannot tell");
+                assert!(records.export_entry(checked.seal).await.unwrap().is_none(), "the log can");
+            })
+            .await;
     }
 }

@@ -513,6 +513,40 @@ mod tests {
         }
     }
 
+    /// `camera`, `suspect` and `_id` are not in the hash: they follow from the entry, and must go on doing so. A cell that cannot
+    /// be read is found at its place and hides no other entry.
+    #[tokio::test]
+    async fn fields_beside_the_hash_and_cells_that_cannot_be_read_are_found_at_their_place() {
+        for (field, fault) in [
+            ("camera", Fault::Misfiled),
+            ("suspect", Fault::Misfiled),
+            ("_id", Fault::Misfiled),
+            ("details", Fault::Unreadable),
+        ] {
+            for fresh in backends() {
+                let log = fresh.log().await;
+                let mut head = Head::new(Uuid::new_v4());
+                for n in 1..=9 {
+                    let e = linked(&mut head, entry(n * 10, Action::SelectSuspect, Outcome::Succeeded));
+                    log.append(&e).await.unwrap();
+                }
+                match log.0.there().unwrap() {
+                    Backend::Embedded(log) => log.spoil(50, field).await,
+                    Backend::Mongo(log) => log.spoil(50, field).await,
+                }
+                assert_eq!(verify(&log, head).await, [(Some(5), fault)], "{field} ({})", fresh.address);
+                let page = log.read(&LogFilter::default(), None, 9).await.unwrap();
+                let readable: Vec<_> = page.entries.iter().filter(|k| k.entry.is_ok()).map(|k| k.log_id).collect();
+                let spoilt = usize::from(fault == Fault::Unreadable);
+                assert_eq!((page.entries.len(), readable.len()), (9, 9 - spoilt), "{field} ({})", fresh.address);
+                if fault == Fault::Unreadable {
+                    let error = log.page(&LogFilter::default(), None, 9).await.unwrap_err().to_string();
+                    assert!(error.contains("entry 50") && error.contains("vigia audit verify"), "{error}");
+                }
+            }
+        }
+    }
+
     #[tokio::test]
     async fn an_account_that_may_only_insert_and_find_is_enough() {
         let server = servers::mongo();

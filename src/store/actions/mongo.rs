@@ -261,6 +261,20 @@ impl MongoLog {
         StoreError::Damaged { place: self.place.clone(), detail: detail.to_owned() }
     }
 
+    /// What somebody with every right can do to one entry.
+    #[cfg(test)]
+    pub(super) async fn spoil(&self, log_id: i64, field: &str) {
+        let mut entry = self.entries().find_one(doc! { "log_id": log_id }).await.unwrap().unwrap();
+        match field {
+            "_id" => drop(entry.insert("_id", ObjectId::new())),
+            // the server's own schema would not take it
+            "details" => drop(entry.insert("user_cc", 5)),
+            field => drop(entry.insert(field, "somebody else")),
+        }
+        self.entries().delete_one(doc! { "log_id": log_id }).await.unwrap();
+        self.entries().insert_one(entry).bypass_document_validation(true).await.unwrap();
+    }
+
     /// What somebody with every right can do.
     #[cfg(test)]
     pub(super) async fn replace_everything(&self, entries: &[ActionRecord]) {

@@ -158,6 +158,21 @@ impl EmbeddedLog {
         Ok(next)
     }
 
+    /// What somebody with the file and an SQL shell can do to one entry.
+    #[cfg(test)]
+    pub(super) async fn spoil(&self, log_id: i64, field: &str) {
+        let value = match field {
+            "_id" => "0123456789abcdef01234567",
+            "details" => "no JSON",
+            _ => "somebody else",
+        };
+        let drop = "DROP TRIGGER action_logs_never_change";
+        sqlx::query(drop).execute(self.db.pool()).await.unwrap();
+        let mut q = QueryBuilder::<Sqlite>::new("UPDATE action_logs SET ");
+        q.push(field).push(" = ").push_bind(value).push(" WHERE log_id = ").push_bind(log_id);
+        assert_eq!(q.build().execute(self.db.pool()).await.unwrap().rows_affected(), 1);
+    }
+
     /// What somebody with the file and an SQL shell can do.
     #[cfg(test)]
     pub(super) async fn replace_everything(&self, entries: &[ActionRecord]) {

@@ -156,6 +156,11 @@ impl ObjectStore {
         Ok(Self(Late::ready(Backend::Folder(Folder::open(root.into())?))))
     }
 
+    /// Whether the objects are on a server, away from this machine.
+    pub fn on_server(&self) -> bool {
+        self.0.there().is_none_or(|there| matches!(there, Backend::S3(_))) // only a server can be away
+    }
+
     /// Stores an object for good. Storing the same bytes again under the same key changes nothing.
     ///
     /// # Errors
@@ -246,6 +251,18 @@ impl ObjectStore {
         }
         let prefix = format!("{room}/{rest}");
         each!(self, store => store.list(&prefix, after, limit).await)
+    }
+
+    /// The keys of all that was ever [locked](Self::put_locked) on a server, also of what somebody deleted since: a deletion
+    /// hides a locked object and does not remove it. Nothing in a folder.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn list_locked(&self) -> Result<Vec<String>, StoreError> {
+        match self.0.get().await? {
+            Backend::Folder(_) => Ok(Vec::new()),
+            Backend::S3(store) => store.list_ever(&format!("{LOCKED_ROOM}/")).await,
+        }
     }
 
     /// Removes the object. One that is not there is no error.

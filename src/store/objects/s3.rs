@@ -450,6 +450,28 @@ impl S3Buckets {
         Ok(listed)
     }
 
+    /// The keys that start with `prefix` and were ever stored: also those hidden by a deletion since, which leaves a locked
+    /// version where it is.
+    pub(super) async fn list_ever(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let (bucket, start) = self.place_of(prefix);
+        let room = super::room_of(prefix);
+        let (mut keys, mut key, mut version) = (Vec::new(), None, None);
+        loop {
+            let list = self.client.list_object_versions().bucket(&bucket).prefix(start);
+            let page = match list.set_key_marker(key).set_version_id_marker(version).send().await {
+                Ok(page) => page,
+                Err(e) if status(&e) == Some(404) => return Ok(keys), // no bucket yet
+                Err(e) => return Err(self.error(&e)),
+            };
+            keys.extend(page.versions().iter().filter_map(|o| Some(format!("{room}/{}", o.key()?))));
+            if page.is_truncated() != Some(true) {
+                return Ok(keys);
+            }
+            key = page.next_key_marker().map(str::to_owned);
+            version = page.next_version_id_marker().map(str::to_owned);
+        }
+    }
+
     pub(super) async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let (bucket, name) = self.place_of(key);
         match self.client.delete_object().bucket(bucket).key(name).send().await {
