@@ -1,4 +1,5 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod follow;
 mod growth;
 mod overlay;
 mod search;
@@ -7,7 +8,7 @@ mod stores;
 
 use super::{prerequisites, simulate};
 use crate::{
-    follow::{Calibration, Gallery},
+    follow::{Calibration, Gallery, Reliability},
     model::{Class, Clock, Rect, SystemClock, polygon_contains},
     store::{LoginOutcome, NewUser, UserStore},
     tracking::{TrackerConfig, parse_detections, track_detections},
@@ -93,6 +94,15 @@ pub enum Command {
         #[arg(long)]
         reference: Option<PathBuf>,
     },
+    /// Following across the demo's virtual cameras: IDF1, false follows, time to the first correct alert
+    Follow {
+        /// MOTChallenge ground truth of the demo footage (PETS09-S2L1/gt/gt.txt)
+        #[arg(long)]
+        gt: PathBuf,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+    },
     /// Search among stored appearances, against one pass over the same memory
     Search {
         /// Vectors
@@ -162,6 +172,12 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Appearance { gt, models } => appearance(gt, &prerequisites::models_dir(models.as_deref()))?,
         Command::Outline { masks, models, reference } => {
             outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
+        }
+        Command::Follow { gt, models } => {
+            let models = prerequisites::models_dir(models.as_deref());
+            let compute = Compute::choose(DeviceChoice::Auto, 1)?;
+            let detector = Detector::load(&models, compute, DetectorConfig::default())?;
+            follow::measure(&truth(gt)?, &detector, &Appearance::load(&models, compute)?)?
         }
         Command::Search { vectors, length } => search::measure(*vectors, *length),
         Command::Overlay { gt, video, fps, models } => {
@@ -561,9 +577,12 @@ fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<
         precision += sum / relevant as f64;
     }
     let curve = Calibration::fit(&pairs, 1.0 / CANDIDATES);
+    let shipped = Calibration::shipped(appearance.kind());
+    let said: Vec<_> = pairs.iter().map(|(s, same)| (shipped.probability(*s), *same)).collect();
+    let reliability = Reliability::of(&said, 1.0 / CANDIDATES);
     Ok(json!({
         "bench": "appearance", "model": appearance.name(), "tracklets": tracklets.len(), "queries": queries,
         "rank1": first as f64 / queries.max(1) as f64, "map": precision / queries.max(1) as f64,
-        "pairs": pairs.len(), "same": pairs.iter().filter(|p| p.1).count(), "calibration": curve,
+        "pairs": pairs.len(), "same": pairs.iter().filter(|p| p.1).count(), "calibration": curve, "shipped_curve": reliability,
     }))
 }

@@ -69,9 +69,65 @@ impl Calibration {
     }
 }
 
+/// How true probabilities are: of the pairs said to be one person with probability p, a share p should be.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reliability {
+    /// Ten bins of equal width, those without pairs left out.
+    pub bins: Vec<ReliabilityBin>,
+    /// Expected calibration error: the mean distance of said and true over all pairs (Naeini et al., AAAI 2015).
+    pub ece: f64,
+}
+
+/// The pairs whose probability lies in one tenth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ReliabilityBin {
+    /// From this probability on.
+    pub from: f64,
+    /// How many pairs.
+    pub pairs: usize,
+    /// Their mean probability, as said.
+    pub said: f64,
+    /// The share that is one person, weighted to the prior.
+    pub is: f64,
+}
+
+impl Reliability {
+    /// Of labelled pairs (probability, same person?), weighted as if a share `prior` were one person.
+    pub fn of(pairs: &[(f32, bool)], prior: f64) -> Self {
+        let same = pairs.iter().filter(|p| p.1).count() as f64;
+        let other = pairs.len() as f64 - same;
+        let weight = |is_same: bool| if is_same { prior / same.max(1.0) } else { (1.0 - prior) / other.max(1.0) };
+        let (mut bins, mut ece) = (Vec::new(), 0.0);
+        for tenth in 0..10u8 {
+            let inside = |p: f32| (p * 10.0).floor().min(9.0) as u8 == tenth;
+            let (mut n, mut mass, mut said, mut is) = (0, 0.0, 0.0, 0.0);
+            for (p, is_same) in pairs.iter().filter(|(p, _)| inside(*p)) {
+                let w = weight(*is_same);
+                n += 1;
+                mass += w;
+                said += w * f64::from(*p);
+                is += if *is_same { w } else { 0.0 };
+            }
+            if mass > 0.0 {
+                ece += (said - is).abs();
+                bins.push(ReliabilityBin { from: f64::from(tenth) / 10.0, pairs: n, said: said / mass, is: is / mass });
+            }
+        }
+        Self { bins, ece }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probabilities_that_hold_have_no_error_and_boasts_have() {
+        let pairs = |said: f32| (0..100).map(|i| (said, i < 70)).collect::<Vec<_>>();
+        let honest = Reliability::of(&pairs(0.7), 0.7);
+        assert!(honest.ece < 1e-6 && honest.bins.len() == 1 && honest.bins[0].pairs == 100, "{honest:?}");
+        assert!((Reliability::of(&pairs(0.95), 0.7).ece - 0.25).abs() < 1e-6);
+    }
 
     #[test]
     fn a_fitted_curve_gives_back_the_odds_it_was_made_of() {

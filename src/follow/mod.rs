@@ -7,7 +7,7 @@ mod gallery;
 mod search;
 mod weapons;
 
-pub use calibration::Calibration;
+pub use calibration::{Calibration, Reliability, ReliabilityBin};
 pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
 pub use search::{Hit, Index, Stay};
