@@ -78,7 +78,9 @@ impl EmbeddedLog {
         before: Option<&LogCursor>,
         limit: u32,
     ) -> Result<Vec<(KeptAction, LogCursor)>, StoreError> {
-        let mut q = filtered(filter);
+        // A cursor lies within the filter; beside it the filter's own end would keep SQLite from seeking to the cursor.
+        let until = filter.until.filter(|_| before.is_none());
+        let mut q = filtered(&LogFilter { until, ..filter.clone() });
         if let Some(LogCursor { at, log_id }) = before {
             q.push(" AND (timestamp, log_id) < (").push_bind(at).push(", ").push_bind(log_id).push(")");
         }
