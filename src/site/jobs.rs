@@ -8,7 +8,7 @@ use crate::{
     follow::{Event, FollowConfig, Follower},
     model::{
         Action, CameraId, Class, DetectionKind, Finding, Job, JobState, Outcome, Rights, Segment, SightingId,
-        Timestamp, User,
+        SuspectId, Timestamp, User,
     },
     store::{StoreError, key_of_url, url_of_key},
     sync::Record,
@@ -290,6 +290,7 @@ struct Work<'a> {
     background: &'a Background,
     job: Job,
     follower: Follower,
+    followed: BTreeSet<SuspectId>,
     watching: Option<Watching>,
     /// Which finding a sighting is.
     open: BTreeMap<SightingId, usize>,
@@ -313,16 +314,23 @@ impl<'a> Work<'a> {
     fn new(shared: &'a Arc<Shared>, background: &'a Background, job: Job) -> Self {
         // Recorded video is compared whatever the site's law says of live pictures: this is review.
         let config = FollowConfig { live_follow: true, ..shared.config.follow };
-        let mut follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
-        let now = shared.records.clock.now();
-        for view in &shared.board.lock().suspects {
-            if view.suspect.is_followed(now) {
-                follower.follow(view.suspect.clone());
-            }
-        }
+        let follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
         let start = Instant::now();
         let (watching, open, waiting) = (None, BTreeMap::new(), Vec::new());
-        Self { shared, background, job, follower, watching, open, waiting, saved: start, shown: start, lap: start }
+        let followed = BTreeSet::new();
+        Self {
+            shared,
+            background,
+            job,
+            follower,
+            followed,
+            watching,
+            open,
+            waiting,
+            saved: start,
+            shown: start,
+            lap: start,
+        }
     }
 
     fn run(mut self) {
@@ -370,8 +378,19 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Whoever was marked meanwhile is looked for from here on.
+    fn take_up_suspects(&mut self) {
+        let now = self.shared.records.clock.now();
+        for view in &self.shared.board.lock().suspects {
+            if view.suspect.is_followed(now) && self.followed.insert(view.suspect.id) {
+                self.follower.follow(view.suspect.clone());
+            }
+        }
+    }
+
     /// Looks at one file. One that is gone or damaged is told and costs no other.
     fn segment(&mut self, id: Uuid) -> Result<(), Halt> {
+        self.take_up_suspects();
         let stores = &self.shared.records.stores;
         let Some(segment) = self.until_answered(|| stores.cameras.segment(id))? else {
             self.trouble("A recording was deleted meanwhile".to_owned());
@@ -631,10 +650,13 @@ impl<'a> Work<'a> {
     fn file_of(&self, segment: &Segment) -> Result<Option<LocalFile>, Halt> {
         let Some(key) = key_of_url(&segment.video_url) else { return Ok(None) };
         let objects = &self.shared.records.stores.objects;
+        if let Some(path) = objects.local_file(key) {
+            return Ok(path.is_file().then_some(LocalFile { path, copy: false }));
+        }
         let ending = key.rsplit_once('.').map_or("mkv", |(_, ending)| ending);
         let path = self.shared.jobs.scratch.join(format!("{}.{ending}", segment.id));
         let there = self.until_answered(|| objects.get_to_file(key, &path))?;
-        Ok(there.then_some(LocalFile { path }))
+        Ok(there.then_some(LocalFile { path, copy: true }))
     }
 
     fn trouble(&mut self, text: String) {
@@ -644,14 +666,17 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A copy that goes when it is not needed any more.
+/// A video as a file of this machine: the store's own, or a copy that goes when it is not needed any more.
 struct LocalFile {
     path: PathBuf,
+    copy: bool,
 }
 
 impl Drop for LocalFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if self.copy {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -157,6 +157,17 @@ fn one_button_checks_everything_and_the_summary_tells_times_and_places() {
             && shows(&harness, "Gate")
     );
     assert!(!shows(&harness, "Analyse the new video"), "a job looks at it");
+    harness.get_all_by_label("Watch").next().unwrap().click();
+    harness.run_steps(1);
+    let watched = asked(&mut harness);
+    let open = Command::Review(ReviewCommand::Open {
+        cameras: vec![Uuid::from_u128(1)],
+        at: Timestamp(NOW.0 - 1_000_000_000),
+    });
+    assert!(watched.iter().any(|c| format!("{c:?}") == format!("{open:?}")), "{watched:?}");
+    harness.get_by_label("Uploads").click();
+    harness.run_steps(2);
+    asked(&mut harness);
     harness.get_by_label("Show 3 more").click();
     harness.run_steps(2);
     assert!(shows(&harness, "Show fewer"));
@@ -297,4 +308,35 @@ fn a_replay_starts_from_the_wall_and_escape_goes_back_to_live() {
     press(&mut harness, Key::Escape);
     assert_eq!(reviews(&mut harness), [ReviewCommand::Close]);
     assert!(!shows(&harness, "recorded"));
+}
+
+#[derive(Debug)]
+struct Dropped(std::path::PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        panic!("a video is never read into memory")
+    }
+}
+
+#[test]
+fn files_dropped_anywhere_are_looked_at_and_the_review_opens() {
+    let mut state = state(logged_in(false));
+    state.cameras = vec![camera(1, "Gate", None)];
+    let mut harness = open(state);
+    harness.input_mut().hovered_files = vec![egui::HoveredFile::default(); 2];
+    harness.run_steps(1);
+    assert!(shows(&harness, "Drop 2 videos here"));
+    harness.input_mut().hovered_files.clear();
+    harness.input_mut().dropped_files =
+        ["/v/a.mp4", "/v/b.avi"].map(|path| Arc::new(Dropped(path.into())) as egui::DroppedFileHandle).to_vec();
+    harness.run_steps(2);
+    let asked = asked(&mut harness);
+    let [Command::Upload(UploadCommand::Look(paths))] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(paths[..], ["/v/a.mp4", "/v/b.avi"].map(std::path::PathBuf::from));
+    assert!(shows(&harness, "No videos yet"), "the review screen is open");
 }

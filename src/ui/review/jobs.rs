@@ -1,7 +1,7 @@
 //! Analyses of recorded video: asked for, watched, and what they found.
 use crate::{
     model::{DetectionKind, Finding, Job, JobState},
-    site::{Command, JobCommand, SiteState, UploadStage},
+    site::{Command, JobCommand, ReviewCommand, SiteState, UploadStage},
     ui::{tokens, widgets},
 };
 use egui::{Align, Color32, ComboBox, Grid, Layout, ProgressBar, RichText, Ui, vec2};
@@ -35,6 +35,7 @@ impl Jobs {
     /// Draws the button that checks everything, and the jobs.
     pub fn ui(&mut self, ui: &mut Ui, state: &SiteState) -> Vec<Command> {
         let mut asked = Vec::new();
+        let mut watch = None;
         ui.horizontal(|ui| {
             ui.label(tokens::strong("Analysis").size(20.0));
             ui.add_space(8.0);
@@ -63,10 +64,10 @@ impl Jobs {
         for job in &state.jobs {
             widgets::card(false).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.push_id(job.id, |ui| asked.extend(self.job(ui, state, job)));
+                ui.push_id(job.id, |ui| asked.extend(self.job(ui, state, job, &mut watch)));
             });
         }
-        asked.into_iter().map(Command::Job).collect()
+        asked.into_iter().map(Command::Job).chain(watch).collect()
     }
 
     /// How videos are looked at from here on, for a button elsewhere.
@@ -80,7 +81,7 @@ impl Jobs {
         uploads.filter(|id| !is_analysed(state, *id)).collect()
     }
 
-    fn job(&mut self, ui: &mut Ui, state: &SiteState, job: &Job) -> Option<JobCommand> {
+    fn job(&mut self, ui: &mut Ui, state: &SiteState, job: &Job, watch: &mut Option<Command>) -> Option<JobCommand> {
         let mut asked = None;
         ui.horizontal(|ui| {
             ui.label(tokens::strong(&job.title));
@@ -100,19 +101,23 @@ impl Jobs {
         for trouble in &job.troubles {
             ui.label(RichText::new(trouble).color(tokens::WARN).size(12.0));
         }
-        self.findings(ui, state, job);
+        self.findings(ui, state, job, watch);
         asked
     }
 
-    fn findings(&mut self, ui: &mut Ui, state: &SiteState, job: &Job) {
+    fn findings(&mut self, ui: &mut Ui, state: &SiteState, job: &Job, watch: &mut Option<Command>) {
         if job.findings.is_empty() {
             return;
         }
         let all = self.unfolded.contains(&job.id);
         let listed = if all { job.findings.len() } else { LISTED };
-        Grid::new("findings").num_columns(4).spacing(vec2(18.0, 4.0)).show(ui, |ui| {
+        Grid::new("findings").num_columns(5).spacing(vec2(18.0, 4.0)).show(ui, |ui| {
             for finding in job.findings.iter().take(listed) {
                 line(ui, state, finding);
+                if ui.button("Watch").on_hover_text("Shows this moment in the player").clicked() {
+                    let (cameras, at) = (vec![finding.camera], finding.from);
+                    *watch = Some(Command::Review(ReviewCommand::Open { cameras, at }));
+                }
                 ui.end_row();
             }
         });

@@ -58,7 +58,11 @@ impl Review {
                 Tab::Player => clicked = self.player.ui(ui, state, largest, open, asked),
                 Tab::Uploads => {
                     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                        asked.extend(self.jobs.ui(ui, state));
+                        let of_jobs = self.jobs.ui(ui, state);
+                        if of_jobs.iter().any(|command| matches!(command, Command::Review(_))) {
+                            self.tab = Tab::Player; // a finding is to be watched
+                        }
+                        asked.extend(of_jobs);
                         ui.add_space(18.0);
                         asked.extend(self.uploads.ui(ui, state, pictures, &self.jobs));
                     });
@@ -90,7 +94,9 @@ impl Review {
     }
 
     /// What was dropped onto the window, whatever screen is open; `None` when nothing was.
-    pub fn dropped(&self, context: &Context) -> Option<Command> {
-        uploads::dropped(context)
+    pub fn dropped(&mut self, context: &Context) -> Option<Command> {
+        let dropped = uploads::dropped(context)?;
+        self.tab = Tab::Uploads;
+        Some(dropped)
     }
 }
