@@ -3,6 +3,7 @@ mod analyze;
 mod audit;
 mod bench;
 mod camera;
+mod check;
 mod console;
 mod demo;
 pub mod doctor;
@@ -56,6 +57,8 @@ enum Command {
     Upload(upload::Args),
     /// List the analyses of recorded video and what they found
     Jobs(jobs::Args),
+    /// Compare the stores with each other: what a record names must be there, and what is kept twice must be the same
+    Check(check::Args),
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -102,6 +105,7 @@ impl Cli {
             Some(Command::Camera(command)) => camera::run(&command),
             Some(Command::Upload(args)) => upload::run(&args),
             Some(Command::Jobs(args)) => jobs::run(&args),
+            Some(Command::Check(args)) => check::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),

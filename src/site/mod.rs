@@ -4,6 +4,7 @@ mod administration;
 mod analysis;
 mod board;
 mod cameras;
+mod check;
 mod commands;
 mod config;
 mod consoles;
@@ -33,6 +34,7 @@ mod upload;
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
+pub use check::{Checked, Misfit};
 pub use config::{AnalysisConfig, AuditConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};

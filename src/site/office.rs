@@ -2,6 +2,7 @@
 use super::{
     SiteConfig, SiteError,
     administration::{AdministrationError, CameraEdit},
+    check::Checked,
     console_user,
     export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported},
     records::{Actor, Records},
@@ -166,6 +167,19 @@ impl Office {
                 tracing::warn!("the end of the action log was not written down elsewhere: {error}");
             }
             uploaded
+        })
+    }
+
+    /// Compares the stores with each other, see [`Checked`]; `deep` reads every object, `repair` puts right what can be derived.
+    /// Recorded.
+    ///
+    /// # Errors
+    /// The first store that does not answer, and when records still wait for one: then nothing is known.
+    pub fn check(&self, deep: bool, repair: bool) -> Result<Checked, SiteError> {
+        self.runtime.block_on(async {
+            let checked = self.records.check(self.who(), deep, repair).await;
+            self.records.anchor().await?;
+            checked
         })
     }
 
