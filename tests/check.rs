@@ -129,7 +129,6 @@ impl Site {
     /// A whole site fits; then everything is spoilt that can be, found, and put right where it can be derived.
     fn is_checked(&self) {
         let (camera, suspect, detection) = self.stores(fill);
-        let shared = self.config.stores.suspects.is_some();
         let whole = self.office().check(true, false).unwrap();
         assert!(whole.misfits.is_empty() && whole.is_whole(), "{whole:?}");
         assert_eq!((whole.records, whole.objects), (4, 3));
@@ -144,9 +143,6 @@ impl Site {
             stores.cameras.put_detection(&lost).await.unwrap();
             let version = stores.users.user("2").await.unwrap().unwrap().version;
             stores.users.set_grants("2", &BTreeSet::from([camera.id, nowhere]), version).await.unwrap();
-            let mut changed = Suspect { label: "Suspect 9".to_owned(), ..suspect.clone() };
-            changed.touch(SystemClock.now());
-            stores.suspects.put_suspect(&changed).await.unwrap();
             stores
                 .cameras
                 .put_suspect(&Suspect { ended_at: Some(SystemClock.now()), ..suspect.clone() })
@@ -164,14 +160,11 @@ impl Site {
         has("the picture", &|m| matches!(m, Misfit::Orphan { key, .. } if key == "crops/left.jpg"));
         has("nobody", &|m| matches!(m, Misfit::Dangling { missing, .. } if *missing == nobody));
         has("the right", &|m| matches!(m, Misfit::Grant { camera, repaired: false, .. } if *camera == nowhere));
-        if shared {
-            has("the state", &|m| matches!(m, Misfit::State { repaired: false, .. }));
-        }
         let shallow = self.office().check(false, true).unwrap();
         assert!(!shallow.misfits.iter().any(|m| matches!(m, Misfit::WrongObject { .. })), "only read when told to");
         assert!(shallow.misfits.iter().any(|m| matches!(m, Misfit::Grant { repaired: true, .. })), "{shallow:?}");
         let again = self.office().check(false, false).unwrap();
-        assert!(!again.misfits.iter().any(|m| matches!(m, Misfit::Grant { .. } | Misfit::State { .. })), "{again:?}");
+        assert!(!again.misfits.iter().any(|m| matches!(m, Misfit::Grant { .. })), "{again:?}");
         assert!(again.misfits.iter().any(|m| matches!(m, Misfit::Orphan { .. })), "never deleted");
 
         self.stores(async |stores| {

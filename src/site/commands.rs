@@ -369,7 +369,8 @@ impl Shared {
         entry.target = Some(id.to_string());
         entry.details = json!({
             "decision": if confirm { "confirmed" } else { "rejected" },
-            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera, "probability": sighting.probability,
+            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera,
+            "probability": sighting.probability,
         });
         records.push(Record::Action(entry));
         if self.commit(&records, NOT_DONE).await {
