@@ -153,19 +153,19 @@ impl Form {
 
 /// What the package will hold, and what it lacks.
 fn contents(ui: &mut Ui, plan: &ExportPlan) {
-    let stays = if plan.stops.len() == 1 { "1 stay".to_owned() } else { format!("{} stays", plan.stops.len()) };
+    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
+    let stays = count(plan.stops.len(), "stay", "stays");
+    let stretches = count(plan.stretches, "stretch", "stretches");
     let mib = plan.bytes as f64 / 1_048_576.0;
     ui.label(format!(
-        "{stays}, {} stretches of video, about {mib:.1} MiB; with pictures, movement log and the entries of the action log. \
-         Signed with this site's key",
-        plan.stretches
+        "{stays}, {stretches} of video, about {mib:.1} MiB; with pictures, movement log and the entries of the action log. \
+         Signed with this site's key"
     ));
     if plan.missing.is_empty() {
         ui.label(RichText::new("There is video of every stay").color(tokens::GOOD));
         return;
     }
-    let parts =
-        if plan.missing.len() == 1 { "one interval".to_owned() } else { format!("{} intervals", plan.missing.len()) };
+    let parts = count(plan.missing.len(), "interval", "intervals");
     ui.label(RichText::new(format!("No video of {parts}:")).color(tokens::WARN));
     ScrollArea::vertical().max_height(120.0).show(ui, |ui| {
         for gap in &plan.missing {

@@ -46,7 +46,7 @@ fn evidence_is_handed_out_only_with_reason_recipient_and_a_look_at_what_is_missi
     harness.state_mut().state.export = Some(planned);
     harness.run_steps(3);
     look(&mut harness, "export");
-    assert!(shows(&harness, "No video of one interval") && shows(&harness, "the camera is not recorded"));
+    assert!(shows(&harness, "No video of 1 interval") && shows(&harness, "the camera is not recorded"));
     harness.get_by_label("Export").click();
     harness.run_steps(2);
     assert!(asked(&mut harness).is_empty(), "neither why nor to whom is said");
