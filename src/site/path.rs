@@ -240,7 +240,9 @@ impl CameraPath {
     /// How the camera is doing.
     pub fn status(&self) -> CameraStatus {
         match self.source.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Source::state) {
-            None => CameraStatus::Inactive,
+            None if !self.camera.active => CameraStatus::Inactive,
+            // Between two streams, as when the address changes: the next one is on its way.
+            None => CameraStatus::Connecting,
             Some(SourceState::Connecting) => CameraStatus::Connecting,
             Some(SourceState::Live) => CameraStatus::Live,
             Some(SourceState::Stale { since, reason, retry_at }) => CameraStatus::Stale { since, reason, retry_at },
