@@ -131,21 +131,25 @@ impl Running {
     }
 }
 
-/// Pictures of 25 a second.
-fn clip(folder: &Path, name: &str, pictures: u32, tail: &str) -> PathBuf {
-    gstreamer::init().unwrap();
-    let path = folder.join(name);
-    let pipeline = gstreamer::parse::launch(&format!(
-        "videotestsrc num-buffers={pictures} pattern=snow ! video/x-raw,format=I420,width=640,height=360,framerate=25/1 ! {tail} \
-         ! filesink location=\"{}\"",
-        path.display()
-    ))
-    .unwrap();
+/// Runs a pipeline until its stream ends.
+fn run_to_end(description: &str) {
+    let pipeline = gstreamer::parse::launch(description).unwrap();
     pipeline.set_state(gstreamer::State::Playing).unwrap();
     let ends = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
     let end = pipeline.bus().unwrap().timed_pop_filtered(gstreamer::ClockTime::from_seconds(60), &ends);
     assert!(matches!(end.unwrap().view(), gstreamer::MessageView::Eos(_)));
     pipeline.set_state(gstreamer::State::Null).unwrap();
+}
+
+/// Pictures of 25 a second.
+fn clip(folder: &Path, name: &str, pictures: u32, tail: &str) -> PathBuf {
+    gstreamer::init().unwrap();
+    let path = folder.join(name);
+    run_to_end(&format!(
+        "videotestsrc num-buffers={pictures} pattern=snow ! video/x-raw,format=I420,width=640,height=360,framerate=25/1 ! {tail} \
+         ! filesink location=\"{}\"",
+        path.display()
+    ));
     path
 }
 
@@ -285,19 +289,13 @@ fn a_store_that_is_away_is_waited_for_and_giving_up_is_an_entry() {
 fn street(folder: &Path, name: &str, pictures: u32) -> PathBuf {
     gstreamer::init().unwrap();
     let path = folder.join(name);
-    let pipeline = gstreamer::parse::launch(&format!(
+    run_to_end(&format!(
         "filesrc location=\"{}\" ! decodebin ! identity eos-after={} ! videoconvert ! \
          x264enc speed-preset=veryfast bitrate=3000 threads=1 ! h264parse ! matroskamux ! filesink location=\"{}\"",
         prerequisites::footage("vtest.avi").display(),
         pictures + 1,
         path.display()
-    ))
-    .unwrap();
-    pipeline.set_state(gstreamer::State::Playing).unwrap();
-    let ends = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
-    let end = pipeline.bus().unwrap().timed_pop_filtered(gstreamer::ClockTime::from_seconds(60), &ends);
-    assert!(matches!(end.unwrap().view(), gstreamer::MessageView::Eos(_)));
-    pipeline.set_state(gstreamer::State::Null).unwrap();
+    ));
     path
 }
 

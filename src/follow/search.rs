@@ -1,6 +1,9 @@
 //! Who of everybody seen looks like this? A flat index of appearance vectors, searched exhaustively in one pass over memory: exact,
 //! and as fast as memory is read.
-use crate::model::{CameraId, Descriptor, DescriptorKind, Timestamp, TrackId, Tracklet, TrackletId};
+use super::sighting_id;
+use crate::model::{
+    CameraId, Decision, Descriptor, DescriptorKind, Rect, Sighting, SuspectId, Timestamp, TrackId, Tracklet, TrackletId,
+};
 use std::{cmp::Ordering, collections::BTreeMap};
 
 /// Numbers of a unit vector are kept times this, in 16 bits: half the memory of floats, cosines right to four digits.
@@ -27,6 +30,27 @@ impl From<&Tracklet> for Stay {
     fn from(t: &Tracklet) -> Self {
         let &Tracklet { id, camera, track, starts_at, ends_at, .. } = t;
         Self { id, camera, track, starts_at, ends_at, crop_url: t.crop_url.clone() }
+    }
+}
+
+impl Stay {
+    /// The stay as a possible match that waits for a decision; `probability` in `0.0..=1.0`. Where in the frame the person was is not
+    /// kept: the box is empty.
+    pub fn sighting(self, suspect: SuspectId, probability: f32) -> Sighting {
+        let Self { camera, track, starts_at, ends_at, crop_url, .. } = self;
+        Sighting {
+            id: sighting_id(suspect, camera, track, starts_at),
+            suspect,
+            camera,
+            track,
+            entered_at: starts_at,
+            last_seen_at: ends_at,
+            left_at: Some(ends_at),
+            probability,
+            decision: Decision::Pending,
+            crop_url,
+            rect: Rect::default(),
+        }
     }
 }
 

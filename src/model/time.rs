@@ -31,6 +31,11 @@ impl Timestamp {
         jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 
+    /// `2026-11-22`, the day in UTC: by it the keys of objects are grouped.
+    pub fn utc_day(self) -> String {
+        self.jiff().strftime("%Y-%m-%d").to_string()
+    }
+
     /// `14:03:22` in the zone of this machine, for people.
     pub fn local_time(self) -> String {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()

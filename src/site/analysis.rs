@@ -322,7 +322,7 @@ pub(super) fn detection(
 ) -> Vec<Record> {
     let id = Uuid::now_v7();
     let captured_at = frame.captured_at();
-    let day = captured_at.to_string().chars().take(10).collect::<String>();
+    let day = captured_at.utc_day();
     let image_url = url_of_key(&format!("frames/{day}/{id}.jpg"));
     let whole = Rect::new(0.0, 0.0, frame.width() as f32, frame.height() as f32);
     let picture = frame.picture(whole, FRAME_SIDE);

@@ -18,13 +18,12 @@ use crate::{
     store::{DataFolder, LogFilter, StoreError, TrackletFilter, file, key_of_url, sqlite::io_error},
     sync::{JournalError, Record},
     video::{self, BoxTrack, BurnError, ClipError, Piece},
+    vision::sha256_of,
 };
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    io::{self, Read as _},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -752,17 +751,7 @@ impl Drop for Scratch {
 
 async fn hash_of(path: &Path) -> Result<String, ExportError> {
     let path = path.to_owned();
-    let hashed = blocking(move || {
-        let mut file = fs::File::open(&path)?;
-        let (mut sha, mut piece) = (Sha256::new(), vec![0; 1 << 20]);
-        loop {
-            let n = file.read(&mut piece)?;
-            if n == 0 {
-                return Ok(Hash(sha.finalize().into()).to_string());
-            }
-            sha.update(piece.get(..n).unwrap_or_default());
-        }
-    });
+    let hashed = blocking(move || sha256_of(&path));
     Ok(hashed.await?.map_err(SiteError::Threads)?)
 }
 

@@ -372,7 +372,7 @@ impl Recording {
 /// The file with the address that it will have among the objects.
 fn addressed(mut spooled: Spooled) -> Spooled {
     let s = &mut spooled.segment;
-    let day: String = s.starts_at.to_string().chars().take(10).collect();
+    let day = s.starts_at.utc_day();
     s.video_url = url_of_key(&format!("{ROOM}/{}/{day}/{}.mkv", s.camera, s.id));
     spooled
 }

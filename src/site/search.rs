@@ -5,7 +5,7 @@ use super::{
     state::{FindCommand, FindView, FindWho, HitView},
 };
 use crate::{
-    follow::{Gallery, Hit, Index, Stay, match_probability, sighting_id},
+    follow::{Gallery, Hit, Index, Stay, match_probability},
     model::{
         Action, CameraId, Decision, Outcome, Picture, Sighting, Suspect, SuspectId, Timestamp, Tracklet, TrackletId,
         User,
@@ -253,7 +253,7 @@ impl Shared {
             known.map(|s| (s.camera, s.entered_at, s.left_at.unwrap_or(s.last_seen_at))).collect();
         let mut sightings = Vec::new();
         for (probability, hit) in rated {
-            let Stay { camera, track, starts_at, ends_at, crop_url, .. } = hit.stay;
+            let Stay { camera, starts_at, ends_at, .. } = hit.stay;
             let elsewhere = |&(c, from, until): &(CameraId, Timestamp, Timestamp)| {
                 starts_at <= until && from <= ends_at && !follower.may_be_in_both(camera, c)
             };
@@ -261,20 +261,7 @@ impl Shared {
                 continue;
             }
             taken.push((camera, starts_at, ends_at));
-            let sighting = Sighting {
-                id: sighting_id(suspect.id, camera, track, starts_at),
-                suspect: suspect.id,
-                camera,
-                track,
-                entered_at: starts_at,
-                last_seen_at: ends_at,
-                left_at: Some(ends_at),
-                probability,
-                decision: Decision::Pending,
-                crop_url,
-                rect: crate::model::Rect::default(),
-            };
-            sightings.push((sighting, Gallery::new(hit.looks)));
+            sightings.push((hit.stay.sighting(suspect.id, probability), Gallery::new(hit.looks)));
         }
         sightings
     }
@@ -462,25 +449,12 @@ impl Shared {
         crop: Option<Picture>,
         same: bool,
     ) -> bool {
-        let Stay { camera, track, starts_at, ends_at, crop_url, .. } = hit.stay.clone();
-        let id = sighting_id(suspect, camera, track, starts_at);
+        let sighting = hit.stay.clone().sighting(suspect, probability);
+        let id = sighting.id;
         {
             let _order = self.order.lock().await;
             let known = self.board.lock().sighting(id).is_some();
             if !known {
-                let sighting = Sighting {
-                    id,
-                    suspect,
-                    camera,
-                    track,
-                    entered_at: starts_at,
-                    last_seen_at: ends_at,
-                    left_at: Some(ends_at),
-                    probability,
-                    decision: Decision::Pending,
-                    crop_url,
-                    rect: crate::model::Rect::default(),
-                };
                 if !self.commit(&[Record::Sighting(sighting.clone())], "That was not recorded and not done").await {
                     return false;
                 }

@@ -103,7 +103,7 @@ impl Tracklets {
 impl Growing {
     fn new(camera: CameraId, upload: Option<Uuid>, frame: &Frame, track: TrackId, at: Timestamp) -> Self {
         let id = tracklet_id(camera, upload, track, at);
-        let day = at.to_string().chars().take(10).collect::<String>();
+        let day = at.utc_day();
         Self {
             tracklet: Tracklet {
                 id,

@@ -74,19 +74,16 @@ impl Form {
         *self = Self::default();
     }
 
+    fn badge(&mut self, ui: &mut Ui, entered: &mut bool) -> egui::Response {
+        let hint = "Citizen-card or badge number";
+        widgets::field(ui, "access", "Badge number", hint, &mut self.cc, false, entered)
+    }
+
     fn login(&mut self, ui: &mut Ui, state: &SiteState, opened: bool, working: bool) -> Option<Command> {
         ui.heading("Log in");
         ui.add_space(4.0);
         let mut entered = false;
-        let cc = widgets::field(
-            ui,
-            "access",
-            "Badge number",
-            "Citizen-card or badge number",
-            &mut self.cc,
-            false,
-            &mut entered,
-        );
+        let cc = self.badge(ui, &mut entered);
         let password = widgets::field(ui, "access", "Password", "", &mut self.password, !self.shown, &mut entered);
         ui.checkbox(&mut self.shown, "Show password");
         if opened {
@@ -129,15 +126,7 @@ impl Form {
         ));
         ui.add_space(4.0);
         let mut entered = false;
-        let cc = widgets::field(
-            ui,
-            "access",
-            "Badge number",
-            "Citizen-card or badge number",
-            &mut self.cc,
-            false,
-            &mut entered,
-        );
+        let cc = self.badge(ui, &mut entered);
         let name = widgets::field(
             ui,
             "access",

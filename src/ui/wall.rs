@@ -198,13 +198,7 @@ impl Wall {
             })
             .collect();
         let plain: Vec<_> = boxes.iter().map(|(track, rect)| (track.track.id, *rect)).collect();
-        let hovered = response
-            .hover_pos()
-            .and_then(|at| hit(&plain, to_frame(at, body, frame)?, slack(body, frame)))
-            .map(|(track, _)| track);
-        if hovered.is_some() {
-            ui.ctx().set_cursor_icon(CursorIcon::PointingHand);
-        }
+        let hovered = hovered(ui, &response, &plain, body, frame);
         let painter = ui.painter().with_clip_rect(picture.intersect(ui.clip_rect()));
         for (track, rect) in &boxes {
             let marked = Some(track.track.id) == hovered || Some(track.track.id) == open;
@@ -389,6 +383,19 @@ pub(super) fn to_frame(at: Pos2, body: egui::Rect, frame: &Frame) -> Option<Pos2
 /// [`CLICK_SLACK`] in pixels of the frame.
 pub(super) fn slack(body: egui::Rect, frame: &Frame) -> f32 {
     CLICK_SLACK * frame.width() as f32 / fitted(body, frame).width().max(1.0)
+}
+
+/// The person under the pointer, who can be clicked.
+pub(super) fn hovered(
+    ui: &Ui,
+    response: &egui::Response,
+    boxes: &[(TrackId, Rect)],
+    body: egui::Rect,
+    frame: &Frame,
+) -> Option<TrackId> {
+    let (track, _) = hit(boxes, to_frame(response.hover_pos()?, body, frame)?, slack(body, frame))?;
+    ui.ctx().set_cursor_icon(CursorIcon::PointingHand);
+    Some(track)
 }
 
 /// The box that a point means: a box it is in before one it is only near, then the smallest, then the one whose centre is

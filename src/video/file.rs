@@ -95,17 +95,8 @@ pub fn read_file_from(
     starts_at: Timestamp,
     mut on_frame: impl FnMut(Frame) -> ControlFlow<()>,
 ) -> Result<FileReport, FileError> {
-    check(path)?;
-    super::init()?;
-    let pipeline = Running(gst::Pipeline::new());
-    let bin: &gst::Bin = pipeline.0.upcast_ref();
-    let (target, sink) = frame_sink(bin)?;
-    sink.set_property("sync", false);
-    sink.set_property("max-buffers", 4u32);
     let seen = Seen::default();
-    let source = make("filesrc")?;
-    source.set_property("location", path.to_string_lossy().as_ref());
-    chain(bin, &[&source, &video_decoder(&target, &seen, None)?])?;
+    let (pipeline, sink) = decoded(path, &seen, None, 4)?;
     let bus = pipeline.0.bus().ok_or_else(|| FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned()))?;
     let _ = pipeline.0.set_state(gst::State::Playing);
 
@@ -214,6 +205,27 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.set_state(gst::State::Null);
     }
+}
+
+/// The pictures of a file, decoded as fast as they are taken: a pipeline that is not playing yet and its sink, which holds at most
+/// `ahead` of them. Software decoders get `threads` threads when given.
+pub(super) fn decoded(
+    path: &Path,
+    seen: &Seen,
+    threads: Option<i32>,
+    ahead: u32,
+) -> Result<(Running, gstreamer_app::AppSink), FileError> {
+    check(path)?;
+    super::init()?;
+    let pipeline = Running(gst::Pipeline::new());
+    let bin: &gst::Bin = pipeline.0.upcast_ref();
+    let (target, sink) = frame_sink(bin)?;
+    sink.set_property("sync", false);
+    sink.set_property("max-buffers", ahead);
+    let source = make("filesrc")?;
+    source.set_property("location", path.to_string_lossy().as_ref());
+    chain(bin, &[&source, &video_decoder(&target, seen, threads)?])?;
+    Ok((pipeline, sink))
 }
 
 /// What has been read so far.

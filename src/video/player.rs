@@ -5,8 +5,8 @@
 //! and the clock goes on: a gap is never jumped over.
 use super::{
     FileError, Frame,
-    decoding::{Cause, Seen, chain, frame_sink, make, video_decoder},
-    file::{Running, check},
+    decoding::{Cause, Seen},
+    file::{Running, decoded},
 };
 use crate::model::{CameraId, Clock, Segment, Slot, Timestamp};
 use gstreamer::{self as gst, prelude::*};
@@ -54,17 +54,8 @@ impl Deck {
     /// # Errors
     /// When there is no frame to be had, with the reason.
     pub fn open(path: &Path, starts_at: Timestamp) -> Result<Self, FileError> {
-        check(path)?;
-        super::init()?;
-        let pipeline = Running(gst::Pipeline::new());
-        let bin: &gst::Bin = pipeline.0.upcast_ref();
-        let (target, sink) = frame_sink(bin)?;
-        sink.set_property("sync", false);
-        sink.set_property("max-buffers", 2u32);
         let seen = Seen::default();
-        let source = make("filesrc")?;
-        source.set_property("location", path.to_string_lossy().as_ref());
-        chain(bin, &[&source, &video_decoder(&target, &seen, Some(1))?])?;
+        let (pipeline, sink) = decoded(path, &seen, Some(1), 2)?;
         let _ = pipeline.0.set_state(gst::State::Paused);
         let (changed, ..) = pipeline.0.state(gst::ClockTime::try_from(PATIENCE).ok());
         let mut deck =

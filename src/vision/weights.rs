@@ -1,7 +1,7 @@
 //! Trained weights: where they are and whether they are the ones they claim to be.
+use crate::model::Hash;
 use sha2::{Digest, Sha256};
 use std::{
-    fmt::Write as _,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -41,7 +41,7 @@ pub enum WeightsError {
 /// When it cannot be read or is another file.
 pub(super) fn read_verified(path: &Path, expected: &'static str) -> Result<Vec<u8>, WeightsError> {
     let bytes = std::fs::read(path).map_err(|why| WeightsError::Unreadable { path: path.to_owned(), why })?;
-    let found = hex(&Sha256::digest(&bytes));
+    let found = Hash(Sha256::digest(&bytes).into()).to_string();
     if found == expected { Ok(bytes) } else { Err(WeightsError::Checksum { path: path.to_owned(), found, expected }) }
 }
 
@@ -55,17 +55,10 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0u8; 1 << 16];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
+            0 => return Ok(Hash(hash.finalize().into()).to_string()),
             n => hash.update(buffer.get(..n).unwrap_or_default()),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
 }
 
 #[cfg(test)]

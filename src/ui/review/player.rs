@@ -8,8 +8,8 @@ use crate::ui::yuv::{self, Look};
 use crate::ui::{tokens, widgets};
 use crate::video::{Frame, What};
 use egui::{
-    Align, Align2, CornerRadius, CursorIcon, FontId, Key, Layout, RichText, Sense, Stroke, StrokeKind, TextEdit, Ui,
-    UiBuilder, vec2,
+    Align, Align2, CornerRadius, FontId, Key, Layout, RichText, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder,
+    vec2,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -348,13 +348,7 @@ impl PlayerView {
             .filter_map(|t| Some((t, t.track.rect.clamped(frame.width() as f32, frame.height() as f32)?)))
             .collect();
         let plain: Vec<_> = boxes.iter().map(|(t, rect)| (t.track.id, *rect)).collect();
-        let hovered = response
-            .hover_pos()
-            .and_then(|at| wall::hit(&plain, wall::to_frame(at, body, frame)?, wall::slack(body, frame)))
-            .map(|(track, _)| track);
-        if hovered.is_some() {
-            ui.ctx().set_cursor_icon(CursorIcon::PointingHand);
-        }
+        let hovered = wall::hovered(ui, &response, &plain, body, frame);
         let painter = ui.painter().with_clip_rect(picture.intersect(ui.clip_rect()));
         for (track, rect) in &boxes {
             let marked = Some(track.track.id) == hovered || Some(track.track.id) == open;
