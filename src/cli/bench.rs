@@ -11,7 +11,7 @@ use crate::{
     follow::{Calibration, Gallery, Reliability},
     model::{Class, Clock, Rect, SystemClock, polygon_contains},
     store::{LoginOutcome, NewUser, UserStore},
-    tracking::{TrackerConfig, parse_detections, track_detections},
+    tracking::{MotDetection, TrackerConfig, parse_detections, track_detections},
     ui,
     video::{Frame, Source, SourceConfig, read_file},
     vision::{
@@ -64,7 +64,7 @@ pub enum Command {
         #[arg(long)]
         reference: Option<PathBuf>,
     },
-    /// Frames a second of the tracker alone, on MOTChallenge detections
+    /// Frames a second of the tracker alone, on MOTChallenge detections; built with `--features peers` also of trackforge
     Tracker {
         /// Detections
         #[arg(long)]
@@ -475,22 +475,63 @@ fn detector(
     }))
 }
 
+/// Seconds that one tracker is run before it is the other's turn, and turns of each.
+const TURN: Duration = Duration::from_millis(500);
+const TURNS: u32 = 4;
+
 fn tracker(det: &std::path::Path, fps: f64) -> anyhow::Result<serde_json::Value> {
     let text = std::fs::read_to_string(det).with_context(|| format!("cannot read {}", det.display()))?;
     let detections = parse_detections(&text)?;
     let frames = detections.iter().map(|d| d.frame).max().unwrap_or(0);
-    let start = Instant::now();
     let mut rows = 0;
+    let mut ours = || rows = track_detections(&detections, fps, TrackerConfig::default()).len();
+    let mut peer = peer(&detections, frames);
+    // In turns, so that a busy machine is as busy for both.
+    let (mut our_rates, mut peer_rates) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        our_rates.push(f64::from(frames) * rounds_per_s(&mut ours));
+        peer_rates.extend(peer.as_mut().map(|peer| f64::from(frames) * rounds_per_s(peer)));
+    }
+    let best = |rates: &[f64]| rates.iter().copied().reduce(f64::max);
+    Ok(json!({
+        "bench": "tracker", "frames": frames, "detections": detections.len(), "rows": rows,
+        "frames_per_s": best(&our_rates), "peer": peer.is_some().then_some("trackforge ByteTrack"),
+        "peer_frames_per_s": best(&peer_rates),
+        "ratio": best(&our_rates).zip(best(&peer_rates)).map(|(ours, peer)| ours / peer),
+    }))
+}
+
+fn rounds_per_s(mut run: impl FnMut()) -> f64 {
+    let start = Instant::now();
     let mut rounds = 0u32;
-    while start.elapsed() < Duration::from_secs(2) {
-        rows = track_detections(&detections, fps, TrackerConfig::default()).len();
+    while start.elapsed() < TURN {
+        run();
         rounds += 1;
     }
-    let seconds = start.elapsed().as_secs_f64() / f64::from(rounds.max(1));
-    Ok(json!({
-        "bench": "tracker", "frames": frames, "detections": detections.len(), "rows": rows, "rounds": rounds,
-        "frames_per_s": f64::from(frames) / seconds,
+    f64::from(rounds) / start.elapsed().as_secs_f64()
+}
+
+/// The fastest other tracker in Rust that was found, on the same detections; where this was built to compare.
+#[cfg(feature = "peers")]
+fn peer(detections: &[MotDetection], frames: u32) -> Option<Box<dyn FnMut()>> {
+    use trackforge::trackers::byte_track::{ByteTrack, ByteTrackParams};
+    let mut by_frame = vec![Vec::new(); frames as usize];
+    for MotDetection { frame, rect, score } in detections {
+        if let Some(now) = by_frame.get_mut((*frame as usize).saturating_sub(1)) {
+            now.push(([rect.x, rect.y, rect.w, rect.h], *score, 0));
+        }
+    }
+    Some(Box::new(move || {
+        let mut tracker = ByteTrack::from_params(ByteTrackParams::default());
+        for detections in &by_frame {
+            std::hint::black_box(tracker.update(detections.clone()));
+        }
     }))
+}
+
+#[cfg(not(feature = "peers"))]
+fn peer(_: &[MotDetection], _: u32) -> Option<Box<dyn FnMut()>> {
+    None
 }
 
 /// The people of each frame (from 1) of a MOTChallenge ground truth: number and box.

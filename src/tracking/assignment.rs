@@ -20,21 +20,39 @@ pub struct Edge {
 pub fn assign(rows: usize, cols: usize, edges: &[Edge]) -> Vec<Option<usize>> {
     let mut result = vec![None; rows];
     let usable = |e: &&Edge| e.row < rows && e.col < cols && e.gain > 0.0 && e.gain.is_finite();
+    // Most pairs are nobody else's choice: they need no search.
+    let mut choices = vec![0u32; rows + cols];
+    for edge in edges.iter().filter(usable) {
+        for node in [edge.row, rows + edge.col] {
+            if let Some(count) = choices.get_mut(node) {
+                *count += 1;
+            }
+        }
+    }
+    let alone = |e: &Edge| [e.row, rows + e.col].iter().all(|node| choices.get(*node) == Some(&1));
+    let mut contested = Vec::new();
+    for edge in edges.iter().filter(usable) {
+        if alone(edge) {
+            set(&mut result, edge.row, Some(edge.col));
+        } else {
+            contested.push(*edge);
+        }
+    }
+    if contested.is_empty() {
+        return result;
+    }
+    let edges = contested;
     // Union-find over rows 0..rows and columns rows..rows + cols.
     let mut parent: Vec<usize> = (0..rows + cols).collect();
-    for edge in edges.iter().filter(usable) {
+    for edge in &edges {
         let (a, b) = (root(&mut parent, edge.row), root(&mut parent, rows + edge.col));
         if let Some(p) = parent.get_mut(a.max(b)) {
             *p = a.min(b);
         }
     }
-    let mut grouped: Vec<(usize, Edge)> = edges.iter().filter(usable).map(|e| (root(&mut parent, e.row), *e)).collect();
+    let mut grouped: Vec<(usize, Edge)> = edges.iter().map(|e| (root(&mut parent, e.row), *e)).collect();
     grouped.sort_by_key(|(component, _)| *component); // stable: the later of two edges stays the later
     for component in grouped.chunk_by(|a, b| a.0 == b.0) {
-        if let [(_, only)] = component {
-            set(&mut result, only.row, Some(only.col));
-            continue;
-        }
         let mut row_names: Vec<usize> = component.iter().map(|(_, e)| e.row).collect();
         let mut col_names: Vec<usize> = component.iter().map(|(_, e)| e.col).collect();
         for names in [&mut row_names, &mut col_names] {

@@ -16,11 +16,19 @@ const FULL_SHARE: f64 = 0.3;
 /// So many scores tell the scale; what comes later is not learned from, so that memory and time stay bounded.
 const LEARNED: usize = 20_000;
 
+/// Scores within `0.0..=1.0` are added up in units of this, exactly, so that their order makes no difference.
+const UNIT: f64 = 1.0 / (1u64 << 40) as f64;
+
 /// A detector's scale of scores, learned from what it has said so far and nothing later.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScoreScale {
     /// What was learned from, ascending.
     seen: Vec<f32>,
+    /// The sum of all, in units.
+    sum: u64,
+    /// Where the full score stands, and the sum of all before it.
+    at: usize,
+    before: u64,
     /// Whether a score outside `0.0..=1.0` was seen, as DPM's and ACF's are.
     foreign: bool,
     /// The scores that become `zero` and 1.
@@ -32,15 +40,40 @@ pub(super) struct ScoreScale {
 impl ScoreScale {
     /// Learns from the finite scores of one frame.
     pub(super) fn learn(&mut self, scores: impl IntoIterator<Item = f32>) {
-        let before = (self.seen.len(), self.foreign);
+        let room = LEARNED.saturating_sub(self.seen.len());
+        let mut new = Vec::new();
+        let mut foreign = self.foreign;
         for score in scores {
-            self.foreign |= !(0.0..=1.0).contains(&score);
-            if self.seen.len() < LEARNED {
-                self.seen.insert(self.seen.partition_point(|s| *s <= score), score);
+            foreign |= !(0.0..=1.0).contains(&score);
+            if new.len() < room {
+                new.push(score);
             }
         }
-        if before != (self.seen.len(), self.foreign) {
-            self.measure();
+        if new.is_empty() && foreign == self.foreign {
+            return;
+        }
+        self.foreign = foreign;
+        self.merge(new);
+        self.measure();
+    }
+
+    /// Puts the new ones among those seen, in one sweep from the end.
+    fn merge(&mut self, mut new: Vec<f32>) {
+        new.sort_unstable_by(f32::total_cmp);
+        let mut end = self.seen.len();
+        self.seen.resize(end + new.len(), 0.0);
+        for (smaller, score) in new.into_iter().enumerate().rev() {
+            let place = self.seen.get(..end).unwrap_or_default().partition_point(|s| *s <= score);
+            self.seen.copy_within(place..end, place + smaller + 1);
+            if let Some(slot) = self.seen.get_mut(place + smaller) {
+                *slot = score;
+            }
+            end = place;
+            self.sum += units(score);
+            if place <= self.at {
+                self.at += 1;
+                self.before += units(score);
+            }
         }
     }
 
@@ -51,14 +84,24 @@ impl ScoreScale {
             (self.low, self.full, self.zero) = (lowest, self.seen.get(share).copied().unwrap_or(lowest), 0.0);
             return;
         }
-        let weight = |s: &f32| f64::from(s - lowest);
-        let half = FULL_MASS * self.seen.iter().map(weight).sum::<f64>();
-        let mut mass = 0.0;
-        let full = self.seen.iter().find(|s| {
-            mass += weight(s);
-            mass >= half
-        });
-        let full = full.copied().unwrap_or(lowest);
+        // The first score at which the mass up to it reaches its share; it is near where it was.
+        let least = units(lowest);
+        let mass = |sum: u64, scores: usize| sum.saturating_sub(least * scores as u64) as f64;
+        let wanted = FULL_MASS * mass(self.sum, self.seen.len());
+        let value = |at: usize| self.seen.get(at).copied();
+        while let Some(score) = value(self.at)
+            && mass(self.before + units(score), self.at + 1) < wanted
+        {
+            self.before += units(score);
+            self.at += 1;
+        }
+        while let Some(score) = self.at.checked_sub(1).and_then(value)
+            && mass(self.before, self.at) >= wanted
+        {
+            self.before -= units(score);
+            self.at -= 1;
+        }
+        let full = value(self.at).unwrap_or(lowest);
         (self.low, self.full, self.zero) = (lowest.min(LOWEST_SHARE * full), full, LOWEST);
     }
 
@@ -72,6 +115,11 @@ impl ScoreScale {
         let scaled = (self.zero + (1.0 - self.zero) * (score - self.low) / span).max(0.0);
         if self.foreign { scaled } else { scaled.min(1.0) }
     }
+}
+
+/// A score in units; one outside `0.0..=1.0` counts as the end of that range it lies beyond.
+fn units(score: f32) -> u64 {
+    (f64::from(score).clamp(0.0, 1.0) / UNIT) as u64
 }
 
 #[cfg(test)]
@@ -120,6 +168,21 @@ mod tests {
             scores.iter().for_each(|s| parts.learn([*s]));
             let whole = learned(scores.iter().copied());
             prop_assert!(scores.iter().all(|s| parts.apply(*s).to_bits() == whole.apply(*s).to_bits()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn half_the_mass_lies_below_the_full_score(scores in proptest::collection::vec(0u16..=1000, 1..80)) {
+            let mut scale = ScoreScale::default();
+            for frame in scores.chunks(3) {
+                scale.learn(frame.iter().map(|s| f32::from(*s) / 1024.0)); // exact in binary
+            }
+            let mut sorted = scores;
+            sorted.sort_unstable();
+            let mass = |upto: usize| sorted[..upto].iter().map(|s| u32::from(s - sorted[0])).sum::<u32>();
+            let full = (0..sorted.len()).find(|i| 2 * mass(i + 1) >= mass(sorted.len()));
+            prop_assert_eq!(scale.full, f32::from(sorted[full.unwrap()]) / 1024.0);
         }
     }
 

@@ -5,10 +5,11 @@
 use super::{
     assignment::{Edge, assign},
     kalman::{Motion, Noise},
+    sweep::Sweep,
 };
 use crate::model::{Descriptor, DescriptorKind, Rect, Timestamp, Track, TrackId};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::{cell::LazyCell, collections::VecDeque};
 
 /// A clock that jumps back by more than this many seconds has been set, or the footage has started anew.
 const MAX_BACKWARDS: f64 = 1.0;
@@ -267,7 +268,7 @@ impl Tracker {
             }
             stays
         });
-        for (index, observation) in pool.newcomers(config.new_score) {
+        for (index, observation) in pool.high.left().filter(|(_, o)| o.score >= config.new_score) {
             let mut target = Target::new(observation, at, &noise);
             if target.is_established(config) {
                 self.last_id += 1;
@@ -293,37 +294,57 @@ impl Tracker {
         let confirmed = |t: &Target| t.id.is_some();
 
         let everybody = select(&self.targets, &hits, &confirmed);
-        if config.camera_motion {
-            let pairs =
-                match_up(&self.targets, &everybody, &pool.high, |t, o| t.gain(o, config.gate_high, true, config));
-            if let Some((dx, dy)) = common_shift(&self.targets, &pairs, pool) {
-                let rate = if dt > 0.0 { config.camera_rate / dt } else { 0.0 };
-                self.targets.iter_mut().for_each(|t| t.shift(dx, dy, rate));
-            }
+        let mut pairs = pool.high.match_up(
+            &self.targets,
+            &everybody,
+            |t, o| t.gain(o, config.gate_high, true, config),
+            |t, w| t.touching(true, w, config),
+        );
+        if config.camera_motion
+            && let Some((dx, dy)) = common_shift(&self.targets, &pairs, &pool.high)
+        {
+            let rate = if dt > 0.0 { config.camera_rate / dt } else { 0.0 };
+            self.targets.iter_mut().for_each(|t| t.shift(dx, dy, rate));
+            pairs = pool.high.match_up(
+                &self.targets,
+                &everybody,
+                |t, o| t.gain(o, config.gate_high, true, config),
+                |t, w| t.touching(true, w, config),
+            );
         }
         let targets = &self.targets;
-        let pairs = match_up(targets, &everybody, &pool.high, |t, o| t.gain(o, config.gate_high, true, config));
-        pool.take(pairs, &mut hits);
+        pool.high.take(&pairs, &mut hits);
         let rest = select(targets, &hits, &confirmed);
-        let pairs = match_up(targets, &rest, &pool.low, |t, o| t.gain(o, config.gate_low, false, config));
-        pool.take(pairs, &mut hits);
+        let pairs = pool.low.match_up(
+            targets,
+            &rest,
+            |t, o| t.gain(o, config.gate_low, false, config),
+            |t, w| t.touching(false, w, config),
+        );
+        pool.low.take(&pairs, &mut hits);
         let lost = select(targets, &hits, &|t| confirmed(t) && t.descriptor.is_some());
-        let pairs = match_up(targets, &lost, &pool.high, |t, o| t.revival(o, config));
-        pool.take(pairs, &mut hits);
+        let pairs = pool.high.match_up(targets, &lost, |t, o| t.revival(o, config), |t, _| t.within_reach(config));
+        pool.high.take(&pairs, &mut hits);
         let unconfirmed = select(targets, &hits, &|t| !confirmed(t));
-        let pairs = match_up(targets, &unconfirmed, &pool.high, |t, o| t.gain(o, config.gate_new, false, config));
-        pool.take(pairs, &mut hits);
+        let pairs = pool.high.match_up(
+            targets,
+            &unconfirmed,
+            |t, o| t.gain(o, config.gate_new, false, config),
+            |t, w| t.touching(false, w, config),
+        );
+        pool.high.take(&pairs, &mut hits);
         hits
     }
 
     fn report(&self, at: Timestamp) -> Vec<Track> {
         let config = &self.config;
+        let fronts = LazyCell::new(|| Fronts::new(&self.targets));
         let mut tracks: Vec<Track> = self
             .targets
             .iter()
             .filter(|t| {
                 let coasts = |limit: f64| t.age <= limit && t.known_for() >= config.coast_after;
-                t.age == 0.0 || coasts(config.coast) || coasts(config.coast_hidden) && self.is_hidden(t)
+                t.age == 0.0 || coasts(config.coast) || coasts(config.coast_hidden) && fronts.hide(t, config)
             })
             .filter_map(|t| {
                 let predicted = t.motion.rect();
@@ -343,91 +364,112 @@ impl Tracker {
         tracks.sort_by_key(|t| t.id);
         tracks
     }
+}
 
-    /// Whether somebody seen right now, whose feet are lower in the picture and so nearer, stands before the target.
-    fn is_hidden(&self, target: &Target) -> bool {
+/// Whoever was seen right now, and so may stand before somebody else.
+struct Fronts {
+    rects: Vec<Rect>,
+    sweep: Sweep,
+}
+
+impl Fronts {
+    fn new(targets: &[Target]) -> Self {
+        let rects: Vec<Rect> = targets.iter().filter(|t| t.age == 0.0).map(|t| t.motion.rect()).collect();
+        let sweep = Sweep::new(&rects);
+        Self { rects, sweep }
+    }
+
+    /// Whether somebody whose feet are lower in the picture, and who is so nearer, stands before the target.
+    fn hide(&self, target: &Target, config: &TrackerConfig) -> bool {
         let rect = target.motion.rect();
-        self.targets.iter().any(|other| {
-            let front = other.motion.rect();
-            other.age == 0.0
-                && front.bottom() > rect.bottom()
-                && front.intersection(&rect).area() > self.config.hidden_overlap * rect.area()
+        self.sweep.near(rect.x, rect.right()).filter_map(|i| self.rects.get(i)).any(|front| {
+            front.bottom() > rect.bottom() && front.intersection(&rect).area() > config.hidden_overlap * rect.area()
         })
     }
 }
 
-/// One candidate: its index in the frame's observations, and itself.
-type Candidate<'a> = (usize, &'a Observation<'a>);
-
-/// The observations of a frame that nobody has claimed yet, best score first.
+/// The observations of a frame.
 struct Pool<'a> {
-    high: Vec<Candidate<'a>>,
-    low: Vec<Candidate<'a>>,
+    high: Candidates<'a>,
+    low: Candidates<'a>,
 }
 
 impl<'a> Pool<'a> {
     fn new(observations: &'a [Observation<'a>], config: &TrackerConfig) -> Self {
-        let mut usable: Vec<Candidate<'a>> = observations
+        let mut usable: Vec<(usize, &Observation<'_>)> = observations
             .iter()
             .enumerate()
             .filter(|(_, o)| is_box(&o.rect))
             .filter(|(_, o)| o.score.is_finite() && o.score >= config.low_score)
             .collect();
-        usable.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score)); // stable: equals keep the caller's order
-        let (high, low) = usable.into_iter().partition(|(_, o)| o.score >= config.high_score);
-        Self { high, low }
-    }
-
-    /// Notes the pairs of target and observation, and takes the observations out.
-    fn take(&mut self, pairs: Vec<(usize, usize)>, hits: &mut [Option<usize>]) {
-        let mut taken: Vec<usize> = pairs.iter().map(|(_, observation)| *observation).collect();
-        taken.sort_unstable();
-        for (target, observation) in pairs {
-            if let Some(hit) = hits.get_mut(target) {
-                *hit = Some(observation);
-            }
-        }
-        for candidates in [&mut self.high, &mut self.low] {
-            candidates.retain(|(index, _)| taken.binary_search(index).is_err());
-        }
-    }
-
-    fn newcomers(&self, score: f32) -> impl Iterator<Item = Candidate<'a>> {
-        self.high.iter().copied().filter(move |(_, o)| o.score >= score)
+        // Equals keep the caller's order.
+        usable.sort_unstable_by(|(i, a), (j, b)| b.score.total_cmp(&a.score).then(i.cmp(j)));
+        let low = usable.split_off(usable.partition_point(|(_, o)| o.score >= config.high_score));
+        Self { high: Candidates::new(usable), low: Candidates::new(low) }
     }
 }
 
-/// The best pairs of targets (those named by `who`) and candidates, as indices of targets and of observations.
-fn match_up(
-    targets: &[Target],
-    who: &[usize],
-    candidates: &[Candidate<'_>],
-    gain: impl Fn(&Prepared<'_>, &Observation<'_>) -> Option<f64>,
-) -> Vec<(usize, usize)> {
-    if candidates.is_empty() {
-        return Vec::new();
+/// Observations, best score first, and which of them nobody has claimed yet.
+struct Candidates<'a> {
+    /// With their index in the frame's observations.
+    all: Vec<(usize, &'a Observation<'a>)>,
+    free: Vec<bool>,
+    sweep: Sweep,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(all: Vec<(usize, &'a Observation<'a>)>) -> Self {
+        Self { free: vec![true; all.len()], sweep: Sweep::new(all.iter().map(|(_, o)| &o.rect)), all }
     }
-    let mut edges = Vec::new();
-    for (row, target) in who.iter().enumerate() {
-        let Some(target) = targets.get(*target) else { continue };
-        let prepared = Prepared { target, rect: target.motion.rect(), heading: target.heading() };
-        for (col, (_, observation)) in candidates.iter().enumerate() {
-            if let Some(gain) = gain(&prepared, observation) {
-                edges.push(Edge { row, col, gain });
+
+    /// The best pairs of targets (those named by `who`) and free candidates, as their indices. `gain` says what a pair is
+    /// worth, `columns` where in the picture a candidate must reach for that, given the width of the widest.
+    fn match_up(
+        &self,
+        targets: &[Target],
+        who: &[usize],
+        gain: impl Fn(&Prepared<'_>, &Observation<'_>) -> Option<f64>,
+        columns: impl Fn(&Prepared<'_>, f32) -> (f32, f32),
+    ) -> Vec<(usize, usize)> {
+        let mut edges = Vec::new();
+        for (row, target) in who.iter().enumerate() {
+            let Some(target) = targets.get(*target) else { continue };
+            let prepared = Prepared::new(target);
+            let (from, to) = columns(&prepared, self.sweep.widest());
+            for col in self.sweep.near(from, to).filter(|col| self.free.get(*col) == Some(&true)) {
+                let gain = self.all.get(col).and_then(|(_, observation)| gain(&prepared, observation));
+                edges.extend(gain.map(|gain| Edge { row, col, gain }));
+            }
+        }
+        let chosen = assign(who.len(), self.all.len(), &edges);
+        who.iter().zip(chosen).filter_map(|(target, col)| Some((*target, col?))).collect()
+    }
+
+    /// Notes the pairs of target and candidate; the candidates are not free any more.
+    fn take(&mut self, pairs: &[(usize, usize)], hits: &mut [Option<usize>]) {
+        for (target, col) in pairs {
+            if let (Some(hit), Some((index, _))) = (hits.get_mut(*target), self.all.get(*col)) {
+                *hit = Some(*index);
+            }
+            if let Some(free) = self.free.get_mut(*col) {
+                *free = false;
             }
         }
     }
-    let chosen = assign(who.len(), candidates.len(), &edges);
-    who.iter().zip(chosen).filter_map(|(target, col)| Some((*target, candidates.get(col?)?.0))).collect()
+
+    /// The free ones, with their index in the frame's observations.
+    fn left(&self) -> impl Iterator<Item = (usize, &'a Observation<'a>)> {
+        self.all.iter().zip(&self.free).filter(|(_, free)| **free).map(|(candidate, _)| *candidate)
+    }
 }
 
 /// The median shift of the people seen on the frame before, when enough of them are seen again: what is common to all
 /// is the camera's.
-fn common_shift(targets: &[Target], pairs: &[(usize, usize)], pool: &Pool<'_>) -> Option<(f64, f64)> {
+fn common_shift(targets: &[Target], pairs: &[(usize, usize)], candidates: &Candidates<'_>) -> Option<(f64, f64)> {
     let (mut dx, mut dy) = (Vec::new(), Vec::new());
     for (target, observation) in pairs {
         let target = targets.get(*target).filter(|t| t.hits >= 3 && t.missed.len() == 1);
-        let observation = pool.high.iter().find(|(index, _)| index == observation);
+        let observation = candidates.all.get(*observation);
         if let (Some(target), Some((_, observation))) = (target, observation) {
             let (x, y) = offset(&target.motion.rect(), &observation.rect);
             dx.push(x);
@@ -473,19 +515,50 @@ struct Prepared<'a> {
     heading: Option<(Rect, (f64, f64))>,
 }
 
-impl Prepared<'_> {
+impl<'a> Prepared<'a> {
+    fn new(target: &'a Target) -> Self {
+        Self { target, rect: target.motion.rect(), heading: target.heading() }
+    }
+
+    /// How much boxes are grown on every side before they are compared, fraction of their size.
+    fn growth(&self, wide: bool, config: &TrackerConfig) -> f32 {
+        if wide { (config.search_growth * self.target.age) as f32 } else { 0.0 }
+    }
+
+    /// The columns of the picture into which all reach that [`gain`](Self::gain) may take.
+    fn touching(&self, wide: bool, widest: f32, config: &TrackerConfig) -> (f32, f32) {
+        let margin = self.growth(wide, config) * (self.rect.w + widest);
+        (self.rect.x - margin, self.rect.right() + margin)
+    }
+
+    /// The columns into which all reach that [`revival`](Self::revival) may take.
+    fn within_reach(&self, config: &TrackerConfig) -> (f32, f32) {
+        let (x, _) = self.rect.center();
+        let reach = self.reach(config) as f32;
+        (x - reach, x + reach)
+    }
+
+    /// How far away somebody lost may be, pixels.
+    fn reach(&self, config: &TrackerConfig) -> f64 {
+        f64::from(self.rect.h) * (0.5 + config.revive_speed * self.target.age)
+    }
+
     /// What the pair is worth in the assignment; `None` when they do not overlap enough. `wide`: the boxes of somebody
     /// lost are grown, and score, direction and age count.
     fn gain(&self, observation: &Observation<'_>, gate: f64, wide: bool, config: &TrackerConfig) -> Option<f64> {
         let (a, b, target) = (&self.rect, &observation.rect, self.target);
         let common = a.bottom().min(b.bottom()) - a.y.max(b.y);
         let extent = a.bottom().max(b.bottom()) - a.y.min(b.y);
-        let growth = if wide { (config.search_growth * target.age) as f32 } else { 0.0 };
-        let iou = f64::from(if growth > 0.0 { a.grown(growth).iou(&b.grown(growth)) } else { a.iou(b) });
-        if iou <= gate || common <= 0.0 {
-            return None; // cheap, before the power
+        if common <= 0.0 {
+            return None; // most of those in the same columns
         }
-        let overlap = iou * f64::from(common / extent).powf(config.height_power);
+        let growth = self.growth(wide, config);
+        let iou = f64::from(if growth > 0.0 { a.grown(growth).iou(&b.grown(growth)) } else { a.iou(b) });
+        if iou <= gate {
+            return None;
+        }
+        let heights = f64::from(common / extent);
+        let overlap = iou * if config.height_power == 1.0 { heights } else { heights.powf(config.height_power) };
         if overlap < gate {
             return None;
         }
@@ -495,7 +568,7 @@ impl Prepared<'_> {
             gain += config.score_weight * confidence - config.age_penalty * target.age.min(1.0);
             if let Some((from, (hx, hy))) = self.heading {
                 let (dx, dy) = offset(&from, b);
-                let length = dx.hypot(dy);
+                let length = length(dx, dy);
                 if length > 0.0 {
                     gain += config.direction_weight * confidence * (hx * dx + hy * dy) / length;
                 }
@@ -515,9 +588,9 @@ impl Prepared<'_> {
         let similarity = self.target.similarity(observation.descriptor)?;
         let (a, b) = (self.rect, observation.rect);
         let (dx, dy) = offset(&a, &b);
-        let reach = f64::from(a.h) * (0.5 + config.revive_speed * self.target.age);
         let alike = a.h.min(b.h) / a.h.max(b.h) > 0.5;
-        (similarity >= config.appearance_revive && alike && dx.hypot(dy) <= reach).then_some(f64::from(similarity))
+        (similarity >= config.appearance_revive && alike && dx.hypot(dy) <= self.reach(config))
+            .then_some(f64::from(similarity))
     }
 }
 
@@ -619,7 +692,7 @@ impl Target {
     fn heading(&self) -> Option<(Rect, (f64, f64))> {
         let ((_, from), (_, to)) = (self.trail.front()?, self.trail.back()?);
         let (dx, dy) = offset(from, to);
-        let length = dx.hypot(dy);
+        let length = length(dx, dy);
         (length > 0.0).then(|| (*from, (dx / length, dy / length)))
     }
 
@@ -654,6 +727,11 @@ pub(super) fn is_box(&Rect { x, y, w, h }: &Rect) -> bool {
 fn offset(from: &Rect, to: &Rect) -> (f64, f64) {
     let (a, b) = (from.center(), to.center());
     (f64::from(b.0 - a.0), f64::from(b.1 - a.1))
+}
+
+/// Pixels; `hypot`'s care for huge numbers costs more than the rest of a pair's gain.
+fn length(dx: f64, dy: f64) -> f64 {
+    (dx * dx + dy * dy).sqrt()
 }
 
 /// The box at `share` of the way from `a` to `b`.
