@@ -100,9 +100,9 @@ fn headless(site: &Site, seconds: Option<f64>, interrupted: &AtomicBool) -> anyh
 
 /// One second of a run without a window.
 fn line(site: &Site, elapsed: Duration) -> serde_json::Value {
-    let state = site.state();
-    let cameras: Vec<_> = state
-        .cameras
+    let stores = site.stores();
+    let cameras: Vec<_> = site
+        .cameras()
         .iter()
         .map(|c| {
             let (status, reason) = match &c.status {
@@ -119,8 +119,7 @@ fn line(site: &Site, elapsed: Duration) -> serde_json::Value {
             })
         })
         .collect();
-    let trouble: Vec<_> = state
-        .stores
+    let trouble: Vec<_> = stores
         .iter()
         .filter_map(|s| {
             s.error
@@ -128,7 +127,7 @@ fn line(site: &Site, elapsed: Duration) -> serde_json::Value {
                 .map(|e| json!({ "store": s.store, "error": e, "backlog": s.backlog, "since": s.failing_since.map(|t| t.to_string()) }))
         })
         .collect();
-    let backlog = state.stores.iter().find(|s| s.store == "journal").map_or(0, |s| s.backlog);
+    let backlog = stores.iter().find(|s| s.store == "journal").map_or(0, |s| s.backlog);
     json!({ "t": (elapsed.as_secs_f64() * 10.0).round() / 10.0, "cameras": cameras, "rss_mib": resident_mib(), "backlog": backlog, "trouble": trouble })
 }
 

@@ -190,6 +190,11 @@ impl Contents {
         self.sightings.values().map(|v| &v.sighting).filter(|s| s.left_at.is_none()).cloned().collect()
     }
 
+    /// Whether there is a sighting like that.
+    pub fn has_sighting(&self, like: impl Fn(&Sighting) -> bool) -> bool {
+        self.sightings.values().any(|v| like(&v.sighting))
+    }
+
     pub fn sighting_count(&self) -> usize {
         self.sightings.len()
     }

@@ -293,14 +293,10 @@ impl Site {
         })
     }
 
-    /// What the screen shows now. Copies under short locks; never waits for a store, a camera or the analysis.
+    /// What the screen shows now: nothing of the site while nobody is logged in. Copies under short locks; never waits for a store, a camera or the analysis.
     pub fn state(&self) -> SiteState {
         let now = self.shared.records.clock.now();
-        let mut stores = self.stores();
-        if let Some((failing, backlog)) = self.shared.recording.health() {
-            let (error, failing_since) = failing.unzip();
-            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since });
-        }
+        let stores = self.stores();
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let cameras = self.shared.cameras.paths().iter().map(|p| p.view(now, on_screen)).collect();
@@ -337,8 +333,14 @@ impl Site {
         state
     }
 
+    /// Every camera, whoever is logged in: what a console without a screen tells.
+    pub fn cameras(&self) -> Vec<CameraView> {
+        let now = self.shared.records.clock.now();
+        self.shared.cameras.paths().iter().map(|p| p.view(now, false)).collect()
+    }
+
     /// How each store is doing: its delivery, and whether it has been reached at all.
-    fn stores(&self) -> Vec<StoreHealth> {
+    pub fn stores(&self) -> Vec<StoreHealth> {
         let records = &self.shared.records;
         let users = self.shared.away.users_trouble().unzip();
         let users = StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1 };
@@ -353,6 +355,10 @@ impl Site {
             if let Some(health) = stores.iter_mut().find(|s| s.store == missing && s.error.is_none()) {
                 health.error = Some(why);
             }
+        }
+        if let Some((failing, backlog)) = self.shared.recording.health() {
+            let (error, failing_since) = failing.unzip();
+            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since });
         }
         stores
     }

@@ -150,12 +150,21 @@ impl Contents {
     /// Whether the suspect was marked, or seen, where the user may look.
     pub(super) fn shows_suspect(&self, id: crate::model::SuspectId) -> bool {
         self.suspect(id).is_some_and(|v| self.rights.allow(v.suspect.camera))
-            || self.sightings().iter().any(|v| v.sighting.suspect == id && self.rights.allow(v.sighting.camera))
+            || self.has_sighting(|s| s.suspect == id && self.rights.allow(s.camera))
     }
 
-    /// Takes out of the state what the user may not see: it does not exist for them.
+    /// Takes out of the state what the user may not see, and everything while nobody is logged in: it does not exist for them.
     pub(super) fn hide(&self, state: &mut SiteState) {
-        if self.rights == Rights::All || !matches!(state.access, Access::LoggedIn(_)) {
+        if !matches!(state.access, Access::LoggedIn(_)) {
+            state.cameras.clear();
+            state.suspects.clear();
+            state.sightings.clear();
+            state.recent_reasons.clear();
+            state.find = None;
+            state.notices.retain(|n| n.sighting.is_none());
+            return;
+        }
+        if self.rights == Rights::All {
             return;
         }
         let rights = &self.rights;
