@@ -1,0 +1,125 @@
+//! What goes with the video of a package: boxes, pictures, the extract of the log, the models that looked, the cameras.
+use super::{ExportError, ExportPlan, MOST};
+use crate::{
+    audit::{Export, Format, export},
+    evidence::CameraEntry,
+    model::{Action, Camera, CameraId, Rights, Timestamp, Tracklet},
+    site::{SiteError, records::Records},
+    store::{LogFilter, TrackletFilter, key_of_url},
+    video,
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+
+/// Entries of the log read at once.
+const PAGE: u32 = 1000;
+
+impl Records {
+    /// The tracklets that belong to the suspect's stays, and what of them is in the clip.
+    pub(super) async fn tracklets(
+        &self,
+        plan: &ExportPlan,
+        clip: &video::Clip,
+        camera: CameraId,
+    ) -> Result<Vec<Tracklet>, ExportError> {
+        let filter = TrackletFilter {
+            cameras: Some(vec![camera]),
+            from: Some(clip.from),
+            until: Some(clip.until),
+            limit: MOST,
+            ..TrackletFilter::default()
+        };
+        let mut found = self.stores.cameras.tracklets(&filter).await?;
+        found.retain(|t| {
+            t.suspect == Some(plan.suspect.id)
+                || plan.stops.iter().any(|s| {
+                    s.camera == camera
+                        && s.track == t.track
+                        && t.starts_at <= s.left_at.unwrap_or(s.last_seen_at)
+                        && s.entered_at <= t.ends_at
+                })
+        });
+        Ok(found)
+    }
+
+    /// A kept picture; `None` where there is none.
+    pub(super) async fn picture_bytes(&self, url: &str) -> Result<Option<Vec<u8>>, ExportError> {
+        match key_of_url(url) {
+            Some(key) => Ok(self.stores.objects.get(key).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The entries about the suspect, each provable by its place in its console's chain; those about cameras that the user may
+    /// not see are left out.
+    pub(super) async fn audit_extract(
+        &self,
+        plan: &ExportPlan,
+        rights: &Rights,
+        cameras: &[Camera],
+    ) -> Result<Vec<u8>, ExportError> {
+        let suspect = plan.suspect.id.to_string();
+        let mut entries = self.stores.actions.about(&suspect).await?;
+        let hidden =
+            |named: &str| cameras.iter().any(|c| !rights.allow(c.id) && (c.id.to_string() == named || c.name == named));
+        entries.retain(|e| !e.camera().is_some_and(hidden));
+        let filter = LogFilter { suspect: Some(suspect), ..LogFilter::default() };
+        let covers = Export { complete: false, made_at: self.clock.now(), anchors: Vec::new(), filter };
+        let written = (|| {
+            let mut writer = export::Writer::begin(Vec::new(), Format::Jsonl, &covers)?;
+            entries.iter().try_for_each(|entry| writer.entry(entry))?;
+            Ok(writer.finish()?.0)
+        })();
+        Ok(written.map_err(SiteError::Threads)?)
+    }
+
+    /// The models that looked when the stays were seen, by the log.
+    pub(super) async fn models(&self, plan: &ExportPlan) -> Result<String, ExportError> {
+        let first = plan.stops.first().map_or(Timestamp(0), |s| s.entered_at);
+        let filter = LogFilter {
+            action: Some(Action::StartDetection),
+            until: plan.stops.last().map(|s| s.last_seen_at),
+            ..LogFilter::default()
+        };
+        let mut models = BTreeSet::new();
+        for entry in self.stores.actions.page(&filter, None, PAGE).await? {
+            models.extend(entry.details.get("model").and_then(|m| m.as_str()).map(str::to_owned));
+            if entry.timestamp <= first && !models.is_empty() {
+                break;
+            }
+        }
+        let known = models.into_iter().collect::<Vec<_>>().join(", ");
+        Ok(if known.is_empty() { "not known".to_owned() } else { known })
+    }
+}
+
+/// The camera as the list names it.
+pub(super) fn camera_entry(camera: &Camera) -> CameraEntry {
+    CameraEntry {
+        id: camera.id,
+        name: camera.name.clone(),
+        location: camera.location,
+        is_virtual: camera.is_virtual,
+        clock_offset: None, // frames are stamped by the site's clock when they come in; the camera's own is not asked
+    }
+}
+
+/// The boxes of a clip: for each of the suspect's stays the measured box of every analysed frame, in pixels of frames of the
+/// size given, at seconds from the clip's first frame.
+pub(super) fn boxes_of(clip: &video::Clip, file: &str, tracklets: &[Tracklet]) -> Vec<u8> {
+    let tracks: Vec<_> = tracklets
+        .iter()
+        .map(|t| {
+            let inside = t.path.iter().filter(|(at, _)| *at >= clip.from && *at <= clip.until);
+            let boxes: Vec<_> = inside
+                .map(|(at, r)| {
+                    json!({ "seconds": at.seconds_since(clip.from), "utc": at.to_string(), "x": r.x, "y": r.y, "w": r.w, "h": r.h })
+                })
+                .collect();
+            json!({ "tracklet": t.id, "track": t.track, "frame": t.frame, "boxes": boxes })
+        })
+        .collect();
+    let layer =
+        json!({ "video": format!("videos/{file}"), "first_frame_utc": clip.from.to_string(), "tracks": tracks });
+    serde_json::to_vec_pretty(&layer).unwrap_or_default()
+}

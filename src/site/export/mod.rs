@@ -1,0 +1,260 @@
+//! Taking evidence out of Vigia: every stretch of video in which a suspect appears, with pictures, movement log, audit extract and
+//! a signed list, as one package. What is missing is told before it starts; the package is whole or absent; each attempt is an
+//! entry of the log. [`stretches`] says what belongs in it, [`cutting`] fetches and cuts the video, [`annexes`] gathers what goes with
+//! it, [`package`] writes it.
+mod annexes;
+mod cutting;
+mod package;
+mod stretches;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    SiteError,
+    records::{Actor, Records},
+};
+use crate::{
+    evidence::{self, KeyError, Manifest, PackageError, Stop},
+    model::{Action, CameraId, Decision, Hash, Outcome, Rights, Sighting, Suspect, SuspectId, Timestamp},
+    store::{StoreError, file, sqlite::io_error},
+    sync::{JournalError, Record},
+    video::{BurnError, ClipError},
+};
+use serde_json::json;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Sightings, tracklets and entries that one package may hold.
+const MOST: u32 = 100_000;
+
+/// What is to be handed out, and to whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportRequest {
+    /// Who.
+    pub suspect: SuspectId,
+    /// The package: a file that does not exist yet.
+    pub to: PathBuf,
+    /// Why it is handed out.
+    pub reason: String,
+    /// To whom.
+    pub recipient: String,
+    /// Also possible matches that nobody has decided about; rejected ones never.
+    pub pending: bool,
+    /// Also a copy of each clip with the boxes drawn into it, encoded anew.
+    pub burn_in: bool,
+    /// How much more is cut out before and after each stay.
+    pub margin: Duration,
+}
+
+/// Called with how far it is (`0.0..=1.0`) and what is done now; says whether to go on.
+pub type ExportProgress = Arc<dyn Fn(f32, &str) -> bool + Send + Sync>;
+
+/// Video that belongs in a package and does not exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingVideo {
+    /// Of which camera.
+    pub camera: CameraId,
+    /// Its name.
+    pub camera_name: String,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an export will hold, told before it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportPlan {
+    /// Who.
+    pub suspect: Suspect,
+    /// The stays, oldest first.
+    pub stops: Vec<Sighting>,
+    /// Stretches of video that will be cut out.
+    pub stretches: usize,
+    /// Stays, or parts of them, without video.
+    pub missing: Vec<MissingVideo>,
+    /// About how large the package will be, bytes.
+    pub bytes: u64,
+}
+
+/// A package that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exported {
+    /// Where.
+    pub to: PathBuf,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: Hash,
+    /// The list that was signed.
+    pub manifest: Manifest,
+}
+
+/// Why nothing was exported, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// There is no such suspect, or not for this user.
+    #[error("there is no suspect {0}")]
+    NoSuspect(SuspectId),
+    /// An export needs a reason.
+    #[error("say why this is handed out: an export needs a reason")]
+    NoReason,
+    /// An export needs a recipient.
+    #[error("say to whom this is handed out: an export needs a recipient")]
+    NoRecipient,
+    /// There is nothing to export.
+    #[error(
+        "there is nothing to export: no stay of {0} is confirmed; possible matches are left out unless they are asked for"
+    )]
+    Nothing(String),
+    /// The file exists.
+    #[error("{} exists already and was left as it is. Choose another name", .0.display())]
+    Exists(PathBuf),
+    /// The package cannot be written there.
+    #[error("the package cannot be written: {0}")]
+    Target(StoreError),
+    /// Too little room.
+    #[error("the disk of {} has {} MiB free, and the package needs about {} MiB. Free some space, or choose another disk", place.display(), free >> 20, needed >> 20)]
+    NoRoom {
+        /// Where.
+        place: PathBuf,
+        /// Free bytes.
+        free: u64,
+        /// Needed bytes.
+        needed: u64,
+    },
+    /// The site's key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Drawing boxes.
+    #[error("the boxes could not be drawn into a clip: {0}")]
+    Burn(#[from] BurnError),
+    /// Writing the package.
+    #[error(transparent)]
+    Package(PackageError),
+    /// Cutting clips.
+    #[error("a clip could not be cut: {0}")]
+    Clip(#[from] ClipError),
+    /// A store.
+    #[error("the export was broken off, and nothing of it is left: {0}")]
+    Store(#[from] StoreError),
+    /// The operator broke it off.
+    #[error("the export was cancelled; nothing was written")]
+    Cancelled,
+    /// The log.
+    #[error("the export could not be recorded, so the package was removed again: {0}")]
+    NotRecorded(JournalError),
+    /// The site.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+}
+
+impl ExportError {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoSuspect(_) | Self::NoReason | Self::NoRecipient | Self::Nothing(_) | Self::Exists(_) => {
+                Outcome::Refused(self.to_string())
+            }
+            _ => Outcome::Failed(self.to_string()),
+        }
+    }
+}
+
+impl Records {
+    /// What an export would hold.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub async fn plan_export(&self, rights: &Rights, request: &ExportRequest) -> Result<ExportPlan, ExportError> {
+        self.delivery.flush().await;
+        self.work(rights, request).await.map(|work| work.plan)
+    }
+
+    /// Writes the package, and the entry that says so; `model` is what saw, where the caller knows it better than the log.
+    ///
+    /// # Errors
+    /// [`ExportError`], recorded; nothing of the package is left then.
+    pub async fn export_evidence(
+        &self,
+        who: Actor<'_>,
+        rights: &Rights,
+        site: &str,
+        request: &ExportRequest,
+        progress: ExportProgress,
+    ) -> Result<Exported, ExportError> {
+        self.delivery.flush().await;
+        let done = self.write_evidence(who, rights, site, request, &progress).await;
+        let outcome = done.as_ref().map_or_else(ExportError::outcome, |_| Outcome::Succeeded);
+        let mut entry = self.entry(who, Action::ExportEvidence, outcome);
+        entry.target = Some(request.suspect.to_string());
+        entry.details = json!({
+            "suspect": request.suspect, "reason": request.reason.trim(), "recipient": request.recipient.trim(),
+            "file": request.to.display().to_string(), "undecided_matches": request.pending,
+            "sha256": done.as_ref().ok().map(|e| e.sha256), "bytes": done.as_ref().ok().map(|e| e.bytes),
+            "clips": done.as_ref().ok().map(|e| e.manifest.clips.len()),
+            "missing": done.as_ref().ok().map(|e| e.manifest.missing.len()),
+        });
+        if let Err(error) = self.journal.append(&[Record::Action(entry)]).await {
+            if done.is_ok() {
+                let _ = fs::remove_file(&request.to); // what is not recorded was not handed out
+                return Err(ExportError::NotRecorded(error));
+            }
+            tracing::error!("an export that failed is not in the log: {error}");
+        }
+        done
+    }
+
+    /// Writes the log of a suspect's movement as a table, whole or not at all; returns how many stays are in it.
+    ///
+    /// # Errors
+    /// [`ExportError`], recorded.
+    pub async fn export_movement(
+        &self,
+        who: Actor<'_>,
+        rights: &Rights,
+        suspect: SuspectId,
+        to: &Path,
+    ) -> Result<usize, ExportError> {
+        self.delivery.flush().await;
+        let written = async {
+            package::check_target(to, 0)?;
+            let cameras = self.stores.cameras.cameras().await?;
+            let mut stays = self.stores.cameras.sightings(Some(suspect), MOST).await?;
+            stays.retain(|s| rights.allow(s.camera) && !matches!(s.decision, Decision::Rejected { .. }));
+            if stays.is_empty() {
+                return Err(ExportError::NoSuspect(suspect));
+            }
+            stays.sort_by_key(|s| (s.entered_at, s.id));
+            let name = |id| cameras.iter().find(|c| c.id == id).map_or("", |c| c.name.as_str());
+            let stops: Vec<_> = stays.iter().map(|s| Stop::new(s, name(s.camera), None)).collect();
+            let table = evidence::movement_csv(&stops).map_err(|e| ExportError::Target(io_error(to, &e)))?;
+            let whole = file::write_whole(file::folder_of(to), to, |file| io::Write::write_all(file, &table));
+            whole.map_err(|e| ExportError::Target(io_error(to, &e)))?;
+            Ok(stops.len())
+        };
+        let written = written.await;
+        let outcome = written.as_ref().map_or_else(ExportError::outcome, |_| Outcome::Succeeded);
+        let mut entry = self.entry(who, Action::ExportEvidence, outcome);
+        entry.target = Some(suspect.to_string());
+        entry.details = json!({
+            "suspect": suspect, "what": "movement log", "file": to.display().to_string(), "stays": written.as_ref().ok(),
+        });
+        if let Err(error) = self.journal.append(&[Record::Action(entry)]).await {
+            if written.is_ok() {
+                let _ = fs::remove_file(to);
+            }
+            return Err(ExportError::NotRecorded(error));
+        }
+        written
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ExportError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| SiteError::Threads(io::Error::other(e)).into())
+}

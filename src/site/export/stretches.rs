@@ -1,0 +1,143 @@
+//! What belongs in a package: the stays of the suspect, the stretches of video around them, and what of those is missing.
+use super::{ExportError, ExportPlan, ExportRequest, MOST, MissingVideo};
+use crate::{
+    model::{Camera, CameraId, Decision, Gap, Rights, Segment, Sighting, Timestamp},
+    site::records::Records,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Video is missing where there is none for longer than this, microseconds: recorders leave a moment between two files.
+const TOLERATED: i64 = 500_000;
+
+/// A stretch of one camera's video that goes into the package.
+pub(super) struct Stretch {
+    pub camera: CameraId,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    /// The stays in it, without margins.
+    pub stays: Vec<(Timestamp, Timestamp)>,
+    pub segments: Vec<Segment>,
+    pub gaps: Vec<Gap>,
+}
+
+/// An export before it begins.
+pub(super) struct Work {
+    pub plan: ExportPlan,
+    pub cameras: Vec<Camera>,
+    pub stretches: Vec<Stretch>,
+}
+
+impl Records {
+    /// What the request asks for, of what the user may see.
+    pub(super) async fn work(&self, rights: &Rights, request: &ExportRequest) -> Result<Work, ExportError> {
+        let store = &self.stores.cameras;
+        let unknown = || ExportError::NoSuspect(request.suspect);
+        let suspect = store.suspects().await?.into_iter().find(|s| s.id == request.suspect).ok_or_else(unknown)?;
+        let mut stops = store.sightings(Some(suspect.id), MOST).await?;
+        stops.retain(|s| rights.allow(s.camera));
+        if stops.is_empty() && !rights.allow(suspect.camera) {
+            return Err(unknown());
+        }
+        stops.retain(|s| match s.decision {
+            Decision::Origin | Decision::Confirmed { .. } => true,
+            Decision::Pending => request.pending,
+            Decision::Rejected { .. } => false,
+        });
+        stops.sort_by_key(|s| (s.entered_at, s.id));
+        if stops.is_empty() {
+            return Err(ExportError::Nothing(suspect.label));
+        }
+        let cameras = store.cameras().await?;
+        let mut stretches = stretches(&stops, request.margin);
+        for stretch in &mut stretches {
+            let of = [stretch.camera];
+            stretch.segments = store.segments(Some(&of), stretch.from, stretch.until).await?;
+            stretch.gaps = store.gaps(Some(&of), stretch.from, stretch.until).await?;
+        }
+        let missing = stretches
+            .iter()
+            .flat_map(|s| {
+                let there: Vec<_> = s.segments.iter().map(|s| (s.starts_at, s.ends_at)).collect();
+                missing(s, &cameras, &there, None)
+            })
+            .collect();
+        let bytes = stretches.iter().map(Stretch::bytes).sum();
+        let with_video = stretches.iter().filter(|s| !s.segments.is_empty()).count();
+        Ok(Work { plan: ExportPlan { suspect, stops, stretches: with_video, missing, bytes }, cameras, stretches })
+    }
+}
+
+impl Stretch {
+    /// About how many bytes of the segments are within the stretch.
+    fn bytes(&self) -> u64 {
+        let part = |s: &Segment| {
+            let whole = (s.ends_at.0 - s.starts_at.0).max(1) as f64;
+            let inside = (s.ends_at.min(self.until).0 - s.starts_at.max(self.from).0).max(0) as f64;
+            (s.size as f64 * inside / whole) as u64
+        };
+        self.segments.iter().map(part).sum()
+    }
+}
+
+/// The stays with their margins, those of one camera that touch made one; ordered by time.
+fn stretches(stops: &[Sighting], margin: Duration) -> Vec<Stretch> {
+    let mut by_camera: BTreeMap<CameraId, Vec<Stretch>> = BTreeMap::new();
+    for stop in stops {
+        let (from, until) = (stop.entered_at, stop.left_at.unwrap_or(stop.last_seen_at).max(stop.entered_at));
+        let of = by_camera.entry(stop.camera).or_default();
+        match of.last_mut().filter(|last| from.minus(margin) <= last.until) {
+            Some(last) => {
+                last.until = last.until.max(until.plus(margin));
+                last.stays.push((from, until));
+            }
+            None => of.push(Stretch {
+                camera: stop.camera,
+                from: from.minus(margin),
+                until: until.plus(margin),
+                stays: vec![(from, until)],
+                segments: Vec::new(),
+                gaps: Vec::new(),
+            }),
+        }
+    }
+    let mut all: Vec<_> = by_camera.into_values().flatten().collect();
+    all.sort_by_key(|s| (s.from, s.camera));
+    all
+}
+
+/// The parts of the stays that are in none of `there`. `why` is told where it is known; else what the recorder noted.
+pub(super) fn missing(
+    stretch: &Stretch,
+    cameras: &[Camera],
+    there: &[(Timestamp, Timestamp)],
+    why: Option<&str>,
+) -> Vec<MissingVideo> {
+    let mut there = there.to_vec();
+    there.sort_unstable();
+    let camera_name =
+        cameras.iter().find(|c| c.id == stretch.camera).map_or_else(|| stretch.camera.to_string(), |c| c.name.clone());
+    let mut found: Vec<MissingVideo> = Vec::new();
+    for (from, until) in &stretch.stays {
+        let mut holes = Vec::new();
+        let mut at = *from;
+        for (start, end) in there.iter().filter(|(start, end)| end > from && start <= until) {
+            if *start > at {
+                holes.push((at, *start));
+            }
+            at = at.max(*end);
+        }
+        if at < *until || (there.is_empty() && from == until) {
+            holes.push((at, *until));
+        }
+        let none = there.iter().all(|(start, end)| end <= from || start > until);
+        for (from, until) in holes.into_iter().filter(|(from, until)| none || until.0 - from.0 > TOLERATED) {
+            let noted = || {
+                let gap = stretch.gaps.iter().find(|g| g.from < until && g.until.is_none_or(|end| end > from));
+                gap.map_or_else(|| "no video was recorded".to_owned(), |g| g.reason.clone())
+            };
+            let reason = why.map_or_else(noted, str::to_owned);
+            found.push(MissingVideo { camera: stretch.camera, camera_name: camera_name.clone(), from, until, reason });
+        }
+    }
+    found
+}

@@ -1,0 +1,276 @@
+use super::{cutting::hash_of, *};
+use crate::{
+    evidence::{Finding, SiteKey, verify},
+    model::{Camera, Gap, Rect, Segment, SystemClock, TrackId, Tracklet},
+    site::SiteConfig,
+    store::{DataFolder, LogFilter, cameras, key_of_url, url_of_key},
+    video::tests::launch,
+};
+use std::sync::Mutex;
+use uuid::Uuid;
+
+const T0: Timestamp = Timestamp(1_795_356_202_000_000);
+
+fn at(seconds: f64) -> Timestamp {
+    Timestamp(T0.0 + (seconds * 1e6) as i64)
+}
+
+/// A site with two cameras: ten seconds of the gate are recorded, in two files, and nothing of the yard. The suspect was
+/// clicked at the gate, confirmed in the yard, possibly seen at the gate again, and rejected there once.
+struct Scene {
+    dir: tempfile::TempDir,
+    records: Records,
+    gate: Camera,
+    yard: Camera,
+    suspect: Suspect,
+    keys: Vec<String>,
+    _folder: DataFolder,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path().join("data")).unwrap();
+        let records = Records::open(&folder, &SiteConfig::default(), Arc::new(SystemClock)).await.unwrap();
+        let store = records.stores.cameras.clone();
+        let gate = Camera { name: "Gate north".to_owned(), ..cameras::tests::camera() };
+        let yard = Camera { id: Uuid::now_v7(), name: "Yard".to_owned(), ..cameras::tests::camera() };
+        for camera in [&gate, &yard] {
+            store.upsert_camera(camera).await.unwrap();
+        }
+        let file = dir.path().join("segment.mkv");
+        launch(&format!(
+            "videotestsrc num-buffers=125 pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! \
+             x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse ! matroskamux ! filesink location=\"{}\"",
+            file.display()
+        ));
+        let mut keys = Vec::new();
+        for n in 0..2_u32 {
+            let key = format!("videos/{n}.mkv");
+            records.stores.objects.put_file(&key, &file, &|_| ()).await.unwrap();
+            let (starts_at, ends_at) = (at(5.0 * f64::from(n)), at(5.0 * f64::from(n + 1)));
+            let segment = Segment {
+                id: Uuid::now_v7(),
+                camera: gate.id,
+                starts_at,
+                ends_at,
+                video_url: url_of_key(&key),
+                format: "matroska".to_owned(),
+                codec: "h264".to_owned(),
+                width: 160,
+                height: 120,
+                size: fs::metadata(&file).unwrap().len(),
+                sha256: hash_of(&file).await.unwrap(),
+                upload: None,
+            };
+            store.put_segment(&segment).await.unwrap();
+            keys.push(key);
+        }
+        let gap = Gap {
+            id: Uuid::now_v7(),
+            camera: yard.id,
+            from: at(-100.0),
+            until: None,
+            reason: "the camera is not recorded".to_owned(),
+        };
+        store.put_gap(&gap).await.unwrap();
+        let suspect = Suspect { marked_at: at(4.0), ..cameras::tests::suspect(gate.id, "Suspect 1") };
+        store.put_suspect(&suspect).await.unwrap();
+        let by = "12345678".to_owned();
+        for (camera, from, until, decision) in [
+            (&gate, 4.0, 6.0, Decision::Origin),
+            (&yard, 20.0, 30.0, Decision::Confirmed { by: by.clone(), at: at(31.0) }),
+            (&gate, 8.0, 9.0, Decision::Pending),
+            (&gate, 1.0, 2.0, Decision::Rejected { by, at: at(31.0) }),
+        ] {
+            let sighting = Sighting {
+                id: Uuid::now_v7(),
+                camera: camera.id,
+                track: TrackId(from as u64),
+                entered_at: at(from),
+                last_seen_at: at(until),
+                left_at: Some(at(until)),
+                decision,
+                ..cameras::tests::sighting(&suspect)
+            };
+            store.put_sighting(&sighting).await.unwrap();
+        }
+        let tracklet = Tracklet {
+            id: Uuid::now_v7(),
+            camera: gate.id,
+            track: TrackId(4),
+            upload: None,
+            starts_at: at(4.0),
+            ends_at: at(6.0),
+            frame: (160, 120),
+            path: (0..20).map(|n| (at(4.0 + f64::from(n) / 10.0), Rect::new(8.0, 8.0, 20.0, 40.0))).collect(),
+            crop_url: String::new(),
+            gallery: Vec::new(),
+            characteristics: serde_json::Value::Null,
+            suspect: None,
+        };
+        store.put_tracklet(&tracklet).await.unwrap();
+        let crop = key_of_url(&suspect.crop_url).unwrap();
+        records.stores.objects.put(crop, b"\xff\xd8picture".to_vec(), "image/jpeg").await.unwrap();
+        for (action, camera) in [(Action::SelectSuspect, &gate), (Action::DecideMatch, &yard)] {
+            let mut entry = records.entry(("12345678", "Ana Sousa"), action, Outcome::Succeeded);
+            entry.target = Some(suspect.id.to_string());
+            entry.details = json!({ "suspect": suspect.id, "camera": camera.name, "camera_id": camera.id });
+            records.journal.append(&[Record::Action(entry)]).await.unwrap();
+        }
+        Self { dir, records, gate, yard, suspect, keys, _folder: folder }
+    }
+
+    fn request(&self, name: &str) -> ExportRequest {
+        ExportRequest {
+            suspect: self.suspect.id,
+            to: self.dir.path().join(name),
+            reason: "case 17".to_owned(),
+            recipient: "the court".to_owned(),
+            pending: false,
+            burn_in: true,
+            margin: Duration::from_secs(1),
+        }
+    }
+
+    async fn export(&self, rights: &Rights, request: &ExportRequest) -> Result<Exported, ExportError> {
+        self.export_watched(rights, request, Arc::new(|_, _| true)).await
+    }
+
+    async fn export_watched(
+        &self,
+        rights: &Rights,
+        request: &ExportRequest,
+        progress: ExportProgress,
+    ) -> Result<Exported, ExportError> {
+        self.records.export_evidence(("12345678", "Ana Sousa"), rights, "Harbour", request, progress).await
+    }
+
+    /// The newest entry of the log.
+    async fn logged(&self) -> crate::model::ActionRecord {
+        self.records.delivery.flush().await;
+        self.records.stores.actions.page(&LogFilter::default(), None, 1).await.unwrap().remove(0)
+    }
+
+    fn left_over(&self) -> Vec<String> {
+        let here = fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name());
+        let exports = DataFolder::exports_in(&self.records.data);
+        let inside = fs::read_dir(exports).into_iter().flatten().map(|e| e.unwrap().file_name());
+        let names = here.chain(inside).map(|n| n.to_string_lossy().into_owned());
+        names.filter(|n| !["data", "segment.mkv"].contains(&n.as_str())).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_holds_all_stays_names_what_is_missing_and_verifies() {
+    let scene = Scene::new().await;
+    let request = scene.request("package.zip");
+    let plan = scene.records.plan_export(&Rights::All, &request).await.unwrap();
+    assert_eq!((plan.stops.len(), plan.stretches), (2, 1));
+    let missing = MissingVideo {
+        camera: scene.yard.id,
+        camera_name: "Yard".to_owned(),
+        from: at(20.0),
+        until: at(30.0),
+        reason: "the camera is not recorded".to_owned(),
+    };
+    assert_eq!(plan.missing, [missing]);
+    let heard: Arc<Mutex<Vec<f32>>> = Arc::default();
+    let hears = Arc::clone(&heard);
+    let progress = move |fraction: f32, _: &str| {
+        hears.lock().unwrap().push(fraction);
+        true
+    };
+    let done = scene.export_watched(&Rights::All, &request, Arc::new(progress)).await.unwrap();
+    assert!(heard.lock().unwrap().is_sorted() && heard.lock().unwrap().last() > Some(&0.9));
+    let key = SiteKey::open(&DataFolder::evidence_key_in(&scene.records.data)).unwrap().public();
+    let verdict = verify(&request.to, Some(key)).unwrap();
+    assert_eq!((verdict.findings, verdict.manifest.as_ref()), (Vec::<Finding>::new(), Some(&done.manifest)));
+    let m = &done.manifest;
+    assert_eq!((m.clips.len(), m.stops.len(), m.missing.len()), (1, 2, 1));
+    // from the key frame at 3 s (asked for) to 7 s, over two files
+    assert_eq!((&m.clips[0].from.utc, &m.clips[0].until.utc), (&at(3.0).to_string(), &at(7.0).to_string()));
+    assert_eq!((m.clips[0].cut_from.len(), &m.clips[0].note), (2, &None));
+    let drawn = m.clips[0].burnt_in.as_deref();
+    assert_eq!(drawn, Some("videos/001-gate-north-20261122T140325Z-1-boxes.mp4"));
+    let names: Vec<&str> = m.files.iter().map(|f| f.name.as_str()).collect();
+    assert!(names.contains(&"videos/001-gate-north-20261122T140325Z-1.mp4"), "{names:?}");
+    assert!(names.iter().any(|n| n.starts_with("boxes/")) && names.contains(&"audit.jsonl"), "{names:?}");
+    assert_eq!(scene.left_over(), ["package.zip"]);
+    let entry = scene.logged().await;
+    assert_eq!((entry.action, &entry.outcome), (Action::ExportEvidence, &Outcome::Succeeded));
+    assert_eq!(entry.details["sha256"], hash_of(&request.to).await.unwrap().as_str());
+    assert_eq!((&entry.details["reason"], &entry.details["recipient"]), (&"case 17".into(), &"the court".into()));
+
+    let table = scene.dir.path().join("movement.csv");
+    let export = async || scene.records.export_movement(("1", "A"), &Rights::All, scene.suspect.id, &table).await;
+    assert_eq!(export().await.unwrap(), 3);
+    let text = fs::read_to_string(&table).unwrap();
+    assert!(text.lines().count() == 4 && text.contains("Yard") && text.contains("confirmed,12345678"), "{text}");
+    assert_eq!(scene.logged().await.details["what"], "movement log");
+    assert!(matches!(export().await, Err(ExportError::Exists(_))));
+
+    let more = ExportRequest { pending: true, ..scene.request("more.zip") };
+    let done = scene.export(&Rights::All, &more).await.unwrap();
+    assert_eq!(done.manifest.stops.len(), 3, "the rejected one is in no package");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cameras_that_a_user_may_not_see_are_not_handed_out() {
+    let scene = Scene::new().await;
+    let gate = Rights::Only([scene.gate.id].into());
+    let done = scene.export(&gate, &scene.request("gate.zip")).await.unwrap();
+    assert_eq!((done.manifest.stops.len(), done.manifest.missing.len(), done.manifest.cameras.len()), (1, 0, 1));
+    let text = String::from_utf8_lossy(&fs::read(&done.to).unwrap()).into_owned();
+    assert!(!text.contains("Yard") && !text.contains(&scene.yard.id.to_string()));
+    let elsewhere = Rights::Only([Uuid::from_u128(99)].into());
+    let refused = scene.export(&elsewhere, &scene.request("none.zip")).await.unwrap_err();
+    assert!(matches!(refused, ExportError::NoSuspect(_)), "{refused}");
+    let entry = scene.logged().await;
+    assert!(matches!(entry.outcome, Outcome::Refused(_)) && entry.action == Action::ExportEvidence);
+    assert_eq!(scene.left_over(), ["gate.zip"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_is_told_recorded_and_leaves_nothing_behind() {
+    let scene = Scene::new().await;
+    let told = async |request: &ExportRequest, progress: ExportProgress| {
+        let told = scene.export_watched(&Rights::All, request, progress).await.unwrap_err().to_string();
+        let entry = scene.logged().await;
+        assert_eq!(entry.action, Action::ExportEvidence);
+        assert_eq!(entry.outcome.parts().1, Some(told.as_str()));
+        assert_eq!(scene.left_over(), Vec::<String>::new());
+        told
+    };
+    let yes: ExportProgress = Arc::new(|_, _| true);
+    let request = scene.request("p.zip");
+    assert!(
+        told(&ExportRequest { reason: " ".to_owned(), ..request.clone() }, yes.clone()).await.contains("reason")
+    );
+    let to_nobody = ExportRequest { recipient: String::new(), ..request.clone() };
+    assert!(told(&to_nobody, yes.clone()).await.contains("whom"));
+    let nowhere = ExportRequest { to: scene.dir.path().join("no folder/p.zip"), ..request.clone() };
+    assert!(told(&nowhere, yes.clone()).await.contains("cannot be written"));
+    let there = ExportRequest { to: scene.dir.path().join("segment.mkv"), ..request.clone() };
+    assert!(told(&there, yes.clone()).await.contains("exists already"));
+    for stop_at in [0.0, 0.8, 0.81] {
+        let stops: ExportProgress = Arc::new(move |fraction, _| fraction < stop_at);
+        assert!(told(&request, stops).await.contains("cancelled"));
+    }
+    // The store fails in the middle: the second file turns out to be a folder.
+    let second = scene.records.data.join("objects").join(&scene.keys[1]);
+    let kept = fs::read(&second).unwrap();
+    fs::remove_file(&second).unwrap();
+    fs::create_dir(&second).unwrap();
+    assert!(told(&request, yes.clone()).await.contains("broken off"));
+    // It is gone, or another: the rest is handed out, and the package says so.
+    fs::remove_dir(&second).unwrap();
+    let done = scene.export(&Rights::All, &request).await.unwrap();
+    let at_gate: Vec<_> = done.manifest.missing.iter().filter(|m| m.camera == scene.gate.id).collect();
+    assert!(at_gate.len() == 1 && at_gate[0].reason.contains("is gone"), "{at_gate:?}");
+    assert_eq!(at_gate[0].until.utc, at(6.0).to_string());
+    fs::write(&second, &kept[..kept.len() / 2]).unwrap();
+    let other = ExportRequest { to: scene.dir.path().join("other.zip"), ..request };
+    let done = scene.export(&Rights::All, &other).await.unwrap();
+    assert!(done.manifest.clips[0].note.as_ref().is_some_and(|n| n.contains("not the one that was recorded")));
+}
