@@ -2,7 +2,7 @@
 use super::{ExportError, blocking, stretches::Stretch};
 use crate::{
     evidence::Item,
-    model::{Tracklet},
+    model::Tracklet,
     site::{SiteError, records::Records},
     store::key_of_url,
     video::{self, BoxTrack, Piece},
@@ -55,7 +55,6 @@ impl Records {
         }));
         Ok((cut.clips, notes))
     }
-
 }
 
 /// Makes the copy of a clip with the boxes drawn; returns its name in the package.

@@ -244,9 +244,7 @@ async fn what_goes_wrong_is_told_recorded_and_leaves_nothing_behind() {
     };
     let yes: ExportProgress = Arc::new(|_, _| true);
     let request = scene.request("p.zip");
-    assert!(
-        told(&ExportRequest { reason: " ".to_owned(), ..request.clone() }, yes.clone()).await.contains("reason")
-    );
+    assert!(told(&ExportRequest { reason: " ".to_owned(), ..request.clone() }, yes.clone()).await.contains("reason"));
     let to_nobody = ExportRequest { recipient: String::new(), ..request.clone() };
     assert!(told(&to_nobody, yes.clone()).await.contains("whom"));
     let nowhere = ExportRequest { to: scene.dir.path().join("no folder/p.zip"), ..request.clone() };
