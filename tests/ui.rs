@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests, too
 #[path = "ui/administration.rs"]
 mod administration;
+#[path = "ui/casework.rs"]
+mod casework;
 #[path = "ui/export.rs"]
 mod export;
 #[path = "ui/map.rs"]
@@ -166,6 +168,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),
         find: None,
+        casework: Arc::default(),
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Action {
     DeleteData,
     /// Opened, changed, handed over or closed a case.
     ChangeCase,
+    /// Put a bookmark, or removed one.
+    ChangeBookmark,
     /// Changed what is noted about a suspect.
     EditSuspect,
     /// Compared the stores with each other, or repaired what is derivable.
@@ -69,7 +71,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -93,6 +95,7 @@ impl Action {
         Self::HoldEvidence,
         Self::DeleteData,
         Self::ChangeCase,
+        Self::ChangeBookmark,
         Self::EditSuspect,
         Self::CheckStores,
         Self::MigrateSite,
@@ -131,6 +134,7 @@ impl Action {
             Self::HoldEvidence => "HOLD_EVIDENCE",
             Self::DeleteData => "DELETE_DATA",
             Self::ChangeCase => "CHANGE_CASE",
+            Self::ChangeBookmark => "CHANGE_BOOKMARK",
             Self::EditSuspect => "EDIT_SUSPECT",
             Self::CheckStores => "CHECK_STORES",
             Self::MigrateSite => "MIGRATE_SITE",

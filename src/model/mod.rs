@@ -1,5 +1,6 @@
 //! The domain's words. Pure values: no I/O, no threads of their own, no clock but the one handed in.
 pub mod action;
+pub mod bookmark;
 pub mod camera;
 pub mod characteristics;
 pub mod geometry;
@@ -15,6 +16,7 @@ pub mod tracklet;
 pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, KeptAction, Link, Outcome, OutcomeKind};
+pub use bookmark::{Bookmark, BookmarkId};
 pub use camera::{Camera, CameraId, is_stream_address, redact_url};
 pub use characteristics::{Characteristics, ColourName};
 pub use geometry::{Outline, Rect, polygon_contains};

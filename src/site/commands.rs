@@ -107,6 +107,7 @@ impl Shared {
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::Review(command), Some(user)) => self.review_command(&user, command).await,
             (Command::Export(command), Some(user)) => self.export_command(&user, command).await,
+            (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }

@@ -3,7 +3,9 @@
 mod administration;
 mod analysis;
 mod board;
+mod bookmarks;
 mod cameras;
+mod casework;
 mod check;
 mod commands;
 mod config;
@@ -34,6 +36,8 @@ mod upload;
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
+pub use bookmarks::BookmarkCommand;
+pub use casework::CaseworkState;
 pub use check::{Checked, Misfit};
 pub use config::{AnalysisConfig, AuditConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
@@ -56,6 +60,7 @@ use crate::{
 use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
+use casework::Casework;
 use jobs::Jobs;
 use known::KnownFile;
 use outlines::Outlines;
@@ -114,6 +119,7 @@ struct Shared {
     away: start::Away,
     recording: Arc<Recording>,
     review: Review,
+    casework: Casework,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -215,6 +221,7 @@ impl Site {
             away: start::Away::default(),
             recording,
             review: Review::default(),
+            casework: Casework::default(),
             model,
             analysis,
             appearance,
@@ -259,6 +266,7 @@ impl Site {
                 reading.renew_session().await;
                 reading.read_cameras().await;
                 reading.read_users(false).await;
+                reading.read_casework().await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -313,6 +321,10 @@ impl Site {
             review: match &board.access {
                 Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
                 _ => ReviewState::default(),
+            },
+            casework: match &board.access {
+                Access::LoggedIn(user) => self.shared.casework.state(user, &board.rights),
+                _ => Arc::default(),
             },
             export: board.export.as_ref().filter(|_| on_screen).map(|job| job.view.clone()),
             uploads: match &board.access {

@@ -1,6 +1,8 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
-use super::{Access, Command, ExportCommand, JobCommand, Shared, SiteState, UploadCommand, board::Contents};
+use super::{
+    Access, BookmarkCommand, Command, ExportCommand, JobCommand, Shared, SiteState, UploadCommand, board::Contents,
+};
 use crate::{
     model::{Action, Outcome, Rights, User},
     sync::Record,
@@ -127,6 +129,14 @@ impl Shared {
                 }
                 Command::Export(ExportCommand::Start(request)) => {
                     (Action::ExportEvidence, !board.shows_suspect(request.suspect), request.suspect.to_string())
+                }
+                Command::Bookmark(BookmarkCommand::Put { camera, .. }) => {
+                    let hidden = camera.is_some_and(|id| !board.rights.allow(id));
+                    (Action::ChangeBookmark, hidden, camera.map(|id| id.to_string()).unwrap_or_default())
+                }
+                Command::Bookmark(BookmarkCommand::Remove(id)) => {
+                    let hidden = self.casework.bookmark(*id, &board.rights).is_none();
+                    (Action::ChangeBookmark, hidden, id.to_string())
                 }
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 Command::Find(_) => {

@@ -3,7 +3,7 @@ pub use super::jobs::JobCommand;
 use super::log::{LogCommand, LogView};
 use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
-use super::{AdminCommand, AdminState, ExportCommand, ExportView};
+use super::{AdminCommand, AdminState, BookmarkCommand, CaseworkState, ExportCommand, ExportView};
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
@@ -279,6 +279,8 @@ pub struct SiteState {
     pub admin: Arc<AdminState>,
     /// What is watched of the recordings, and the timeline.
     pub review: ReviewState,
+    /// Bookmarks.
+    pub casework: Arc<CaseworkState>,
     /// Videos that come as files, newest first.
     pub uploads: Vec<UploadView>,
     /// Analyses of recorded video, newest first.
@@ -457,4 +459,6 @@ pub enum Command {
     Review(ReviewCommand),
     /// Hands out evidence.
     Export(ExportCommand),
+    /// Puts or removes a bookmark.
+    Bookmark(BookmarkCommand),
 }

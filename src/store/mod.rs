@@ -4,6 +4,7 @@
 //! backend without its callers noticing. What a method has returned `Ok` for is on disk.
 pub mod actions;
 pub mod address;
+mod bookmarks;
 pub mod cameras;
 mod examine;
 pub mod file;

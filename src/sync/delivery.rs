@@ -255,6 +255,7 @@ impl Queue {
             Record::Upload(upload) => cameras.put_upload(upload).await,
             Record::Hold(hold) => cameras.put_hold(hold).await,
             Record::Job(job) => cameras.put_job(job).await,
+            Record::Bookmark(bookmark) => cameras.put_bookmark(bookmark).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }

@@ -8,7 +8,8 @@ pub use journal::{Journal, JournalError};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Camera, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect, Tracklet, Upload,
+    ActionRecord, Bookmark, Camera, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect, Tracklet,
+    Upload,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub enum Record {
     Hold(Hold),
     /// An analysis of recorded video, and how far it is.
     Job(Job),
+    /// Words about an instant or a stretch of time.
+    Bookmark(Bookmark),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -91,6 +94,7 @@ impl Record {
             Self::Upload(_) => "upload",
             Self::Hold(_) => "hold",
             Self::Job(_) => "job",
+            Self::Bookmark(_) => "bookmark",
             Self::Object { .. } => "object",
         }
     }
@@ -119,6 +123,7 @@ impl Record {
             Self::Upload(u) => format!("{kind}:{}", u.id),
             Self::Hold(h) => format!("{kind}:{}", h.id),
             Self::Job(j) => format!("{kind}:{}", j.id),
+            Self::Bookmark(b) => format!("{kind}:{}", b.id),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -136,7 +141,8 @@ impl Record {
             | Self::Gap(_)
             | Self::Upload(_)
             | Self::Hold(_)
-            | Self::Job(_) => Destination::Cameras,
+            | Self::Job(_)
+            | Self::Bookmark(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }

@@ -196,6 +196,7 @@ fn site(tiles: usize) -> SiteState {
         notices: Vec::new(),
         analysis: String::new(),
         find: None,
+        casework: Arc::default(),
     }
 }
 

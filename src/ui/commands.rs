@@ -38,6 +38,8 @@ pub enum UiCommand {
     FindPerson,
     /// Shows the last half minute of a camera again.
     Replay,
+    /// Puts a bookmark on what is watched.
+    PutBookmark,
     /// Shows the map.
     ShowMap,
     /// Shows the action log.
@@ -68,7 +70,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -85,6 +87,7 @@ impl UiCommand {
         Self::ShowReview,
         Self::FindPerson,
         Self::Replay,
+        Self::PutBookmark,
         Self::ShowMap,
         Self::ShowLog,
         Self::ShowAdministration,
@@ -114,6 +117,7 @@ impl UiCommand {
             Self::ShowReview => "Review",
             Self::FindPerson => "Find",
             Self::Replay => "Instant replay",
+            Self::PutBookmark => "Bookmark…",
             Self::ShowMap => "Map",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
@@ -145,6 +149,9 @@ impl UiCommand {
             Self::ShowReview => "Shows recordings and videos that came as files, and what was found in them",
             Self::Replay => {
                 "Shows the last 30 s of the camera under the pointer, or of the one shown alone; Esc goes back to live"
+            }
+            Self::PutBookmark => {
+                "Puts a bookmark on the instant, or the marked stretch, of the player; or on the camera under the pointer, now"
             }
             Self::ShowMap => "Shows where cameras stand and which way a suspect went",
             Self::ShowLog => "Shows what operators did (administrators only)",
@@ -203,6 +210,7 @@ impl UiCommand {
             Self::ShowReview => const { &[plain(Key::F5)] },
             Self::FindPerson => const { &[plain(Key::F)] },
             Self::Replay => const { &[plain(Key::P)] },
+            Self::PutBookmark => const { &[plain(Key::B)] },
             Self::ShowMap => const { &[plain(Key::F7)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },

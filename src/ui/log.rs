@@ -622,6 +622,7 @@ fn action(action: Action) -> &'static str {
         Action::HoldEvidence => "Hold evidence",
         Action::DeleteData => "Delete data",
         Action::ChangeCase => "Change case",
+        Action::ChangeBookmark => "Change bookmark",
         Action::EditSuspect => "Edit suspect",
         Action::CheckStores => "Check stores",
         Action::MigrateSite => "Migrate site",

@@ -12,6 +12,7 @@ mod access;
 mod administration;
 pub mod app;
 pub mod bench;
+mod bookmark;
 mod card;
 pub mod commands;
 mod dialog;
@@ -66,6 +67,8 @@ struct Session {
     review: review::Review,
     find: find::Find,
     log: log::Log,
+    /// The form of a bookmark that is being put.
+    bookmark: Option<bookmark::Form>,
     shortcuts: bool,
     health: bool,
     /// The form for one's own password is open.
@@ -290,6 +293,14 @@ impl Session {
                     asked.push(Command::Review(crate::site::ReviewCommand::Replay(camera)));
                 }
             }
+            UiCommand::PutBookmark if self.screen == Screen::Wall => {
+                let camera = self.wall.pointed_at(state).and_then(|id| widgets::camera(state, id));
+                self.bookmark = camera.map(|view| {
+                    let at = view.frame.as_ref().map_or(state.now, crate::video::Frame::captured_at);
+                    bookmark::Form::new(view.camera.id, at, at)
+                });
+            }
+            UiCommand::PutBookmark => {}
             UiCommand::ShowMap => self.screen = Screen::Map,
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
@@ -331,6 +342,9 @@ impl Session {
 
     /// Closes the topmost open thing.
     fn back(&mut self) {
+        if self.bookmark.take().is_some() {
+            return;
+        }
         if std::mem::take(&mut self.password) {
             self.own_password = administration::OwnPassword::default();
             return;
@@ -426,6 +440,12 @@ impl Session {
             asked.push(command);
         }
         asked.extend(self.export.ui(ui.ctx(), state));
+        self.bookmark = self.review.take_bookmark().or(self.bookmark.take());
+        if let Some(form) = &mut self.bookmark {
+            let mut open = true;
+            asked.extend(form.ui(ui.ctx(), state, &mut open));
+            self.bookmark = self.bookmark.take().filter(|_| open);
+        }
         if self.health {
             health::window(ui.ctx(), state, &mut self.health);
         }

@@ -42,6 +42,8 @@ pub const BAD: Color32 = Color32::from_rgb(248, 113, 120);
 pub const BAD_FILL: Color32 = Color32::from_rgb(140, 42, 50);
 /// The box of a person who is no suspect.
 pub const PERSON: Color32 = Color32::from_rgb(165, 226, 240);
+/// Bookmarks on the timeline.
+pub const BOOKMARK: Color32 = Color32::from_rgb(196, 160, 255);
 /// Under lines and text drawn on a picture, so that they show on bright ones too.
 pub const ON_PICTURE: Color32 = Color32::from_rgba_premultiplied(0, 0, 0, 150);
 /// The plate behind a message on a picture.

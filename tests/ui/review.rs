@@ -178,7 +178,7 @@ fn one_button_checks_everything_and_the_summary_tells_times_and_places() {
 }
 
 /// A person on a recorded frame, two cameras, one of them without video.
-fn watching() -> SiteState {
+pub(crate) fn watching() -> SiteState {
     let mut state = state(logged_in(false));
     state.cameras = vec![camera(1, "Gate", None), camera(2, "Hall", None)];
     let at = Timestamp(NOW.0 - 600_000_000);

@@ -1,4 +1,5 @@
 //! Looking back: recordings and videos that come as files, and what is found in them.
+mod bookmarks;
 mod jobs;
 mod player;
 mod timeline;
@@ -7,7 +8,7 @@ mod uploads;
 use super::commands::UiCommand;
 use super::wall::Click;
 use super::widgets::Pictures;
-use super::{tokens, widgets};
+use super::{bookmark, tokens, widgets};
 use crate::model::{CameraId, TrackId};
 use crate::site::{Command, SiteState};
 use egui::{Context, Margin, ScrollArea, Ui, vec2};
@@ -19,6 +20,7 @@ pub struct Review {
     player: player::PlayerView,
     jobs: jobs::Jobs,
     uploads: uploads::Uploads,
+    bookmarks: bookmarks::Bookmarks,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -26,6 +28,7 @@ enum Tab {
     #[default]
     Player,
     Uploads,
+    Bookmarks,
 }
 
 impl Review {
@@ -43,7 +46,7 @@ impl Review {
         let mut clicked = None;
         egui::Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
             ui.horizontal(|ui| {
-                for (tab, name) in [(Tab::Player, "Player"), (Tab::Uploads, "Uploads")] {
+                for (tab, name) in [(Tab::Player, "Player"), (Tab::Uploads, "Uploads"), (Tab::Bookmarks, "Bookmarks")] {
                     let button = egui::Button::selectable(self.tab == tab, name).frame_when_inactive(true);
                     if ui.add(button.min_size(vec2(90.0, 28.0))).clicked() {
                         self.tab = tab;
@@ -56,6 +59,12 @@ impl Review {
             });
             match self.tab {
                 Tab::Player => clicked = self.player.ui(ui, state, largest, open, asked),
+                Tab::Bookmarks => {
+                    if let Some(bookmark) = self.bookmarks.ui(ui, state, asked) {
+                        self.tab = Tab::Player;
+                        self.player.go_to(state, bookmark.camera, bookmark.from, bookmark.until, asked);
+                    }
+                }
                 Tab::Uploads => {
                     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                         let of_jobs = self.jobs.ui(ui, state);
@@ -81,6 +90,11 @@ impl Review {
     pub fn show_replay(&mut self) {
         self.tab = Tab::Player;
         self.player.replayed();
+    }
+
+    /// The bookmark that the operator just asked to put on what is watched.
+    pub fn take_bookmark(&mut self) -> Option<bookmark::Form> {
+        self.player.take_bookmark()
     }
 
     /// Ends what is watched, when another screen is shown.

@@ -5,7 +5,7 @@ use crate::site::{ChannelView, Command, ReviewCommand, SiteState};
 use crate::ui::commands::UiCommand;
 use crate::ui::wall::{self, Click};
 use crate::ui::yuv::{self, Look};
-use crate::ui::{tokens, widgets};
+use crate::ui::{bookmark, tokens, widgets};
 use crate::video::{Frame, What};
 use egui::{
     Align, Align2, CornerRadius, FontId, Key, Layout, RichText, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder,
@@ -34,6 +34,8 @@ pub struct PlayerView {
     typed: String,
     wrong: bool,
     seen: HashMap<CameraId, Seen>,
+    /// A bookmark that was asked for.
+    bookmark: Option<bookmark::Form>,
     /// Leaving was asked for.
     leaving: bool,
 }
@@ -68,6 +70,7 @@ impl PlayerView {
             (UiCommand::PreviousMatch, 0) => play(0.0),
             (UiCommand::NextMatch | UiCommand::PreviousMatch, _) => {}
             (UiCommand::ShowInbox, _) => self.timeline.mark_in(state.review.at),
+            (UiCommand::PutBookmark, _) => self.put_bookmark(state),
             (UiCommand::ShowCamera, _) => {
                 let Some(view) = state.cameras.get(position) else { return true };
                 let id = view.camera.id;
@@ -78,6 +81,47 @@ impl PlayerView {
             _ => return false,
         }
         true
+    }
+
+    /// Asks for words about the marked stretch, else about the frame that is shown.
+    fn put_bookmark(&mut self, state: &SiteState) {
+        let shown = state.review.channels.iter().find(|c| Some(c.camera) == self.active);
+        let Some(shown) = shown.or(state.review.channels.first()) else { return };
+        let at = shown.frame.as_ref().map_or(state.review.at, Frame::captured_at);
+        let (from, until) = self.timeline.stretch().unwrap_or((at, at));
+        self.bookmark = Some(bookmark::Form::new(shown.camera, from, until));
+    }
+
+    /// The bookmark that was just asked for.
+    pub fn take_bookmark(&mut self) -> Option<bookmark::Form> {
+        self.bookmark.take()
+    }
+
+    /// Goes to an instant of a camera (`None`: of those that are watched), and marks the stretch from there.
+    pub fn go_to(
+        &mut self,
+        state: &SiteState,
+        camera: Option<CameraId>,
+        at: Timestamp,
+        until: Timestamp,
+        asked: &mut Vec<Command>,
+    ) {
+        let mut shown = state.review.channels.iter().map(|c| c.camera);
+        let there = camera.map_or(shown.len() > 0, |id| shown.any(|c| c == id));
+        if there {
+            asked.push(Command::Review(ReviewCommand::Seek { to: at, scrubbing: false }));
+        } else {
+            if self.chosen.is_empty() {
+                self.chosen = state.cameras.iter().take(4).map(|v| v.camera.id).collect();
+            }
+            let cameras = camera.map_or_else(|| self.chosen.clone(), |id| vec![id]);
+            self.open(state, cameras, at, asked);
+        }
+        if until > at {
+            self.timeline.mark_in(at);
+            self.timeline.mark_out(until);
+        }
+        self.timeline.show(at);
     }
 
     fn instant(&self, state: &SiteState) -> Timestamp {
@@ -416,6 +460,9 @@ impl PlayerView {
             }
             if button(ui, "Out", "Marks the end of a stretch (O)", false) {
                 self.timeline.mark_out(review.at);
+            }
+            if button(ui, "Bookmark…", "Puts a bookmark here, or on the marked stretch (B)", false) {
+                self.put_bookmark(state);
             }
             ui.add_space(10.0);
             if on {

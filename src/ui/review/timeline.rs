@@ -1,4 +1,5 @@
 //! The timeline: what there is of every camera over hours to weeks, and what was seen in it.
+use super::bookmarks;
 use crate::model::{CameraId, Decision, DetectionKind, SuspectId, Timestamp};
 use crate::site::{Command, ReviewCommand, SiteState};
 use crate::ui::{tokens, widgets};
@@ -79,6 +80,21 @@ impl TimelineView {
     pub fn mark_out(&mut self, at: Timestamp) {
         self.mark_out = Some(at);
         self.mark_in = self.mark_in.filter(|begin| *begin < at);
+    }
+
+    /// The marked stretch.
+    pub fn stretch(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.mark_in?, self.mark_out?))
+    }
+
+    /// Moves an instant into the picture.
+    pub fn show(&mut self, at: Timestamp) {
+        if let Some((from, until)) = &mut self.range
+            && !(*from..=*until).contains(&seconds(at))
+        {
+            let half = (*until - *from) / 2.0;
+            (*from, *until) = (seconds(at) - half, seconds(at) + half);
+        }
     }
 
     /// Length of the marked stretch, seconds.
@@ -175,11 +191,18 @@ impl TimelineView {
         if let Some(at) = at {
             mark(at, Color32::WHITE, 2.0);
         }
+        let x = |t: Timestamp| to_x(seconds(t), from, until);
+        let axis = lane.with_max_y(lane.top() + AXIS);
+        if let Some(words) = bookmarks::draw(&painter, state, None, axis, x, response.hover_pos()) {
+            tip(ui, words, response.hover_pos());
+        }
         let pointer = response.interact_pointer_pos()?;
         let primary = response.dragged_by(egui::PointerButton::Primary);
         let released = response.drag_stopped_by(egui::PointerButton::Primary) || response.clicked();
         (primary || released).then(|| Pointed {
-            at: instant(to_s(pointer.x.clamp(lane.left(), lane.right()), from, until)),
+            at: bookmarks::near(state, pointer.x, x)
+                .filter(|_| released)
+                .unwrap_or_else(|| instant(to_s(pointer.x.clamp(lane.left(), lane.right()), from, until))),
             scrubbing: !released,
         })
     }
@@ -325,13 +348,24 @@ impl TimelineView {
                 tip = Some(format!("{words}{} · {}", view.suspect.label, s.entered_at.local_date_time()));
             }
         }
-        if let (Some(tip), Some(at)) = (tip, hover) {
-            let painter = ui.painter().clone().with_layer_id(egui::LayerId::new(egui::Order::Tooltip, ui.scope_id()));
-            let painter = painter.with_clip_rect(ui.ctx().content_rect());
-            let galley = painter.layout_no_wrap(tip, FontId::proportional(12.5), tokens::TEXT);
-            let plate = Rect::from_min_size(at + vec2(12.0, -26.0), galley.size() + vec2(12.0, 6.0));
-            painter.rect_filled(plate, 3.0, tokens::PLATE);
-            painter.galley(plate.min + vec2(6.0, 3.0), galley, tokens::TEXT);
+        let wide = |t: Timestamp| lane.left() + ((seconds(t) - from) / (until - from)) as f32 * lane.width();
+        if let Some(words) = bookmarks::draw(&painter, state, Some(camera), lane, wide, hover) {
+            tip = Some(words);
         }
+        if let Some(words) = tip {
+            self::tip(ui, words, hover);
+        }
+    }
+}
+
+/// A few words beside the pointer.
+fn tip(ui: &Ui, words: String, pointer: Option<egui::Pos2>) {
+    if let Some(at) = pointer {
+        let painter = ui.painter().clone().with_layer_id(egui::LayerId::new(egui::Order::Tooltip, ui.scope_id()));
+        let painter = painter.with_clip_rect(ui.ctx().content_rect());
+        let galley = painter.layout_no_wrap(words, FontId::proportional(12.5), tokens::TEXT);
+        let plate = Rect::from_min_size(at + vec2(12.0, -26.0), galley.size() + vec2(12.0, 6.0));
+        painter.rect_filled(plate, 3.0, tokens::PLATE);
+        painter.galley(plate.min + vec2(6.0, 3.0), galley, tokens::TEXT);
     }
 }

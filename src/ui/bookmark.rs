@@ -1,0 +1,87 @@
+//! The form of a bookmark: what there is to see, at which instant or in which stretch, on one camera or on all.
+use super::{tokens, widgets};
+use crate::{
+    model::{Bookmark, CameraId, Timestamp},
+    site::{BookmarkCommand, Command, SiteState},
+};
+use egui::{Context, Frame, Key, Margin, Stroke, TextEdit};
+
+/// A bookmark that is being put.
+pub struct Form {
+    camera: CameraId,
+    from: Timestamp,
+    until: Timestamp,
+    everywhere: bool,
+    words: String,
+    focus: bool,
+}
+
+impl Form {
+    /// A bookmark on this camera, of an instant or a stretch.
+    pub fn new(camera: CameraId, from: Timestamp, until: Timestamp) -> Self {
+        Self { camera, from, until, everywhere: false, words: String::new(), focus: true }
+    }
+
+    /// Draws the dialog. `open` becomes false when it is done.
+    pub fn ui(&mut self, context: &Context, state: &SiteState, open: &mut bool) -> Option<Command> {
+        let frame = Frame::new()
+            .fill(tokens::RAISED)
+            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
+            .corner_radius(10)
+            .inner_margin(Margin::same(24));
+        let modal = egui::Modal::new(egui::Id::unique("bookmark")).backdrop_color(tokens::BACKDROP).frame(frame);
+        let mut command = None;
+        modal.show(context, |ui| {
+            ui.set_width(tokens::FORM_WIDTH);
+            ui.label(tokens::strong("Bookmark").size(18.0));
+            ui.label(format!("{} · {}", self.place(state), when(self.from, self.until)));
+            let label = ui.label(tokens::small("What is there to see?"));
+            let field = TextEdit::singleline(&mut self.words)
+                .id(egui::Id::unique("words of a bookmark"))
+                .char_limit(Bookmark::WORDS)
+                .hint_text("hands over a bag")
+                .margin(Margin::symmetric(10, 8))
+                .desired_width(f32::INFINITY);
+            let field = ui.add(field).labelled_by(label.id);
+            if std::mem::take(&mut self.focus) {
+                field.request_focus();
+            }
+            let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            ui.checkbox(&mut self.everywhere, "On all cameras");
+            ui.add_space(6.0);
+            ui.horizontal(|ui| {
+                let ready = !self.words.trim().is_empty();
+                let put = ui.add_enabled(ready, widgets::primary("Put bookmark")).on_hover_text("Enter");
+                if ready && (put.clicked() || entered) {
+                    let camera = (!self.everywhere).then_some(self.camera);
+                    let words = self.words.trim().to_owned();
+                    let put = BookmarkCommand::Put { camera, from: self.from, until: self.until, words };
+                    command = Some(Command::Bookmark(put));
+                    *open = false;
+                } else if entered {
+                    self.focus = true;
+                }
+                if ui.button("Not now").on_hover_text("Esc").clicked() {
+                    *open = false;
+                }
+            });
+        });
+        command
+    }
+
+    fn place<'a>(&self, state: &'a SiteState) -> &'a str {
+        if self.everywhere { "All cameras" } else { widgets::camera_name(state, self.camera) }
+    }
+}
+
+/// `2026-11-22 14:03:22`, or from when to when.
+pub fn when(from: Timestamp, until: Timestamp) -> String {
+    if from == until {
+        return from.local_date_time();
+    }
+    let (a, b) = (from.local_date_time(), until.local_date_time());
+    match (a.get(..10), b.get(..10)) {
+        (Some(day), Some(other)) if day == other => format!("{a} – {}", until.local_time()),
+        _ => format!("{a} – {b}"),
+    }
+}
