@@ -11,6 +11,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -22,7 +23,7 @@ use uuid::Uuid;
 const ROOM: &str = "anchors";
 
 /// The head of a console's chain as it was once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Anchor {
     /// Whose chain.
     pub console: Uuid,
@@ -83,9 +84,28 @@ impl Anchors {
         let folder = self.folder.clone();
         blocking(&self.folder, move || add_line(&folder, &anchor)).await?;
         let Some((objects, lock_for)) = &self.objects else { return Ok(()) };
-        let body = serde_json::to_vec(&anchor).map_err(|e| StoreError::BadRecord(e.to_string()))?;
-        if !objects.put_locked(&anchor.key(), body, at.plus(*lock_for)).await? {
+        if !lock(objects, &anchor, at.plus(*lock_for)).await? {
             tracing::warn!("the store of objects locks nothing: whoever may write there can take anchors away");
+        }
+        Ok(())
+    }
+
+    /// Adds anchors that were written down elsewhere, where they are not here yet; locked from `now` on.
+    ///
+    /// # Errors
+    /// The folder's or the store's trouble.
+    pub async fn take_over(&self, anchors: &[Anchor], now: Timestamp) -> Result<(), StoreError> {
+        let (folder, all) = (self.clone(), anchors.to_owned());
+        blocking(&self.folder, move || {
+            let there: BTreeSet<Anchor> = folder.in_folder()?.into_iter().collect();
+            let missing = all.iter().filter(|anchor| !there.contains(anchor));
+            missing.into_iter().try_for_each(|anchor| add_line(&folder.folder, anchor))
+        })
+        .await?;
+        let Some((objects, lock_for)) = &self.objects else { return Ok(()) };
+        let there: BTreeSet<String> = objects.list_locked().await?.into_iter().collect();
+        for anchor in anchors.iter().filter(|anchor| !there.contains(&anchor.key())) {
+            lock(objects, anchor, now.plus(*lock_for)).await?;
         }
         Ok(())
     }
@@ -124,6 +144,12 @@ impl Anchors {
         }
         Ok(anchors)
     }
+}
+
+/// Whether the object of the anchor is locked.
+async fn lock(objects: &ObjectStore, anchor: &Anchor, until: Timestamp) -> Result<bool, StoreError> {
+    let body = serde_json::to_vec(anchor).map_err(|e| StoreError::BadRecord(e.to_string()))?;
+    objects.put_locked(&anchor.key(), body, until).await
 }
 
 fn add_line(folder: &Path, anchor: &Anchor) -> Result<(), StoreError> {

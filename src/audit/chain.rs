@@ -65,7 +65,7 @@ fn hash(record: &ActionRecord, console: Uuid, seq: i64, prev: Hash) -> Hash {
 }
 
 /// A hash of everything in an entry, its link included.
-pub(super) fn digest(record: &ActionRecord) -> Hash {
+pub(crate) fn digest(record: &ActionRecord) -> Hash {
     let link = record.link;
     let place = link.map_or((Uuid::nil(), 0, Hash::NONE), |l| (l.console, l.seq, l.prev));
     let mut sha = Sha256::new();

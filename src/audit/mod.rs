@@ -5,5 +5,6 @@ pub mod chain;
 pub mod export;
 
 pub use anchor::{Anchor, Anchors};
+pub(crate) use chain::digest;
 pub use chain::{Fault, Finding, Head, Verifier};
 pub use export::{Checked, Export, ExportError, Format};

@@ -11,6 +11,7 @@ mod evidence;
 mod export;
 mod jobs;
 mod looked;
+mod migrate;
 pub mod prerequisites;
 mod replay;
 mod simulate;
@@ -59,6 +60,8 @@ enum Command {
     Jobs(jobs::Args),
     /// Compare the stores with each other: what a record names must be there, and what is kept twice must be the same
     Check(check::Args),
+    /// Copy a whole site to other stores, from files to servers or back, and compare the copy with it
+    Migrate(migrate::Args),
     /// Check or export the action log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -106,6 +109,7 @@ impl Cli {
             Some(Command::Upload(args)) => upload::run(&args),
             Some(Command::Jobs(args)) => jobs::run(&args),
             Some(Command::Check(args)) => check::run(&args),
+            Some(Command::Migrate(args)) => migrate::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),

@@ -9,7 +9,6 @@ use crate::{
     model::{Action, Outcome, Suspect},
     store::{CameraStore, StoreError, key_of_url},
     sync::Record,
-    vision::sha256_of,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -199,9 +198,12 @@ impl Records {
     /// What is wrong with an object that is there; `None` when it is what its record says.
     async fn wrong(&self, key: &str, sha256: Option<&str>) -> Result<Option<String>, SiteError> {
         if let Some(expected) = sha256 {
-            return Ok(
-                (self.hash_of(key).await?.as_deref() != Some(expected)).then(|| "its hash is another".to_owned())
-            );
+            return Ok(match self.stores.objects.hash(key).await {
+                Ok(hash) => (hash.map(|h| h.to_string()).as_deref() != Some(expected))
+                    .then(|| "its hash is another".to_owned()),
+                Err(StoreError::Damaged { detail, .. }) => Some(detail),
+                Err(error) => return Err(error.into()),
+            });
         }
         if !key.ends_with(".jpg") {
             return Ok(None);
@@ -212,22 +214,6 @@ impl Records {
             Err(StoreError::Damaged { detail, .. }) => Some(detail),
             Err(error) => return Err(error.into()),
         })
-    }
-
-    /// The SHA-256 of an object, hexadecimal; `None` when it is damaged or went away.
-    async fn hash_of(&self, key: &str) -> Result<Option<String>, SiteError> {
-        if let Some(file) = self.stores.objects.local_file(key) {
-            return Ok(sha256_of(&file).ok());
-        }
-        let copy = std::env::temp_dir().join(format!("vigia-check-{}", Uuid::new_v4()));
-        let copied = self.stores.objects.get_to_file(key, &copy).await;
-        let hash = sha256_of(&copy).ok();
-        let _ = std::fs::remove_file(&copy); // may not be there
-        match copied {
-            Ok(_) => Ok(hash),
-            Err(StoreError::Damaged { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn check_grants(&self, repair: bool) -> Result<Vec<Misfit>, SiteError> {

@@ -5,6 +5,7 @@ use super::{
     check::Checked,
     console_user,
     export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported},
+    migrate::{MigrateError, MigrateProgress, Migrated},
     records::{Actor, Records},
     state::StartFrom,
     upload::{UploadError, UploadStep, UploadWish, start_of},
@@ -12,7 +13,7 @@ use super::{
 use crate::{
     audit::{Finding, Format},
     model::{ActionRecord, Camera, Clock, Hash, Job, Looked, Rights, Timestamp, Upload, User},
-    store::{DataFolder, LogFilter, NewUser},
+    store::{Addresses, DataFolder, LogFilter, NewUser},
     video::probe,
 };
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
@@ -25,7 +26,8 @@ pub struct Office {
     site: String,
     records: Records,
     runtime: Runtime,
-    _folder: DataFolder,
+    stores: Addresses,
+    folder: DataFolder,
 }
 
 impl Office {
@@ -37,7 +39,8 @@ impl Office {
         let folder = DataFolder::open(data)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let records = runtime.block_on(Records::open(&folder, config, clock))?;
-        Ok(Self { console_user: console_user(), site: config.name.clone(), records, runtime, _folder: folder })
+        let (site, stores) = (config.name.clone(), config.stores.clone());
+        Ok(Self { console_user: console_user(), site, records, runtime, stores, folder })
     }
 
     fn who(&self) -> Actor<'_> {
@@ -181,6 +184,24 @@ impl Office {
             self.records.anchor().await?;
             checked
         })
+    }
+
+    /// Copies the site to the stores of another configuration, and compares the copy with it. Embedded stores of that configuration
+    /// are in the data folder `to`, else in this one. What is at the target is never replaced; called again after an interruption
+    /// it goes on.
+    ///
+    /// # Errors
+    /// [`MigrateError`]; it is recorded, too.
+    pub fn migrate(
+        &self,
+        config: &SiteConfig,
+        to: Option<&Path>,
+        progress: MigrateProgress<'_>,
+    ) -> Result<Migrated, MigrateError> {
+        let other = to.filter(|to| *to != self.folder.path()).map(DataFolder::open).transpose()?;
+        let folder = other.as_ref().unwrap_or(&self.folder);
+        let here = self.stores.in_folder(&self.folder);
+        self.runtime.block_on(self.records.migrate(self.who(), here, config, folder, progress))
     }
 
     /// The newest analyses of recorded video, and all that are not over, newest first.

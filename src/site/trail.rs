@@ -6,7 +6,7 @@ use super::{
 use crate::{
     audit::{Anchor, Export, Finding, Format, Head, Verifier, export},
     model::{Action, ActionRecord, Hash, KeptAction, Outcome},
-    store::{LogFilter, file, sqlite::io_error},
+    store::{ActionLog, LogFilter, file, sqlite::io_error},
     sync::Record,
 };
 use serde_json::json;
@@ -56,8 +56,18 @@ impl Records {
         verdict
     }
 
-    async fn verdict(&self, progress: Progress<'_>) -> Result<(u64, Vec<Finding>), SiteError> {
-        let mut verifier = Verifier::new(self.anchors.all().await?);
+    pub(super) async fn verdict(&self, progress: Progress<'_>) -> Result<(u64, Vec<Finding>), SiteError> {
+        self.verdict_of(&self.stores.actions, self.anchors.all().await?, progress).await
+    }
+
+    /// The same of a log that should be this one, with the anchors that are kept with it.
+    pub(super) async fn verdict_of(
+        &self,
+        log: &ActionLog,
+        anchors: Vec<Anchor>,
+        progress: Progress<'_>,
+    ) -> Result<(u64, Vec<Finding>), SiteError> {
+        let mut verifier = Verifier::new(anchors);
         let (own, waiting) = self.journal.waiting_entries().await?;
         verifier.own_end(own);
         for (entry, refused) in &waiting {
@@ -72,7 +82,7 @@ impl Records {
             }
             ControlFlow::Continue(())
         };
-        self.stores.actions.each(&begun, &mut heard).await?;
+        log.each(&begun, &mut heard).await?;
         let mut read = 0;
         let mut look = |kept: KeptAction| {
             verifier.kept(&kept);
@@ -82,7 +92,7 @@ impl Records {
             }
             ControlFlow::Continue(())
         };
-        self.stores.actions.each_chain(&mut look).await?;
+        log.each_chain(&mut look).await?;
         verifier.ends_at(self.journal.chain().await?.0);
         Ok(verifier.finish())
     }
@@ -184,7 +194,7 @@ mod tests {
         model::SystemClock,
         servers,
         site::SiteConfig,
-        store::{ActionLog, Address, Addresses, DataFolder},
+        store::{Address, Addresses, DataFolder},
     };
     use std::{fs, sync::Arc};
 

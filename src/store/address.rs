@@ -1,4 +1,5 @@
 //! Where a store is: an embedded one by its path, a server by its address.
+use super::DataFolder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, path::Path};
 
@@ -168,6 +169,20 @@ pub struct Addresses {
     pub objects: Option<Address>,
     /// The state of the suspects being followed: `memory:` or `redis:`.
     pub suspects: Option<Address>,
+}
+
+impl Addresses {
+    /// Where each store is, in the order of the fields; one without an address is the embedded one in this folder.
+    pub fn in_folder(&self, folder: &DataFolder) -> [Address; 5] {
+        let Self { users, cameras, action_logs, objects, suspects } = self.clone();
+        [
+            users.unwrap_or_else(|| Address::sqlite(&folder.users())),
+            cameras.unwrap_or_else(|| Address::sqlite(&folder.cameras())),
+            action_logs.unwrap_or_else(|| Address::sqlite(&folder.actions())),
+            objects.unwrap_or_else(|| Address::folder(&folder.objects())),
+            suspects.unwrap_or_else(Address::memory),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,11 @@ impl CameraStore {
         Self::connect(&Address::sqlite(path.as_ref())).await
     }
 
+    /// For whoever copies all of it.
+    pub(crate) fn database(&self) -> &SqlDatabase {
+        &self.db
+    }
+
     #[cfg(test)]
     pub(super) async fn close(&self) {
         self.db.close().await;

@@ -143,13 +143,13 @@ impl Stores {
     /// # Errors
     /// The first store that cannot be opened says why; none is changed by that.
     pub async fn open(folder: &DataFolder, addresses: &Addresses) -> Result<Self, StoreError> {
-        let at = |address: &Option<Address>, embedded: Address| address.clone().unwrap_or(embedded);
+        let [users, cameras, actions, objects, suspects] = addresses.in_folder(folder);
         Ok(Self {
-            users: UserStore::connect_late(&at(&addresses.users, Address::sqlite(&folder.users()))).await?,
-            cameras: CameraStore::connect_late(&at(&addresses.cameras, Address::sqlite(&folder.cameras()))).await?,
-            actions: ActionLog::connect_late(&at(&addresses.action_logs, Address::sqlite(&folder.actions()))).await?,
-            objects: ObjectStore::connect_late(&at(&addresses.objects, Address::folder(&folder.objects()))).await?,
-            suspects: SuspectStore::connect(&at(&addresses.suspects, Address::memory()))?,
+            users: UserStore::connect_late(&users).await?,
+            cameras: CameraStore::connect_late(&cameras).await?,
+            actions: ActionLog::connect_late(&actions).await?,
+            objects: ObjectStore::connect_late(&objects).await?,
+            suspects: SuspectStore::connect(&suspects)?,
         })
     }
 

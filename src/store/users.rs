@@ -169,8 +169,8 @@ impl UserStore {
         Self::connect(&Address::sqlite(path.as_ref())).await
     }
 
-    #[cfg(test)]
-    pub(super) fn database(&self) -> &SqlDatabase {
+    /// For whoever copies all of it.
+    pub(crate) fn database(&self) -> &SqlDatabase {
         &self.db
     }
 

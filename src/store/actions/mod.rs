@@ -177,6 +177,14 @@ impl ActionLog {
         each!(self, log => log.append(record).await)
     }
 
+    /// Adds entries that another log holds, as they are: all of them like [`append`](Self::append), in one go.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append); some may have been added then.
+    pub async fn append_all(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
+        each!(self, log => log.append_all(records).await)
+    }
+
     /// The entries that pass the filter, newest first, at most `limit`, all behind `before` where one is given.
     ///
     /// # Errors
@@ -281,6 +289,22 @@ impl ActionLog {
     /// [`StoreError::BadRecord`] when all numbers are given; otherwise the store's trouble.
     pub async fn claim(&self, console: Uuid) -> Result<u16, StoreError> {
         each!(self, log => log.claim(console).await)
+    }
+
+    /// Every console that has a number, with its number.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn consoles(&self) -> Result<Vec<(u16, Uuid)>, StoreError> {
+        each!(self, log => log.consoles().await)
+    }
+
+    /// Gives a console the number that it has in another log.
+    ///
+    /// # Errors
+    /// The store's trouble, also when the number or the console is there already.
+    pub async fn number(&self, console: Uuid, number: u16) -> Result<(), StoreError> {
+        each!(self, log => log.number(console, number).await)
     }
 }
 

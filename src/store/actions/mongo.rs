@@ -163,6 +163,24 @@ impl MongoLog {
         }
     }
 
+    pub(super) async fn append_all(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
+        let documents = records.iter().map(to_document).collect::<Result<Vec<_>, _>>()?;
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let insert = async { self.entries().insert_many(documents).ordered(false).await };
+        let inserted = tokio::time::timeout(ANSWER_WITHIN, insert).await.unwrap_or_else(|_| Err(timed_out()));
+        let Err(error) = inserted else { return Ok(()) };
+        if !matches!(error.kind.as_ref(), ErrorKind::InsertMany(_)) {
+            return Err(store_error(&self.place, &error));
+        }
+        // Some are there already, or refused: one by one it is told which.
+        for record in records {
+            self.append(record).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn read(
         &self,
         filter: &LogFilter,
@@ -251,6 +269,23 @@ impl MongoLog {
                 return Err(store_error(&self.place, &e));
             }
         }
+    }
+
+    pub(super) async fn consoles(&self) -> Result<Vec<(u16, Uuid)>, StoreError> {
+        let consoles: Collection<Document> = self.db.collection(CONSOLES);
+        let all: Vec<Document> =
+            self.ask(async { consoles.find(doc! {}).sort(doc! { "_id": 1 }).await?.try_collect().await }).await?;
+        let read = |d: &Document| {
+            let number = d.get_i32("_id").ok().and_then(|n| u16::try_from(n).ok());
+            number.zip(d.get_str("console").ok().and_then(|c| c.parse().ok()))
+        };
+        all.iter().map(|d| read(d).ok_or_else(|| self.damaged("a console's number is none"))).collect()
+    }
+
+    pub(super) async fn number(&self, console: Uuid, number: u16) -> Result<(), StoreError> {
+        let consoles: Collection<Document> = self.db.collection(CONSOLES);
+        let document = doc! { "_id": i32::from(number), "console": console.to_string() };
+        self.ask(async { consoles.insert_one(document).await.map(drop) }).await
     }
 
     fn entry_in(&self, document: Document) -> Result<ActionRecord, StoreError> {

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use futures_util::TryStreamExt as _;
-use sqlx::{QueryBuilder, Row as _, Sqlite, migrate::Migrator, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -26,8 +26,19 @@ impl EmbeddedLog {
     }
 
     pub(super) async fn append(&self, record: &ActionRecord) -> Result<(), StoreError> {
-        let e = |e| self.db.error(e);
+        self.append_all(std::slice::from_ref(record)).await
+    }
+
+    pub(super) async fn append_all(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
+        for record in records {
+            self.append_one(&mut tx, record).await?;
+        }
+        tx.commit().await.map_err(|e| self.db.error(e))
+    }
+
+    async fn append_one(&self, tx: &mut SqliteConnection, record: &ActionRecord) -> Result<(), StoreError> {
+        let e = |e| self.db.error(e);
         let (console, seq) = record.link.map(|l| (l.console.to_string(), l.seq)).unzip();
         let there = sqlx::query("SELECT * FROM action_logs WHERE log_id = ?1 OR (console = ?2 AND seq = ?3)")
             .bind(record.log_id)
@@ -66,10 +77,10 @@ impl EmbeddedLog {
         .bind(record.link.map(|l| l.hash.to_string()))
         .bind(record.camera())
         .bind(record.suspect())
-        .execute(&mut *tx)
+        .execute(tx)
         .await
         .map_err(e)?;
-        tx.commit().await.map_err(e)
+        Ok(())
     }
 
     pub(super) async fn read(
@@ -158,6 +169,24 @@ impl EmbeddedLog {
             .map_err(e)?;
         tx.commit().await.map_err(e)?;
         Ok(next)
+    }
+
+    pub(super) async fn consoles(&self) -> Result<Vec<(u16, Uuid)>, StoreError> {
+        sqlx::query("SELECT number, console FROM consoles ORDER BY number")
+            .try_map(|row: SqliteRow| Ok((row.try_get("number")?, row.uuid("console")?)))
+            .fetch_all(self.db.pool())
+            .await
+            .map_err(|e| self.db.error(e))
+    }
+
+    pub(super) async fn number(&self, console: Uuid, number: u16) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO consoles (number, console) VALUES (?1, ?2)")
+            .bind(number)
+            .bind(console.to_string())
+            .execute(self.db.pool())
+            .await
+            .map(drop)
+            .map_err(|e| self.db.error(e))
     }
 
     /// What somebody with the file and an SQL shell can do to one entry.

@@ -1,6 +1,9 @@
 //! Objects as the files of a folder.
 use super::{Listed, Progress, blocking, changed_meanwhile, hash_of_file, taken};
-use crate::store::{StoreError, file, sqlite::io_error};
+use crate::{
+    model::Hash,
+    store::{StoreError, file, sqlite::io_error},
+};
 use std::{
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
@@ -87,6 +90,11 @@ impl Folder {
         blocking(&self.root, move || where_there(&path, fs::read(&path))).await
     }
 
+    pub(super) async fn hash(&self, key: &str) -> Result<Option<Hash>, StoreError> {
+        let path = self.root.join(key);
+        blocking(&self.root, move || Ok(where_there(&path, hash_of_file(&path))?.map(|(hash, _)| hash))).await
+    }
+
     pub(super) async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.root.join(key);
         let read = move || {
@@ -128,6 +136,16 @@ impl Folder {
             listed.sort_unstable_by(|a, b| a.key.cmp(&b.key));
             listed.truncate(limit);
             Ok(listed)
+        })
+        .await
+    }
+
+    pub(super) async fn rooms(&self) -> Result<Vec<String>, StoreError> {
+        let root = self.root.clone();
+        blocking(&self.root, move || {
+            let entries = fs::read_dir(&root).map_err(|e| io_error(&root, &e))?.flatten();
+            let folders = entries.filter(|entry| entry.path().is_dir());
+            Ok(folders.filter_map(|entry| entry.file_name().into_string().ok()).collect())
         })
         .await
     }

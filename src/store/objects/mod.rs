@@ -230,6 +230,15 @@ impl ObjectStore {
         each!(self, store => store.get_to_file(key, file).await)
     }
 
+    /// The SHA-256 of the object, read anew piece by piece and kept nowhere; `None` where there is no object.
+    ///
+    /// # Errors
+    /// Those of [`get`](Self::get).
+    pub async fn hash(&self, key: &str) -> Result<Option<Hash>, StoreError> {
+        checked(key)?;
+        each!(self, store => store.hash(key).await)
+    }
+
     /// Where the object is or would be on this machine's disk, to be read and never written; `None` on a server.
     pub fn local_file(&self, key: &str) -> Option<PathBuf> {
         match self.0.there()? {
@@ -251,6 +260,17 @@ impl ObjectStore {
         }
         let prefix = format!("{room}/{rest}");
         each!(self, store => store.list(&prefix, after, limit).await)
+    }
+
+    /// The rooms that hold, or held, an object; in order.
+    ///
+    /// # Errors
+    /// The store's trouble; [`StoreError::Denied`] for an account that may not list its buckets.
+    pub async fn rooms(&self) -> Result<Vec<String>, StoreError> {
+        let mut rooms = each!(self, store => store.rooms().await)?;
+        rooms.retain(|room| is_room(room));
+        rooms.sort_unstable();
+        Ok(rooms)
     }
 
     /// The keys of all that was ever [locked](Self::put_locked) on a server, also of what somebody deleted since: a deletion

@@ -367,6 +367,10 @@ impl S3Buckets {
         moved
     }
 
+    pub(super) async fn hash(&self, key: &str) -> Result<Option<Hash>, StoreError> {
+        self.read_through(key, |_| Ok(())).await
+    }
+
     /// Reads the whole object piece by piece and compares it with its SHA-256, which is the answer; `None` where it is not there.
     async fn read_through(
         &self,
@@ -469,6 +473,22 @@ impl S3Buckets {
             }
             key = page.next_key_marker().map(str::to_owned);
             version = page.next_version_id_marker().map(str::to_owned);
+        }
+    }
+
+    pub(super) async fn rooms(&self) -> Result<Vec<String>, StoreError> {
+        let start = self.bucket("");
+        let (mut rooms, mut token) = (Vec::new(), None);
+        loop {
+            // Not every server knows the prefix: what else it names is left out here.
+            let list = self.client.list_buckets().prefix(&start).set_continuation_token(token);
+            let page = list.send().await.map_err(|e| self.error(&e))?;
+            let names = page.buckets().iter().filter_map(|bucket| bucket.name()?.strip_prefix(&start));
+            rooms.extend(names.map(str::to_owned));
+            token = page.continuation_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(rooms);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Statements number their values `$1`, `$2`, …, which both take. A [`Value`] becomes the type that its column has there:
 //! a UUID, an instant, JSON, a point and a polygon in PostgreSQL, their text in SQLite, which has no such types.
+pub(crate) mod copy;
 mod postgres;
 
 use super::{
@@ -119,6 +120,15 @@ impl SqlDatabase {
             Backend::Sqlite(db) => Transaction::Sqlite(db, db.write().await?),
             Backend::Postgres(db) => Transaction::Postgres(db, db.write().await?),
         })
+    }
+
+    /// How many other processes of Vigia have a connection to this database; none can be seen at a file.
+    pub(crate) async fn others(&self) -> Result<i64, StoreError> {
+        let Backend::Postgres(_) = self.backend.get().await? else { return Ok(0) };
+        let others = sql("SELECT COUNT(DISTINCT application_name) AS n FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'vigia %'
+             AND application_name <> current_setting('application_name')");
+        Ok(self.fetch(others, |row| row.get("n")).await?.pop().unwrap_or(0))
     }
 
     #[cfg(test)]
@@ -255,15 +265,15 @@ impl Statement {
 pub(crate) enum Value {
     Text(Option<String>),
     Bool(bool),
-    Int(i64),
-    Real(f64),
+    Int(Option<i64>),
+    Real(Option<f64>),
     Uuid(Option<Uuid>),
     Instant(Option<Timestamp>),
     /// JSON text, see [`json`].
     Json(String),
     Point(Option<(f64, f64)>),
     Polygon(Vec<[f32; 2]>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
 }
 
 fn text(value: &impl serde::Serialize) -> sqlx::Result<String> {
@@ -292,16 +302,16 @@ values! {
     &str, v => Self::Text(Some(v.to_owned()));
     Option<&String>, v => Self::Text(v.cloned());
     bool, v => Self::Bool(v);
-    i64, v => Self::Int(v);
-    u32, v => Self::Int(v.into());
-    f32, v => Self::Real(v.into());
+    i64, v => Self::Int(Some(v));
+    u32, v => Self::Int(Some(v.into()));
+    f32, v => Self::Real(Some(v.into()));
     Uuid, v => Self::Uuid(Some(v));
     Option<Uuid>, v => Self::Uuid(v);
     Timestamp, v => Self::Instant(Some(v));
     Option<Timestamp>, v => Self::Instant(v);
     Option<(f64, f64)>, v => Self::Point(v);
     &[[f32; 2]], v => Self::Polygon(v.to_vec());
-    Vec<u8>, v => Self::Bytes(v);
+    Vec<u8>, v => Self::Bytes(Some(v));
 }
 
 /// A row of either database.

@@ -28,8 +28,10 @@ impl Database {
     /// Servers elsewhere must prove who they are (`verify-full`) unless the address names another `sslmode`.
     async fn reach(address: &Address) -> Result<Self, StoreError> {
         let place: Arc<str> = address.to_string().into();
+        // The processes of several consoles can be told apart by whoever looks at the server.
+        let name = format!("vigia {}", std::process::id());
         let mut options =
-            PgConnectOptions::from_str(address.secret()).map_err(|e| meaning(&place, &e))?.application_name("vigia");
+            PgConnectOptions::from_str(address.secret()).map_err(|e| meaning(&place, &e))?.application_name(&name);
         let here = ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host());
         if !here && !["sslmode=", "ssl-mode="].iter().any(|named| address.secret().contains(named)) {
             options = options.ssl_mode(PgSslMode::VerifyFull);
