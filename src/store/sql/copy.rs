@@ -186,7 +186,7 @@ impl SqlDatabase {
                 "SELECT m.name AS tab, c.name AS col, NULL AS type, c.pk AS place
                  FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c
                  WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name <> '_sqlx_migrations'
-                 ORDER BY m.name, c.cid",
+                 ORDER BY m.name, c.name",
             ),
             Backend::Postgres(_) => sql(
                 "SELECT c.relname::TEXT AS tab, a.attname::TEXT AS col, t.typname::TEXT AS type,
@@ -196,7 +196,7 @@ impl SqlDatabase {
                  JOIN pg_type AS t ON t.oid = a.atttypid
                  LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
                  WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::REGNAMESPACE
-                 AND c.relname <> '_sqlx_migrations' ORDER BY c.relname, a.attnum",
+                 AND c.relname <> '_sqlx_migrations' ORDER BY c.relname, a.attname",
             ),
         };
         self.fetch(described, read).await
