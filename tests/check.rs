@@ -1,8 +1,8 @@
 //! Whether the stores of a site agree with each other, on embedded stores and on real servers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
-mod servers;
 #[path = "check/migrate.rs"]
 mod migrate;
+mod servers;
 
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 use uuid::Uuid;

@@ -199,8 +199,9 @@ impl Records {
     async fn wrong(&self, key: &str, sha256: Option<&str>) -> Result<Option<String>, SiteError> {
         if let Some(expected) = sha256 {
             return Ok(match self.stores.objects.hash(key).await {
-                Ok(hash) => (hash.map(|h| h.to_string()).as_deref() != Some(expected))
-                    .then(|| "its hash is another".to_owned()),
+                Ok(hash) => {
+                    (hash.map(|h| h.to_string()).as_deref() != Some(expected)).then(|| "its hash is another".to_owned())
+                }
                 Err(StoreError::Damaged { detail, .. }) => Some(detail),
                 Err(error) => return Err(error.into()),
             });

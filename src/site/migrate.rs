@@ -8,7 +8,9 @@ use super::{
 use crate::{
     audit::{self, Anchors, Finding},
     model::{Action, Hash, Outcome},
-    store::{ActionLog, Address, DataFolder, FolderError, LogFilter, ObjectStore, StoreError, Stores, sql::SqlDatabase},
+    store::{
+        ActionLog, Address, DataFolder, FolderError, LogFilter, ObjectStore, StoreError, Stores, sql::SqlDatabase,
+    },
     sync::{JournalError, Record},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -44,7 +46,9 @@ pub enum MigrateError {
         others: i64,
     },
     /// The source is not whole.
-    #[error("{0} records still wait in the journal for their store, so that a copy would not be whole. `vigia check` says which store does not take them")]
+    #[error(
+        "{0} records still wait in the journal for their store, so that a copy would not be whole. `vigia check` says which store does not take them"
+    )]
     Waiting(u64),
     /// The source's folder is not whole.
     #[error(
@@ -53,7 +57,9 @@ pub enum MigrateError {
     )]
     OnTheWay(PathBuf),
     /// The target is not empty.
-    #[error("the {store} to copy to hold something else already: {what}. Name empty stores, or move away what is there")]
+    #[error(
+        "the {store} to copy to hold something else already: {what}. Name empty stores, or move away what is there"
+    )]
     HoldsOther {
         /// Which store.
         store: &'static str,
@@ -167,7 +173,8 @@ impl Records {
         let migrated = migrated.await;
         let outcome = migrated.as_ref().map_or_else(MigrateError::outcome, |_| Outcome::Succeeded);
         let mut entry = self.entry(who, Action::MigrateSite, outcome);
-        entry.details = json!({ "from": here, "to": there, "data_folder": folder.path(), "copied": migrated.as_ref().ok() });
+        entry.details =
+            json!({ "from": here, "to": there, "data_folder": folder.path(), "copied": migrated.as_ref().ok() });
         self.journal.append(&[Record::Action(entry)]).await?;
         let migrated = migrated?;
         if let Some(migration) = &migration {
@@ -347,7 +354,11 @@ impl Migration<'_> {
         let compare = |key: String| async move {
             let (a, b) = (here.hash(&key).await?, there.hash(&key).await?);
             self.tell("comparing objects", done.fetch_add(1, Ordering::Relaxed) + 1, Some(of));
-            if a.is_none() || a != b { Err(MigrateError::NotTheSame(format!("the object {key} differs"))) } else { Ok(()) }
+            if a.is_none() || a != b {
+                Err(MigrateError::NotTheSame(format!("the object {key} differs")))
+            } else {
+                Ok(())
+            }
         };
         let keys: Vec<String> = objects.here.keys().cloned().collect();
         stream::iter(keys).map(compare).buffer_unordered(AT_ONCE).try_collect().await

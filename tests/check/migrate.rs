@@ -34,8 +34,7 @@ fn on_servers() -> [String; 5] {
 
 fn config(addresses: &[String; 5]) -> SiteConfig {
     let at = |i: usize| Some(Address::parse(&addresses[i]).unwrap());
-    let stores =
-        Addresses { users: at(0), cameras: at(1), action_logs: at(2), objects: at(3), suspects: at(4) };
+    let stores = Addresses { users: at(0), cameras: at(1), action_logs: at(2), objects: at(3), suspects: at(4) };
     SiteConfig { stores, ..SiteConfig::default() }
 }
 
@@ -207,7 +206,12 @@ fn a_site_goes_to_servers_and_back_unchanged_and_on_after_a_kill() {
             stores.objects.put(&format!("crops/many/{n}.jpg"), jpeg(), "image/jpeg").await.unwrap();
         }
     });
-    let edit = CameraEdit { name: Some("Yard".into()), url: Some("test:".into()), location: Some((38.7, -9.1)), ..CameraEdit::default() };
+    let edit = CameraEdit {
+        name: Some("Yard".into()),
+        url: Some("test:".into()),
+        location: Some((38.7, -9.1)),
+        ..CameraEdit::default()
+    };
     site.office().add_camera(&edit).unwrap();
     site.office().add_camera(&edit).unwrap_err();
     let before = site.stores(contents);
@@ -235,7 +239,9 @@ fn a_site_goes_to_servers_and_back_unchanged_and_on_after_a_kill() {
     assert_eq!(half, (2, None), "the rows are there, and the log not yet");
 
     let told = Mutex::new(BTreeSet::new());
-    let progress = |step: MigrateStep<'_>| { told.lock().unwrap().insert(step.what.to_owned()); };
+    let progress = |step: MigrateStep<'_>| {
+        told.lock().unwrap().insert(step.what.to_owned());
+    };
     let migrated: Migrated = office(&site.config, site.data()).migrate(&servers, None, &progress).unwrap();
     assert_eq!((migrated.rows["tracklets"], migrated.rows["detections"]), (1200, 1201));
     assert_eq!((migrated.objects, migrated.findings.len()), (305, 0), "{migrated:?}");
@@ -332,7 +338,8 @@ fn what_is_at_the_target_is_never_touched_and_a_source_in_use_is_not_copied() {
     let addresses = on_servers();
     let target = config(&addresses);
     let other = site.runtime.block_on(async {
-        let address = format!("{}{}application_name=vigia%201", addresses[1], if addresses[1].contains('?') { "&" } else { "?" });
+        let address =
+            format!("{}{}application_name=vigia%201", addresses[1], if addresses[1].contains('?') { "&" } else { "?" });
         <sqlx::PgConnection as sqlx::Connection>::connect(&address).await.unwrap()
     });
     let why = refused(&target);
@@ -340,7 +347,8 @@ fn what_is_at_the_target_is_never_touched_and_a_source_in_use_is_not_copied() {
     site.runtime.block_on(async { sqlx::Connection::close(other).await.unwrap() });
 
     // What is not in its store yet would not be in the copy.
-    let nowhere = Addresses { suspects: Some(Address::parse("redis://127.0.0.1:1/0").unwrap()), ..Addresses::default() };
+    let nowhere =
+        Addresses { suspects: Some(Address::parse("redis://127.0.0.1:1/0").unwrap()), ..Addresses::default() };
     let waiting = SiteConfig { stores: nowhere, ..SiteConfig::default() };
     let suspect = site.stores(async |stores| stores.cameras.suspects().await.unwrap().remove(0));
     site.runtime.block_on(async {

@@ -182,22 +182,20 @@ impl SqlDatabase {
     async fn columns(&self) -> Result<Vec<Described>, StoreError> {
         let read = |row: &Row| Ok((row.get("tab")?, row.get("col")?, row.get("type")?, row.get("place")?));
         let described = match self.backend.get().await? {
-            Backend::Sqlite(_) => sql(
-                "SELECT m.name AS tab, c.name AS col, NULL AS type, c.pk AS place
+            Backend::Sqlite(_) => sql("SELECT m.name AS tab, c.name AS col, NULL AS type, c.pk AS place
                  FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c
                  WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name <> '_sqlx_migrations'
-                 ORDER BY m.name, c.name",
-            ),
-            Backend::Postgres(_) => sql(
-                "SELECT c.relname::TEXT AS tab, a.attname::TEXT AS col, t.typname::TEXT AS type,
+                 ORDER BY m.name, c.name"),
+            Backend::Postgres(_) => {
+                sql("SELECT c.relname::TEXT AS tab, a.attname::TEXT AS col, t.typname::TEXT AS type,
                  COALESCE((SELECT k.place FROM unnest(i.indkey::INT2[]) WITH ORDINALITY AS k (attnum, place)
                      WHERE k.attnum = a.attnum), 0) AS place
                  FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                  JOIN pg_type AS t ON t.oid = a.atttypid
                  LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
                  WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::REGNAMESPACE
-                 AND c.relname <> '_sqlx_migrations' ORDER BY c.relname, a.attname",
-            ),
+                 AND c.relname <> '_sqlx_migrations' ORDER BY c.relname, a.attname")
+            }
         };
         self.fetch(described, read).await
     }
@@ -205,15 +203,13 @@ impl SqlDatabase {
     /// Which table's rows name which other table's.
     async fn references(&self) -> Result<Vec<(String, String)>, StoreError> {
         let references = match self.backend.get().await? {
-            Backend::Sqlite(_) => sql(
-                r#"SELECT DISTINCT m.name AS tab, f."table" AS other
-                 FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table'"#,
-            ),
-            Backend::Postgres(_) => sql(
-                "SELECT DISTINCT c.relname::TEXT AS tab, o.relname::TEXT AS other FROM pg_constraint AS f
+            Backend::Sqlite(_) => sql(r#"SELECT DISTINCT m.name AS tab, f."table" AS other
+                 FROM sqlite_master AS m JOIN pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table'"#),
+            Backend::Postgres(_) => {
+                sql("SELECT DISTINCT c.relname::TEXT AS tab, o.relname::TEXT AS other FROM pg_constraint AS f
                  JOIN pg_class AS c ON c.oid = f.conrelid JOIN pg_class AS o ON o.oid = f.confrelid
-                 WHERE f.contype = 'f' AND c.relnamespace = current_schema()::REGNAMESPACE",
-            ),
+                 WHERE f.contype = 'f' AND c.relnamespace = current_schema()::REGNAMESPACE")
+            }
         };
         self.fetch(references, |row| Ok((row.get("tab")?, row.get("other")?))).await
     }
@@ -260,12 +256,14 @@ impl SqlDatabase {
             }
         }
         tables.retain(|table| !DERIVED.contains(&table.name.as_str()));
-        in_order(tables, &self.references().await?).ok_or_else(|| wrong("its tables name each other in a circle".into()))
+        in_order(tables, &self.references().await?)
+            .ok_or_else(|| wrong("its tables name each other in a circle".into()))
     }
 
     /// Runs a statement whose rows are read as the cells of a table.
     async fn cells(&self, statement: Statement, table: &Table) -> Result<Vec<Vec<Cell>>, StoreError> {
-        let read = |row: &Row| (table.columns.iter().enumerate()).map(|(i, column)| cell(row, i, column.kind)).collect();
+        let read =
+            |row: &Row| (table.columns.iter().enumerate()).map(|(i, column)| cell(row, i, column.kind)).collect();
         self.fetch(statement, read).await
     }
 
@@ -450,10 +448,23 @@ mod tests {
     async fn every_table_of_every_schema_can_be_copied() {
         let names = |tables: &[Table]| tables.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
         let [file, server] = backends();
-        let (a, b) = (CameraStore::connect(&file.address).await.unwrap(), CameraStore::connect(&server.address).await.unwrap());
+        let (a, b) =
+            (CameraStore::connect(&file.address).await.unwrap(), CameraStore::connect(&server.address).await.unwrap());
         let tables = a.database().tables_shared_with(b.database()).await.unwrap();
         assert_eq!(tables, b.database().tables_shared_with(a.database()).await.unwrap());
-        for expected in ["cameras", "uploads", "detections", "suspects", "sightings", "segments", "gaps", "holds", "tracklets", "jobs", "looked"] {
+        for expected in [
+            "cameras",
+            "uploads",
+            "detections",
+            "suspects",
+            "sightings",
+            "segments",
+            "gaps",
+            "holds",
+            "tracklets",
+            "jobs",
+            "looked",
+        ] {
             assert!(names(&tables).iter().any(|n| n == expected), "{expected}: {:?}", names(&tables));
         }
         let place = |name: &str| names(&tables).iter().position(|n| n == name);
@@ -465,7 +476,8 @@ mod tests {
         assert_eq!(filling, Vec::<String>::new(), "what does it fill?");
 
         let [file, server] = backends();
-        let (a, b) = (UserStore::connect(&file.address).await.unwrap(), UserStore::connect(&server.address).await.unwrap());
+        let (a, b) =
+            (UserStore::connect(&file.address).await.unwrap(), UserStore::connect(&server.address).await.unwrap());
         let tables = a.database().tables_shared_with(b.database()).await.unwrap();
         for expected in ["users", "camera_grants", "login_attempts"] {
             assert!(names(&tables).iter().any(|n| n == expected), "{expected}");
