@@ -29,6 +29,9 @@ pub struct Args {
     /// Run without a window: one JSON line a second, and a summary last
     #[arg(long)]
     pub headless: bool,
+    /// Write a record of the run into this new folder, for `vigia replay`; every camera is recorded meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub record_replay: Option<PathBuf>,
     /// Stop by itself after this many seconds
     #[arg(long, value_name = "N")]
     pub seconds: Option<f64>,
@@ -39,7 +42,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a site until it is closed, interrupted, or its time is up.
-pub(super) fn run_site(config: SiteConfig, data: &std::path::Path, args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run_site(mut config: SiteConfig, data: &std::path::Path, args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &args.record_replay {
+        config.replay.folder = Some(folder.clone());
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     let window: Arc<Mutex<Option<ui::Window>>> = Arc::default();
     let close = {

@@ -1,8 +1,9 @@
 //! `vigia replay`: runs a recorded site again and compares its tracks and sightings, byte for byte.
 use super::prerequisites;
 use crate::{
-    follow::{Event, FollowConfig, Follower, Observed},
+    follow::{FollowConfig, Follower, Observed},
     model::{CameraId, Class, Descriptor, Rect, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId},
+    site::{self, Replayed, replay::appearance_hash, tape::event_line},
     store::{file, url_of_key},
     tracking::{Observation, Tracker, TrackerConfig},
     video::{Frame, read_file},
@@ -28,10 +29,11 @@ use uuid::Uuid;
 /// Flags of `vigia replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The record: cameras by file, suspects, configuration (TOML); its log lies beside it
+    /// The record: the folder that `--record-replay` of a running site wrote, or a file (TOML) with cameras by file, suspects and
+    /// configuration; its log lies beside it
     #[arg(value_name = "RECORD")]
     record: PathBuf,
-    /// Run for the first time: completes the record with all hashes and settings, and writes the log
+    /// Run a file for the first time: completes the record with all hashes and settings, and writes the log
     #[arg(long)]
     write: bool,
     /// Folder of the trained weights
@@ -106,6 +108,9 @@ fn shift() -> f64 {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.record.is_dir() {
+        return of_a_site(&args.record, &prerequisites::models_dir(args.models.as_deref()));
+    }
     let text =
         std::fs::read_to_string(&args.record).with_context(|| format!("cannot read {}", args.record.display()))?;
     let mut record: Record =
@@ -144,17 +149,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let expected = std::fs::read_to_string(&log)
         .with_context(|| format!("cannot read {}; the first run makes it with --write", log.display()))?;
-    for what in &different {
+    Ok(tell(&different, &expected, &found))
+}
+
+/// A record that a running site wrote.
+fn of_a_site(folder: &Path, models: &Path) -> anyhow::Result<ExitCode> {
+    let Replayed { frames, recorded, log, different } = site::replay(folder, models)?;
+    println!("{frames} frames analysed again");
+    Ok(tell(&different, &recorded, &log))
+}
+
+/// Exit status 0 where both logs are the same to the byte.
+fn tell(different: &[String], expected: &str, found: &str) -> ExitCode {
+    for what in different {
         eprintln!("vigia: {what} differs from the recorded");
     }
-    match first_difference(&expected, &found) {
+    match first_difference(expected, found) {
         None => {
             println!("Identical: {} lines", found.lines().count());
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         Some((line, was, is)) => {
             println!("First difference in line {line}:\nrecorded  {was}\nreplayed  {is}");
-            Ok(ExitCode::FAILURE)
+            ExitCode::FAILURE
         }
     }
 }
@@ -166,16 +183,6 @@ fn same(what: &str, was: &mut String, is: String, write: bool, different: &mut V
     } else if *was != is {
         different.push(what.to_owned());
     }
-}
-
-/// Of the file of a learned model; the colour stripes are part of the program.
-fn appearance_hash(appearance: &Appearance, models: &Path, site: &SiteModels) -> anyhow::Result<String> {
-    let file = match (appearance, &site.appearance) {
-        (Appearance::ColourStripes, _) => return Ok(appearance.name().to_owned()),
-        (_, Some(manifest)) => models.join(manifest),
-        (_, None) => models.join(crate::vision::LEARNED_FILE),
-    };
-    sha256_of(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// One analysed frame of one camera, as the follower sees it.
@@ -230,11 +237,7 @@ fn replay(record: &Record, folder: &Path, detector: &Detector, appearance: &Appe
             );
         }
         for event in events {
-            let _ = match event {
-                Event::Opened(s) => writeln!(log, "{} opened {}", step.at, serde_json::to_string(&s)?),
-                Event::Changed(s) => writeln!(log, "{} changed {}", step.at, serde_json::to_string(&s)?),
-                Event::Gallery(s) => writeln!(log, "{} gallery {} {}", step.at, s.label, gallery_hash(&s.gallery)),
-            };
+            let _ = writeln!(log, "{} {}", step.at, event_line(&event));
         }
     }
     Ok(log)
@@ -350,18 +353,6 @@ fn id_of(name: &str) -> Uuid {
     let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
     let (first, _) = digest.split_at(16);
     uuid::Builder::from_custom_bytes(first.try_into().unwrap_or([0; 16])).into_uuid()
-}
-
-/// Of all vectors, to the bit.
-fn gallery_hash(gallery: &[Descriptor]) -> String {
-    let mut hash = Sha256::new();
-    for value in gallery.iter().flat_map(|d| d.vector.iter()) {
-        hash.update(value.to_bits().to_be_bytes());
-    }
-    hash.finalize().iter().take(8).fold(format!("{} ", gallery.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The first line that is not the same: its number from 1, and both.

@@ -1,7 +1,7 @@
 //! From an analysed frame to tracks on the screen and records in the journal. Runs on the vision worker's thread.
 use super::{
     Shared,
-    observer::Observer,
+    observer::Observers,
     path::Seen,
     proposals::{Armed, Scene},
     state::{CameraStatus, NoticeLevel, SuspectView, TrackView, WeaponView},
@@ -25,8 +25,6 @@ pub(super) const UNRECORDED: &str = "Nothing more is recorded";
 const FLUSH_SECONDS: f64 = 1.0;
 /// Records of tracklets kept while the journal refuses; the operator has been told that nothing more is recorded.
 const MOST_WAITING: usize = 1024;
-/// A camera without a frame for so long, seconds, has lost whoever was in view.
-const GONE_SECONDS: f64 = 10.0;
 /// Margin around a stored crop, of the box's sides.
 const CROP_MARGIN: f32 = 0.12;
 /// Longest sides of stored crops and frames, pixels.
@@ -36,7 +34,7 @@ const FRAME_SIDE: u32 = u32::MAX; // as received: the box is in its pixels
 /// The trackers of all cameras, and where their results go.
 pub(super) struct Analysis {
     shared: Arc<Shared>,
-    cameras: BTreeMap<CameraId, PerCamera>,
+    observers: Observers,
     /// Ends of sightings that the journal refused; they go with the next commit.
     owed: BTreeMap<SightingId, Sighting>,
     /// Tracklets and their pictures; they go with the next commit, or after a second.
@@ -44,50 +42,23 @@ pub(super) struct Analysis {
     flushed_at: Timestamp,
 }
 
-struct PerCamera {
-    observer: Observer,
-    epoch: u64,
-    /// When its last frame came.
-    looked_at: Timestamp,
-}
-
 impl Analysis {
     pub fn new(shared: Arc<Shared>) -> Self {
         let flushed_at = shared.records.clock.now();
-        Self { shared, cameras: BTreeMap::new(), owed: BTreeMap::new(), waiting: Vec::new(), flushed_at }
+        let observers = Observers::new(shared.config.weapons);
+        Self { shared, observers, owed: BTreeMap::new(), waiting: Vec::new(), flushed_at }
     }
 
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
     pub fn take(&mut self, analysed: &Analysed) {
         let frame = &analysed.frame;
-        for other in self.cameras.values_mut().filter(|c| frame.captured_at().seconds_since(c.looked_at) > GONE_SECONDS)
-        {
-            self.waiting.extend(other.observer.finish()); // whoever was in view is taken to have left
-        }
-        let size = (frame.width() as f32, frame.height() as f32);
-        let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
-            observer: Observer::new(analysed.camera, None, size, self.shared.config.weapons),
-            epoch: analysed.epoch,
-            looked_at: frame.captured_at(),
-        });
         // What is decided on the follower and what is committed must come in one order: nobody else does either meanwhile.
         let shared = Arc::clone(&self.shared);
         let order = shared.order.blocking_lock();
         let path = shared.cameras.get(analysed.camera).filter(|path| path.is_current(analysed.epoch));
         let Some(path) = path else { return }; // switched off, or at another address by now
         let mut events: Vec<Event> = std::mem::take(&mut self.owed).into_values().map(Event::Changed).collect();
-        let mut follower = self.shared.follower();
-        if per.epoch != analysed.epoch {
-            // Another connection: whoever is in view now need not be who was. Tracks end here.
-            per.epoch = analysed.epoch;
-            let (ended, left, tracklets) = per.observer.restart(size, &mut follower);
-            self.shared.outlines.forget(analysed.camera, &ended);
-            events.extend(left);
-            self.waiting.extend(tracklets);
-        }
-        let seen = per.observer.observe(analysed, &mut follower);
-        drop(follower);
-        per.looked_at = frame.captured_at();
+        let seen = self.shared.follower().observe(analysed, &path.camera.name, &mut self.observers);
         self.shared.outlines.forget(analysed.camera, &seen.ended);
         self.waiting.extend(seen.tracklets);
         events.extend(seen.events);
@@ -132,7 +103,7 @@ impl Analysis {
             if committed {
                 self.shared.show_armed(news, at);
             } else {
-                per.observer.untell(&news.seen);
+                self.observers.untell(analysed.camera, &news.seen);
                 self.shared.disarm(&news);
             }
         }
@@ -176,7 +147,7 @@ impl Drop for Analysis {
     /// Whoever is in view when the site stops leaves a tracklet, too.
     fn drop(&mut self) {
         let mut records = std::mem::take(&mut self.waiting);
-        records.extend(self.cameras.values_mut().flat_map(|per| per.observer.finish()));
+        records.extend(self.observers.finish());
         self.shared.runtime.block_on(self.shared.commit(&records, UNRECORDED));
     }
 }
@@ -284,6 +255,9 @@ impl Shared {
             events.extend(follower.expire(now));
         }
         events.extend(self.abandoned(now));
+        if let Some(trouble) = self.tape.as_ref().and_then(|tape| tape.trouble()) {
+            self.error(trouble);
+        }
         if !events.is_empty() {
             let records = self.records_of(&events, None);
             if self.commit(&records, UNRECORDED).await {

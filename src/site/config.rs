@@ -56,6 +56,8 @@ pub struct SiteConfig {
     pub recording: RecordingConfig,
     /// When a knife or a gun counts, and what becomes of whoever holds one.
     pub weapons: WeaponConfig,
+    /// A record of the run, to run it again.
+    pub replay: ReplayConfig,
     /// Where the stores are; the embedded ones unless told otherwise.
     pub stores: Addresses,
     /// The cameras, in the order of the wall.
@@ -75,6 +77,7 @@ impl Default for SiteConfig {
             audit: AuditConfig::default(),
             recording: RecordingConfig::default(),
             weapons: WeaponConfig::default(),
+            replay: ReplayConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
         }
@@ -157,6 +160,14 @@ impl Default for AuditConfig {
     fn default() -> Self {
         Self { anchor_lock_days: 365 }
     }
+}
+
+/// A record of the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayConfig {
+    /// Where it is written: a folder that holds none yet. While one is written every camera is recorded all the time.
+    pub folder: Option<PathBuf>,
 }
 
 /// One camera.

@@ -12,6 +12,7 @@ mod config;
 mod consoles;
 mod export;
 mod exporting;
+mod following;
 mod jobs;
 mod known;
 mod log;
@@ -24,12 +25,14 @@ mod path;
 mod proposals;
 pub(crate) mod recording;
 mod records;
+pub(crate) mod replay;
 mod review;
 mod search;
 mod session;
 mod start;
 pub mod state;
 mod stills;
+pub(crate) mod tape;
 mod tracklets;
 mod trail;
 mod upload;
@@ -40,7 +43,9 @@ pub use administration::{
 pub use bookmarks::BookmarkCommand;
 pub use casework::CaseworkState;
 pub use check::{Checked, Misfit};
-pub use config::{AnalysisConfig, AuditConfig, CameraConfig, ConfigError, SessionConfig, SiteConfig, VideoConfig};
+pub use config::{
+    AnalysisConfig, AuditConfig, CameraConfig, ConfigError, ReplayConfig, SessionConfig, SiteConfig, VideoConfig,
+};
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
@@ -48,6 +53,7 @@ pub use migrate::{MigrateError, MigrateProgress, MigrateStep, Migrated};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use recording::{RecordMode, RecordingConfig};
+pub use replay::{ReplayError, Replayed, replay};
 pub use review::{ChannelView, MOST_CAMERAS, ReviewCommand, ReviewState, Timeline};
 pub use state::*;
 pub use upload::{UploadError, UploadStep, UploadWish, start_of};
@@ -63,6 +69,7 @@ use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
 use casework::Casework;
+use following::Following;
 use jobs::Jobs;
 use known::KnownFile;
 use outlines::Outlines;
@@ -75,6 +82,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tape::{Recorded, Tape};
 use tokio::runtime::Runtime;
 use upload::Uploads;
 
@@ -100,6 +108,17 @@ pub enum SiteError {
     /// The analysis.
     #[error(transparent)]
     Vision(#[from] VisionError),
+    /// The record for a replay.
+    #[error("no record for a replay can be begun in {}: {why}; name a new folder", folder.display())]
+    Replay {
+        /// Where.
+        folder: std::path::PathBuf,
+        /// What the system said.
+        why: std::io::Error,
+    },
+    /// The hashes of the record for a replay.
+    #[error(transparent)]
+    ReplayWeights(#[from] ReplayError),
     /// Threads or the asynchronous runtime.
     #[error("the system gave no thread: {0}")]
     Threads(#[from] std::io::Error),
@@ -111,7 +130,9 @@ struct Shared {
     runtime: tokio::runtime::Handle,
     records: Records,
     board: Board,
-    follower: Mutex<Follower>,
+    follower: Mutex<Following>,
+    /// The record for a replay, where one is written.
+    tape: Option<Arc<Tape>>,
     uploads: Uploads,
     jobs: Jobs,
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
@@ -130,7 +151,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn follower(&self) -> MutexGuard<'_, Follower> {
+    fn follower(&self) -> MutexGuard<'_, Following> {
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,8 +210,29 @@ impl Site {
 
         let records = runtime.block_on(Records::open(&folder, &config, clock))?;
         let board = Board::new(Access::Working);
+        let tape = match &config.replay.folder {
+            Some(folder) => {
+                let recorded = Recorded {
+                    detector_sha256: detector.sha256().to_owned(),
+                    appearance: replay::appearance_hash(&appearance, models, &config.models)?,
+                    analysis: config.analysis.clone(),
+                    models: config.models.clone(),
+                    follow: config.follow,
+                    weapons: config.weapons,
+                };
+                let tape = Tape::begin(folder, &recorded);
+                Some(Arc::new(tape.map_err(|why| SiteError::Replay { folder: folder.clone(), why })?))
+            }
+            None => None,
+        };
         let follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
-        let recording = Recording::open(&folder, config.recording.clone(), &records.stores, Arc::clone(&records.clock));
+        let recording = Recording::open(
+            &folder,
+            config.recording.clone(),
+            &records.stores,
+            Arc::clone(&records.clock),
+            tape.clone(),
+        );
         let recording = Arc::new(runtime.block_on(recording)?);
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
@@ -214,7 +256,8 @@ impl Site {
             config,
             runtime: runtime.handle().clone(),
             board,
-            follower: Mutex::new(follower),
+            follower: Mutex::new(Following::new(follower, tape.clone())),
+            tape,
             uploads,
             jobs: Jobs::new(folder.scratch()),
             order: tokio::sync::Mutex::new(()),

@@ -2,13 +2,16 @@
 use super::tracklets::Tracklets;
 use crate::{
     follow::{Event, Follower, Observed, WeaponConfig, WeaponSeen, Weapons},
-    model::{CameraId, Class, Descriptor, MatchView, Track, TrackId},
+    model::{CameraId, Class, Descriptor, MatchView, Timestamp, Track, TrackId},
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
     vision::Analysed,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// A camera without a frame for so long, seconds, has lost whoever was in view.
+const GONE_SECONDS: f64 = 10.0;
 
 /// Watches one camera, or one recording.
 pub(super) struct Observer {
@@ -17,6 +20,68 @@ pub(super) struct Observer {
     known: BTreeSet<TrackId>,
     tracklets: Tracklets,
     weapons: Weapons,
+}
+
+/// Watches all live cameras.
+pub(super) struct Observers {
+    weapons: WeaponConfig,
+    cameras: BTreeMap<CameraId, PerCamera>,
+}
+
+struct PerCamera {
+    observer: Observer,
+    epoch: u64,
+    /// When its last frame came.
+    looked_at: Timestamp,
+}
+
+impl Observers {
+    /// Nobody has been seen yet.
+    pub fn new(weapons: WeaponConfig) -> Self {
+        Self { weapons, cameras: BTreeMap::new() }
+    }
+
+    /// Takes one frame of one camera. The records may be of other cameras, which have sent nothing for long.
+    pub fn take(&mut self, analysed: &Analysed, follower: &mut Follower) -> Observations {
+        let frame = &analysed.frame;
+        let at = frame.captured_at();
+        let mut tracklets = Vec::new();
+        for other in self.cameras.values_mut().filter(|c| at.seconds_since(c.looked_at) > GONE_SECONDS) {
+            tracklets.extend(other.observer.finish()); // whoever was in view is taken to have left
+        }
+        let size = (frame.width() as f32, frame.height() as f32);
+        let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
+            observer: Observer::new(analysed.camera, None, size, self.weapons),
+            epoch: analysed.epoch,
+            looked_at: at,
+        });
+        let (mut ended, mut events) = (Vec::new(), Vec::new());
+        if per.epoch != analysed.epoch {
+            // Another connection: whoever is in view now need not be who was. Tracks end here.
+            per.epoch = analysed.epoch;
+            let (tracks, left, records) = per.observer.restart(size, follower);
+            (ended, events) = (tracks, left);
+            tracklets.extend(records);
+        }
+        per.looked_at = at;
+        let seen = per.observer.observe(analysed, follower);
+        ended.extend(&seen.ended);
+        events.extend(seen.events);
+        tracklets.extend(seen.tracklets);
+        Observations { ended, events, tracklets, ..seen }
+    }
+
+    /// What a frame of a camera told of a weapon could not be recorded: it will be told again.
+    pub fn untell(&mut self, camera: CameraId, weapon: &WeaponSeen) {
+        if let Some(per) = self.cameras.get_mut(&camera) {
+            per.observer.untell(weapon);
+        }
+    }
+
+    /// The records of tracklets of everybody in view, taken to have left.
+    pub fn finish(&mut self) -> Vec<Record> {
+        self.cameras.values_mut().flat_map(|per| per.observer.finish()).collect()
+    }
 }
 
 /// What one frame brought.

@@ -3,7 +3,7 @@
 //!
 //! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
-use super::{Shared, SiteError, console_user, path::CameraPath, state::CameraStatus};
+use super::{Shared, SiteError, console_user, path::CameraPath, state::CameraStatus, tape::Tape};
 use crate::{
     model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
     store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
@@ -119,6 +119,8 @@ pub(super) struct Recording {
     state: Mutex<State>,
     /// Something is in the spool.
     wake: Notify,
+    /// Gets every file too.
+    tape: Option<Arc<Tape>>,
 }
 
 #[derive(Default)]
@@ -158,6 +160,7 @@ impl Recording {
         config: RecordingConfig,
         stores: &Stores,
         clock: Arc<dyn Clock>,
+        tape: Option<Arc<Tape>>,
     ) -> Result<Self, SiteError> {
         let (spool, cache) = (folder.spool(), folder.cache());
         let _ = fs::remove_dir_all(&cache);
@@ -191,7 +194,7 @@ impl Recording {
             }
         }
         let (began_at, wake) = (clock.now(), Notify::new());
-        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake })
+        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,7 +203,8 @@ impl Recording {
 
     /// Starts to record the camera, unless it is not to be; what takes its pictures.
     pub fn start(self: &Arc<Self>, camera: &Camera, address: &str, mode: Option<RecordMode>) -> Option<OnPacket> {
-        let mode = mode.unwrap_or(self.config.record);
+        // A replay needs every frame.
+        let mode = if self.tape.is_some() { RecordMode::Always } else { mode.unwrap_or(self.config.record) };
         let recorded = camera.active && mode != RecordMode::Never && address != "test:";
         let recorder = recorded.then(|| self.recorder(camera.id, mode == RecordMode::Events)).flatten();
         let old = {
@@ -244,6 +248,9 @@ impl Recording {
     }
 
     fn take(&self, camera: CameraId, recorded: Recorded) {
+        if let (Some(tape), Recorded::Segment(spooled)) = (&self.tape, &recorded) {
+            tape.video(spooled);
+        }
         let mut state = self.state();
         match recorded {
             Recorded::Segment(spooled) => {

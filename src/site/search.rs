@@ -221,7 +221,7 @@ impl Shared {
         let mut pictures = Vec::new();
         for (sighting, looks) in &sightings {
             pictures.push(self.picture(&sighting.crop_url).await);
-            self.follower().remember(sighting.id, looks.clone());
+            self.follower().remember(sighting.id, looks);
         }
         let mut board = self.board.lock();
         let seen = sightings.iter().filter(|(s, _)| board.rights.allow(s.camera)).count();
@@ -280,7 +280,7 @@ impl Shared {
         };
         let Ok(found) = self.records.stores.cameras.tracklets(&filter).await else { return }; // the decision counts all the same
         if let Some(t) = found.into_iter().find(|t| t.track == sighting.track && !t.gallery.is_empty()) {
-            self.follower().remember(sighting.id, Gallery::new(t.gallery));
+            self.follower().remember(sighting.id, &Gallery::new(t.gallery));
         }
     }
 
@@ -460,7 +460,7 @@ impl Shared {
                 }
                 self.board.lock().put_sighting(sighting, crop);
             }
-            self.follower().remember(id, Gallery::new(hit.looks.clone()));
+            self.follower().remember(id, &Gallery::new(hit.looks.clone()));
         }
         self.decide(user, id, same).await;
         self.board.lock().sighting(id).is_some_and(|v| v.sighting.decision != Decision::Pending)

@@ -202,6 +202,15 @@ impl Frame {
         self.0.captured_at
     }
 
+    /// The same frame, of another instant.
+    pub fn dated(self, captured_at: Timestamp) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { captured_at, ..inner })),
+            // Somebody else holds it as it was.
+            Err(shared) => Self(shared),
+        }
+    }
+
     /// Position in the stream.
     pub fn stream_time(&self) -> Duration {
         self.0.stream_time

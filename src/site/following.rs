@@ -1,0 +1,121 @@
+//! The follower of a site, and the record of what it is told. Whoever changes the follower comes through here, so that the record
+//! says it all.
+use super::{
+    observer::{Observations, Observers},
+    tape::{Tape, Told, pictures_hash},
+};
+use crate::{
+    follow::{Event, Follower, Gallery},
+    model::{CameraId, Decision, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, TrackId},
+    vision::Analysed,
+};
+use std::{ops::Deref, sync::Arc};
+
+/// Reads like the [`Follower`] it holds; every change has the name it has there.
+pub(super) struct Following {
+    follower: Follower,
+    tape: Option<Arc<Tape>>,
+}
+
+impl Deref for Following {
+    type Target = Follower;
+
+    fn deref(&self) -> &Follower {
+        &self.follower
+    }
+}
+
+impl Following {
+    pub fn new(follower: Follower, tape: Option<Arc<Tape>>) -> Self {
+        Self { follower, tape }
+    }
+
+    /// Takes an analysed frame; `name` is its camera's.
+    pub fn observe(&mut self, analysed: &Analysed, name: &str, observers: &mut Observers) -> Observations {
+        let seen = observers.take(analysed, &mut self.follower);
+        if let Some(tape) = &self.tape {
+            let told = Told::Frame {
+                camera: analysed.camera,
+                name: name.to_owned(),
+                epoch: analysed.epoch,
+                at: analysed.frame.captured_at(),
+                pictures: pictures_hash(&analysed.frame),
+            };
+            tape.note(&told, &seen.tracks, &seen.events);
+        }
+        seen
+    }
+
+    /// Takes anything but a frame.
+    pub fn take(&mut self, told: &Told) -> Vec<Event> {
+        let events = match told {
+            Told::Follow { suspect } => {
+                self.follower.follow(suspect.clone());
+                Vec::new()
+            }
+            Told::TakeOver { suspect, at } => self.follower.take_over(suspect, *at),
+            Told::Mark { suspect, track, rect } => self.follower.mark(suspect, *track, *rect),
+            Told::End { suspect } => self.follower.end(*suspect),
+            Told::Expire { at } => self.follower.expire(*at),
+            Told::CameraLost { camera } => self.follower.camera_lost(*camera),
+            Told::Decide { sighting, decision } => self.follower.decide(sighting, decision.clone()),
+            Told::Remember { sighting, looks } => {
+                self.follower.remember(*sighting, Gallery::new(looks.clone()));
+                Vec::new()
+            }
+            Told::Undecide { sighting } => {
+                self.follower.undecide(sighting);
+                Vec::new()
+            }
+            Told::Unopen { sighting } => {
+                self.follower.unopen(sighting);
+                Vec::new()
+            }
+            Told::Frame { .. } | Told::Video { .. } => Vec::new(),
+        };
+        if let Some(tape) = &self.tape {
+            tape.note(told, &[], &events);
+        }
+        events
+    }
+
+    pub fn follow(&mut self, suspect: Suspect) {
+        self.take(&Told::Follow { suspect });
+    }
+
+    pub fn take_over(&mut self, suspect: &Suspect, at: Timestamp) -> Vec<Event> {
+        self.take(&Told::TakeOver { suspect: suspect.clone(), at })
+    }
+
+    pub fn mark(&mut self, suspect: &Suspect, track: TrackId, rect: Rect) -> Vec<Event> {
+        self.take(&Told::Mark { suspect: suspect.clone(), track, rect })
+    }
+
+    pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
+        self.take(&Told::End { suspect })
+    }
+
+    pub fn expire(&mut self, at: Timestamp) -> Vec<Event> {
+        self.take(&Told::Expire { at })
+    }
+
+    pub fn camera_lost(&mut self, camera: CameraId) -> Vec<Event> {
+        self.take(&Told::CameraLost { camera })
+    }
+
+    pub fn decide(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {
+        self.take(&Told::Decide { sighting: sighting.clone(), decision })
+    }
+
+    pub fn remember(&mut self, sighting: SightingId, looks: &Gallery) {
+        self.take(&Told::Remember { sighting, looks: looks.vectors().to_vec() });
+    }
+
+    pub fn undecide(&mut self, sighting: &Sighting) {
+        self.take(&Told::Undecide { sighting: sighting.clone() });
+    }
+
+    pub fn unopen(&mut self, sighting: &Sighting) {
+        self.take(&Told::Unopen { sighting: sighting.clone() });
+    }
+}
