@@ -34,10 +34,10 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 /// Eight seconds of H.265.
-fn footage(to: &Path) {
+fn footage(to: &Path, pattern: &str) {
     gstreamer::init().unwrap();
     let pipeline = gstreamer::parse::launch(&format!(
-        "videotestsrc num-buffers=200 pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
+        "videotestsrc num-buffers=200 pattern={pattern} ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
          x265enc speed-preset=ultrafast key-int-max=25 option-string=log-level=none ! h265parse ! matroskamux ! \
          filesink location=\"{}\"",
         path(to)
@@ -51,9 +51,9 @@ fn footage(to: &Path) {
 }
 
 /// A data folder in which a suspect was seen at the gate for two seconds, of which there is video.
-fn site(folder: &Path) -> Suspect {
+fn site(folder: &Path, pattern: &str) -> Suspect {
     let video = folder.with_extension("mkv");
-    footage(&video);
+    footage(&video, pattern);
     let data = DataFolder::open(folder).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stores = runtime.block_on(Stores::open(&data, &Addresses::default())).unwrap();
@@ -111,11 +111,42 @@ fn sha256(bytes: &[u8]) -> String {
     vigia::model::Hash(sha2::Sha256::digest(bytes).into()).to_string()
 }
 
+/// Runs the program with files of at most so many bytes: what a full disk looks like to whoever writes.
+fn vigia_with_small_files(bytes: usize, args: &[&str]) -> Output {
+    // The limit is ignored as a signal, so that writing fails instead.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes / 1024);
+    Command::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_vigia")]).args(args).output().unwrap()
+}
+
+#[test]
+fn a_disk_that_fills_up_while_a_package_is_written_leaves_nothing_that_looks_like_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, package) = (dir.path().join("data"), dir.path().join("evidence.zip"));
+    // Snow compresses badly: the package is larger than the databases.
+    let suspect = site(&data, "snow").id.to_string();
+    let args =
+        ["export", "--suspect", &suspect, "--out", path(&package), "--reason", "case 17", "--recipient", "court"];
+    let args = [&args[..], &["--margin", "9", "--data-dir", path(&data)]].concat();
+    assert!(vigia(&args).status.success());
+    let whole = fs::metadata(&package).unwrap().len() as usize;
+    fs::remove_file(&package).unwrap();
+    // One that fits everything but the package, and one that does not fit a clip.
+    for limit in [whole - 2048, whole / 4] {
+        let run = vigia_with_small_files(limit, &args);
+        let told = text(&run.stderr);
+        assert!(!run.status.success() && told.contains("written"), "{limit} of {whole}: {told}");
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| !["data", "data.mkv"].iter().any(|n| name == n)), "{left:?}");
+        assert!(!data.join("exports").exists() || fs::read_dir(data.join("exports")).unwrap().next().is_none());
+    }
+    assert!(vigia(&args).status.success(), "nothing is in the way of the next attempt");
+}
+
 #[test]
 fn a_package_is_exported_checked_elsewhere_and_every_interference_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let (data, package) = (dir.path().join("data"), dir.path().join("evidence.zip"));
-    let suspect = site(&data).id.to_string();
+    let suspect = site(&data, "ball").id.to_string();
     let export = |reason: &str| {
         let args =
             ["export", "--suspect", &suspect, "--out", path(&package), "--reason", reason, "--recipient", "court"];

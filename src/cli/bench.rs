@@ -1,4 +1,5 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod export;
 mod follow;
 mod growth;
 mod overlay;
@@ -148,6 +149,15 @@ pub enum Command {
         #[arg(long, default_value_t = 300)]
         seeks: usize,
     },
+    /// Exporting evidence, against a plain copy of the same recorded files
+    Export {
+        /// Recorded files of 20 s, 10 MB each
+        #[arg(long, default_value_t = 60)]
+        files: u32,
+        /// Times each; the best counts
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
     #[command(flatten)]
     Stores(stores::Command),
     /// CPU of drawing one frame of the wall, planes to pixels, every picture new
@@ -187,6 +197,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Growth { people } => growth::measure(people),
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Seek { video, seeks } => seek::measure(video.clone(), *seeks)?,
+        Command::Export { files, rounds } => export::measure(*files, *rounds)?,
         Command::Stores(command) => stores::run(command)?,
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })

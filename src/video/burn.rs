@@ -52,6 +52,9 @@ pub enum BurnError {
     /// The clip.
     #[error(transparent)]
     Input(#[from] FileError),
+    /// Whoever asked for it does not want it any more.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The copy.
     #[error("{} cannot be written: {}", .0.display(), .1)]
     Output(PathBuf, String),
@@ -63,12 +66,18 @@ impl From<MissingElement> for BurnError {
     }
 }
 
-/// Writes an MP4 (H.264) of the video `input`, whose first frame is of `from`, with the boxes drawn. On an error `output` may be
-/// left unfinished.
+/// Writes an MP4 (H.264) of the video `input`, whose first frame is of `from`, with the boxes drawn, as long as `goes_on`. On an
+/// error `output` may be left unfinished.
 ///
 /// # Errors
 /// [`BurnError`].
-pub fn burn(input: &Path, from: Timestamp, tracks: Vec<BoxTrack>, output: &Path) -> Result<(), BurnError> {
+pub fn burn(
+    input: &Path,
+    from: Timestamp,
+    tracks: Vec<BoxTrack>,
+    output: &Path,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<(), BurnError> {
     check(input)?;
     super::init().map_err(FileError::from)?;
     let pipeline = Running(gst::Pipeline::new());
@@ -106,6 +115,9 @@ pub fn burn(input: &Path, from: Timestamp, tracks: Vec<BoxTrack>, output: &Path)
     let (mut position, mut idle) = (None, Duration::ZERO);
     let step = Duration::from_millis(200);
     loop {
+        if !goes_on() {
+            return Err(BurnError::Cancelled);
+        }
         let message = bus.timed_pop(gst::ClockTime::try_from(step).ok());
         match message.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::Eos(_)) => return Ok(()),
@@ -194,7 +206,7 @@ mod tests {
         // from the first half second on; in frames of half the size
         let path = vec![(at(500), Rect::new(20.0, 20.0, 40.0, 60.0)), (at(1000), Rect::new(40.0, 20.0, 40.0, 60.0))];
         let track = BoxTrack { frame: (160, 120), path, colour: [255, 255, 255] };
-        burn(&input, from, vec![track], &output).unwrap();
+        burn(&input, from, vec![track], &output, &|| true).unwrap();
         let mut frames = Vec::new();
         read_file(&output, |frame| {
             let plane = frame.planes().next().unwrap();
@@ -209,7 +221,9 @@ mod tests {
         assert!(!bright(frames[5].0) && !bright(frames[40].2), "{:?} {:?}", frames[5], frames[40]);
         assert!(bright(frames[13].0) && !bright(frames[13].1), "{:?}", frames[13]);
         assert!(bright(frames[25].2) && !bright(frames[25].1), "{:?}", frames[25]);
-        assert!(burn(&input, from, Vec::new(), &dir.path().join("no/folder.mp4")).is_err());
-        assert!(burn(&dir.path().join("gone.mp4"), from, Vec::new(), &output).is_err());
+        assert!(burn(&input, from, Vec::new(), &dir.path().join("no/folder.mp4"), &|| true).is_err());
+        assert!(burn(&dir.path().join("gone.mp4"), from, Vec::new(), &output, &|| true).is_err());
+        let cancelled = burn(&input, from, Vec::new(), &output, &|| false);
+        assert!(matches!(cancelled, Err(BurnError::Cancelled)), "{cancelled:?}");
     }
 }

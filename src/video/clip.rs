@@ -70,6 +70,9 @@ pub enum ClipError {
     /// GStreamer is incomplete.
     #[error("{0}")]
     GStreamer(String),
+    /// Whoever asked for it does not want it any more.
+    #[error("it was cancelled")]
+    Cancelled,
     /// The clip cannot be written.
     #[error("{} cannot be written: {}", .0.display(), .1)]
     Output(PathBuf, String),
@@ -87,8 +90,24 @@ impl From<MissingElement> for ClipError {
 /// # Errors
 /// [`ClipError`].
 pub fn cut(pieces: &[Piece], from: Timestamp, until: Timestamp, folder: &Path, name: &str) -> Result<Cut, ClipError> {
+    cut_while(pieces, from, until, folder, name, &|| true)
+}
+
+/// Like [`cut`], as long as `goes_on`, which is asked at every picture.
+///
+/// # Errors
+/// [`ClipError`].
+pub fn cut_while(
+    pieces: &[Piece],
+    from: Timestamp,
+    until: Timestamp,
+    folder: &Path,
+    name: &str,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<Cut, ClipError> {
     super::init().map_err(|e| ClipError::GStreamer(e.to_string()))?;
-    let mut cutter = Cutter { from: nanos(from), until: nanos(until), folder, name, cut: Cut::default(), open: None };
+    let mut cutter =
+        Cutter { from: nanos(from), until: nanos(until), folder, name, cut: Cut::default(), open: None, goes_on };
     for (place, piece) in pieces.iter().enumerate() {
         if let Err(note) = cutter.piece(place, piece)? {
             cutter.cut.notes.push((place, note));
@@ -119,6 +138,7 @@ struct Cutter<'a> {
     name: &'a str,
     cut: Cut,
     open: Option<Writer>,
+    goes_on: &'a dyn Fn() -> bool,
 }
 
 impl Cutter<'_> {
@@ -133,6 +153,9 @@ impl Cutter<'_> {
         let (mut group, mut begun): (Vec<Packet>, bool) = (Vec::new(), false);
         let (mut latest, mut end) = (None, None);
         let trouble = loop {
+            if !(self.goes_on)() {
+                return Err(ClipError::Cancelled);
+            }
             let packet = match first.take().map_or_else(|| reader.next(), |packet| Ok(Some(packet))) {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break None,
@@ -634,6 +657,10 @@ mod tests {
         assert_part(&deep.clips[0], &original, START);
         assert_eq!(cut(&piece, at(70.0), at(80.0), dir.path(), "after").unwrap().clips, []);
         assert_eq!(cut(&piece, at(-9.0), at(-1.0), dir.path(), "before").unwrap().clips, []);
+        let looked = std::cell::Cell::new(0);
+        let a_while = || looked.replace(looked.get() + 1) < 20;
+        let cancelled = cut_while(&piece, at(0.0), at(60.0), dir.path(), "cancelled", &a_while);
+        assert!(matches!(cancelled, Err(ClipError::Cancelled)), "{cancelled:?}");
         let refused = cut(&piece, at(1.0), at(2.0), &dir.path().join("no folder"), "x").unwrap_err().to_string();
         assert!(refused.contains("cannot be written"), "{refused}");
     }

@@ -14,7 +14,7 @@ pub mod source;
 pub mod view;
 
 pub use burn::{BoxTrack, BurnError, burn};
-pub use clip::{Clip, ClipError, Cut, Piece, cut};
+pub use clip::{Clip, ClipError, Cut, Piece, cut, cut_while};
 pub use file::{FileError, FileReport, read_file, read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use player::{Deck, Locate, Player, Showing, What};

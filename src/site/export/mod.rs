@@ -134,13 +134,13 @@ pub enum ExportError {
     Key(#[from] KeyError),
     /// Drawing boxes.
     #[error("the boxes could not be drawn into a clip: {0}")]
-    Burn(#[from] BurnError),
+    Burn(BurnError),
     /// Writing the package.
     #[error(transparent)]
     Package(PackageError),
     /// Cutting clips.
     #[error("a clip could not be cut: {0}")]
-    Clip(#[from] ClipError),
+    Clip(ClipError),
     /// A store.
     #[error("the export was broken off, and nothing of it is left: {0}")]
     Store(#[from] StoreError),
@@ -153,6 +153,18 @@ pub enum ExportError {
     /// The site.
     #[error(transparent)]
     Site(#[from] SiteError),
+}
+
+impl From<ClipError> for ExportError {
+    fn from(error: ClipError) -> Self {
+        if matches!(error, ClipError::Cancelled) { Self::Cancelled } else { Self::Clip(error) }
+    }
+}
+
+impl From<BurnError> for ExportError {
+    fn from(error: BurnError) -> Self {
+        if matches!(error, BurnError::Cancelled) { Self::Cancelled } else { Self::Burn(error) }
+    }
 }
 
 impl ExportError {

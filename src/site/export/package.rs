@@ -3,7 +3,7 @@ use super::{
     ExportError, ExportProgress, ExportRequest, Exported,
     annexes::{boxes_of, camera_entry},
     blocking,
-    cutting::burn,
+    cutting::{Watched, burn},
     stretches::{Work, missing},
 };
 use crate::{
@@ -51,7 +51,8 @@ impl Records {
             let fraction = 0.8 * (number - 1) as f32 / stretches.len() as f32;
             go_on(fraction, &format!("Video of {name}, {}", stretch.from.local_date_time()))?;
             let stem = format!("{number:03}-{}-{}", slug(&name), compact(stretch.from));
-            let (cut, notes) = self.cut(stretch, &scratch.0, &stem, &|| go_on(fraction, "")).await?;
+            let watched = Watched { progress: Arc::clone(progress), fraction };
+            let (cut, notes) = self.cut(stretch, &scratch.0, &stem, &watched).await?;
             let there: Vec<_> = cut.iter().map(|c| (c.from, c.until)).collect();
             let why = (!notes.is_empty()).then(|| notes.iter().map(|(_, n)| n.as_str()).collect::<Vec<_>>().join("; "));
             lacking.extend(missing(stretch, &cameras, &there, why.as_deref()));
@@ -63,7 +64,7 @@ impl Records {
                     items.push(Item::Bytes(boxes.clone(), boxes_of(&clip, &file, &tracklets)));
                 }
                 let burnt_in = match boxes.is_some() && request.burn_in {
-                    true => Some(burn(&clip, &tracklets, plan.suspect.colour, &mut items).await?),
+                    true => Some(burn(&clip, &tracklets, plan.suspect.colour, &mut items, &watched).await?),
                     false => None,
                 };
                 let noted = notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, n)| n.as_str());

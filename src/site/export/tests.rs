@@ -1,10 +1,11 @@
-use super::{cutting::hash_of, *};
+use super::*;
 use crate::{
     evidence::{Finding, SiteKey, verify},
     model::{Camera, Gap, Rect, Segment, SystemClock, TrackId, Tracklet},
     site::SiteConfig,
     store::{DataFolder, LogFilter, cameras, key_of_url, url_of_key},
     video::tests::launch,
+    vision::sha256_of,
 };
 use std::sync::Mutex;
 use uuid::Uuid;
@@ -29,9 +30,13 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::of(SiteConfig::default()).await
+    }
+
+    async fn of(config: SiteConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = DataFolder::open(dir.path().join("data")).unwrap();
-        let records = Records::open(&folder, &SiteConfig::default(), Arc::new(SystemClock)).await.unwrap();
+        let records = Records::open(&folder, &config, Arc::new(SystemClock)).await.unwrap();
         let store = records.stores.cameras.clone();
         let gate = Camera { name: "Gate north".to_owned(), ..cameras::tests::camera() };
         let yard = Camera { id: Uuid::now_v7(), name: "Yard".to_owned(), ..cameras::tests::camera() };
@@ -60,7 +65,7 @@ impl Scene {
                 width: 160,
                 height: 120,
                 size: fs::metadata(&file).unwrap().len(),
-                sha256: hash_of(&file).await.unwrap(),
+                sha256: sha256_of(&file).unwrap(),
                 upload: None,
             };
             store.put_segment(&segment).await.unwrap();
@@ -119,6 +124,36 @@ impl Scene {
             records.journal.append(&[Record::Action(entry)]).await.unwrap();
         }
         Self { dir, records, gate, yard, suspect, keys, _folder: folder }
+    }
+
+    /// Records the yard from `starts` on, seconds, by this encoder; returns what the index knows of it.
+    async fn record_yard(&self, name: &str, starts: f64, seconds: u32, encoder: &str, codec: &str) -> Segment {
+        let file = self.dir.path().join("yard.mkv");
+        launch(&format!(
+            "videotestsrc num-buffers={} pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! \
+             {encoder} ! matroskamux ! filesink location=\"{}\"",
+            25 * seconds,
+            file.display()
+        ));
+        let key = format!("videos/{name}.mkv");
+        self.records.stores.objects.put_file(&key, &file, &|_| ()).await.unwrap();
+        let segment = Segment {
+            id: Uuid::now_v7(),
+            camera: self.yard.id,
+            starts_at: at(starts),
+            ends_at: at(starts + f64::from(seconds)),
+            video_url: url_of_key(&key),
+            format: "matroska".to_owned(),
+            codec: codec.to_owned(),
+            width: 160,
+            height: 120,
+            size: fs::metadata(&file).unwrap().len(),
+            sha256: sha256_of(&file).unwrap(),
+            upload: None,
+        };
+        fs::remove_file(&file).unwrap();
+        self.records.stores.cameras.put_segment(&segment).await.unwrap();
+        segment
     }
 
     fn request(&self, name: &str) -> ExportRequest {
@@ -199,7 +234,7 @@ async fn a_package_holds_all_stays_names_what_is_missing_and_verifies() {
     assert_eq!(scene.left_over(), ["package.zip"]);
     let entry = scene.logged().await;
     assert_eq!((entry.action, &entry.outcome), (Action::ExportEvidence, &Outcome::Succeeded));
-    assert_eq!(entry.details["sha256"], hash_of(&request.to).await.unwrap().as_str());
+    assert_eq!(entry.details["sha256"], sha256_of(&request.to).unwrap().as_str());
     assert_eq!((&entry.details["reason"], &entry.details["recipient"]), (&"case 17".into(), &"the court".into()));
 
     let table = scene.dir.path().join("movement.csv");
@@ -271,4 +306,92 @@ async fn what_goes_wrong_is_told_recorded_and_leaves_nothing_behind() {
     let other = ExportRequest { to: scene.dir.path().join("other.zip"), ..request };
     let done = scene.export(&Rights::All, &other).await.unwrap();
     assert!(done.manifest.clips[0].note.as_ref().is_some_and(|n| n.contains("not the one that was recorded")));
+}
+
+const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse";
+const H265: &str = "x265enc speed-preset=ultrafast key-int-max=25 option-string=log-level=none ! h265parse";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_codec_and_a_clock_that_was_set_back_are_several_clips_and_nothing_is_missing() {
+    let scene = Scene::new().await;
+    scene.record_yard("a", 20.0, 4, H264, "h264").await;
+    scene.record_yard("b", 24.0, 4, H265, "h265").await;
+    // The clock is set back by two seconds here: what follows overlaps, and is told twice.
+    scene.record_yard("c", 26.0, 5, H265, "h265").await;
+    let done = scene.export(&Rights::All, &scene.request("package.zip")).await.unwrap();
+    let m = &done.manifest;
+    assert_eq!(m.missing, Vec::new());
+    let yard: Vec<_> = m.clips.iter().filter(|c| c.camera == scene.yard.id).collect();
+    let of: Vec<_> = yard.iter().map(|c| (c.codec.as_str(), c.from.utc.as_str(), c.cut_from.len())).collect();
+    let [a, b, c] = [20.0, 24.0, 26.0].map(|t| at(t).to_string());
+    assert_eq!(of, [("h264", a.as_str(), 1), ("h265", b.as_str(), 1), ("h265", c.as_str(), 1)]);
+    assert!(yard.iter().all(|c| c.note.is_none()), "{yard:?}");
+    assert!(Timestamp::parse(&yard[2].until.utc).unwrap() >= at(30.0), "to the end of the stay");
+    let key = SiteKey::open(&DataFolder::evidence_key_in(&scene.records.data)).unwrap().public();
+    assert_eq!(verify(&done.to, Some(key)).unwrap().findings, Vec::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_dies_or_hangs_in_the_middle_leaves_nothing_behind() {
+    let server = crate::servers::S3::start();
+    let objects = crate::store::Address::parse(&server.prefix()).unwrap();
+    let mut config = SiteConfig::default();
+    config.stores.objects = Some(objects);
+    let scene = Arc::new(Scene::of(config).await);
+    scene.records.delivery.flush().await;
+
+    // It hangs while a file is read, and the operator does not wait.
+    let server = Arc::new(server);
+    let (hangs, asked) = (Arc::clone(&server), Arc::new(Mutex::new(0)));
+    let cancels: ExportProgress = Arc::new(move |_, what: &str| {
+        let mut asked = asked.lock().unwrap();
+        if what.starts_with("Video") {
+            hangs.freeze();
+        }
+        *asked += 1;
+        *asked < 4
+    });
+    let request = scene.request("p.zip");
+    let exporting = scene.export_watched(&Rights::All, &request, cancels);
+    let told = tokio::time::timeout(Duration::from_secs(60), exporting).await.unwrap().unwrap_err();
+    server.thaw();
+    assert!(matches!(told, ExportError::Cancelled), "{told}");
+    assert_eq!(scene.left_over(), Vec::<String>::new());
+    assert!(matches!(scene.logged().await.outcome, Outcome::Failed(_)));
+
+    // It is killed.
+    let killed = Arc::clone(&server);
+    let kills: ExportProgress = Arc::new(move |_, what: &str| {
+        if what.starts_with("Video") {
+            killed.kill();
+        }
+        true
+    });
+    let told = scene.export_watched(&Rights::All, &scene.request("p.zip"), kills).await.unwrap_err();
+    assert!(told.to_string().contains("broken off, and nothing of it is left"), "{told}");
+    assert_eq!(scene.left_over(), Vec::<String>::new());
+    let entry = scene.logged().await;
+    assert_eq!((entry.action, entry.outcome.parts().1), (Action::ExportEvidence, Some(told.to_string().as_str())));
+
+    // It is back, and so is the evidence.
+    server.restart();
+    let done = scene.export(&Rights::All, &scene.request("p.zip")).await.unwrap();
+    assert_eq!(done.manifest.clips.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_that_does_not_fit_or_cannot_be_written_is_refused_before_anything_is_cut() {
+    let scene = Scene::new().await;
+    let mut vast = scene.record_yard("vast", 20.0, 2, H264, "h264").await;
+    vast.size = 1 << 60;
+    vast.id = Uuid::now_v7();
+    scene.records.stores.cameras.put_segment(&vast).await.unwrap();
+    let told = scene.export(&Rights::All, &scene.request("p.zip")).await.unwrap_err();
+    assert!(matches!(told, ExportError::NoRoom { .. }) && told.to_string().contains("MiB free"), "{told}");
+    // Nobody writes there, not even root.
+    let there = ExportRequest { to: PathBuf::from("/sys/kernel/p.zip"), ..scene.request("p.zip") };
+    let told = scene.export(&Rights::All, &there).await.unwrap_err().to_string();
+    assert!(told.contains("cannot be written") && told.contains("/sys/kernel"), "{told}");
+    assert!(matches!(scene.logged().await.outcome, Outcome::Failed(_)));
+    assert_eq!(scene.left_over(), Vec::<String>::new());
 }
