@@ -2,8 +2,8 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::SystemClock,
-    site::{CameraConfig, Site, SiteConfig},
+    model::{Rect, SystemClock, TrackId},
+    site::{CameraConfig, Command, Site, SiteConfig},
     store::LogFilter,
 };
 use gstreamer::{self as gst, prelude::*};
@@ -11,10 +11,15 @@ use std::{path::Path, time::Instant};
 
 /// Five seconds of encoded video with a key frame every half second.
 pub(in crate::site) fn footage(path: &Path) {
+    footage_of(path, 5);
+}
+
+fn footage_of(path: &Path, seconds: u32) {
     crate::video::init().unwrap();
     let pipeline = gst::parse::launch(&format!(
-        "videotestsrc num-buffers=125 pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
+        "videotestsrc num-buffers={} pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
          x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! h264parse ! matroskamux ! filesink location=\"{}\"",
+        25 * seconds,
         path.display()
     ));
     let pipeline = pipeline.unwrap();
@@ -25,12 +30,19 @@ pub(in crate::site) fn footage(path: &Path) {
 }
 
 pub(in crate::site) fn open(data: &Path, video: &Path, record: RecordMode) -> Site {
+    open_with(data, video, RecordingConfig { record, segment_s: 1.0, ..RecordingConfig::default() })
+}
+
+fn open_with(data: &Path, video: &Path, recording: RecordingConfig) -> Site {
     let config = SiteConfig {
-        recording: RecordingConfig { record, segment_s: 1.0, ..RecordingConfig::default() },
+        recording,
         cameras: vec![CameraConfig {
             name: "Gate".to_owned(),
             url: format!("file://{}", video.display()),
             location: None,
+            heading: None,
+            angle: None,
+            range: None,
             is_virtual: false,
             record: None,
             active: true,
@@ -141,4 +153,85 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
     });
     assert_eq!((entry.outcome, &entry.details["ids"][0]), (Outcome::Succeeded, &json!(second.id)));
     assert_eq!(entry.details["cameras"]["Gate"], 1);
+}
+
+#[test]
+fn around_a_click_the_seconds_before_and_after_are_recorded_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, video) = (folder.path().join("data"), folder.path().join("a.mkv"));
+    footage_of(&video, 30);
+    let recording = RecordingConfig {
+        record: RecordMode::Events,
+        segment_s: 1.0,
+        pre_roll_s: 2.0,
+        post_roll_s: 1.5,
+        ..RecordingConfig::default()
+    };
+    let site = open_with(&data, &video, recording);
+    let password = "correct horse battery staple".to_owned();
+    let (cc, name, email) = ("1".to_owned(), "Ana Sousa".to_owned(), "ana@police.example".to_owned());
+    site.send(Command::CreateAdministrator { cc, name, email, password });
+    let view = wait("four seconds of pictures", || {
+        site.state().cameras.into_iter().next().filter(|v| v.counters.received > 100 && v.frame.is_some())
+    });
+    assert!(stored(&site).is_empty() && site.shared.recording.state().spooled.is_empty(), "nothing has happened yet");
+    site.send(Command::SelectSuspect {
+        camera: view.camera.id,
+        track: TrackId(1),
+        frame: view.frame.unwrap(),
+        rect: Rect::new(40.0, 40.0, 60.0, 120.0),
+        reason: "theft".to_owned(),
+        expires_in: Duration::from_secs(3600),
+    });
+    let marked = wait("the suspect", || site.state().suspects.first().map(|v| v.suspect.marked_at));
+    let after = marked.plus(Duration::from_millis(1500));
+    let covered = || {
+        let all = stored(&site);
+        Some((all.first()?.starts_at, all.last()?.ends_at)).filter(|(_, until)| *until >= after)
+    };
+    wait("the seconds after the click", covered);
+    wait("some seconds more", || (SystemClock.now() > after.plus(Duration::from_secs(4))).then_some(()));
+    let (from, until) = covered().unwrap();
+    let (before, past) = (marked.seconds_since(from), until.seconds_since(marked));
+    assert!((2.0..5.0).contains(&before), "recorded from {before} s before the click");
+    assert!((1.5..4.5).contains(&past), "recorded until {past} s after the click");
+}
+
+#[test]
+fn a_dead_store_costs_the_oldest_recordings_first_and_each_loss_is_a_gap() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, video) = (folder.path().join("data"), folder.path().join("a.mkv"));
+    footage_of(&video, 40);
+    // The store is dead from the start: its room is a file.
+    fs::create_dir_all(data.join("objects")).unwrap();
+    let room = data.join("objects/segments");
+    fs::write(&room, "in the way").unwrap();
+    let most = fs::metadata(&video).unwrap().len() / 8; // five seconds
+    let recording = RecordingConfig {
+        record: RecordMode::Always,
+        segment_s: 1.0,
+        spool_gb: most as f64 / 1e9,
+        ..RecordingConfig::default()
+    };
+    let site = open_with(&data, &video, recording);
+    let lost =
+        |gaps: Vec<Gap>| gaps.into_iter().filter(|g| g.reason.contains("could hold no more")).collect::<Vec<_>>();
+    wait("three lost recordings", || (lost(gaps(&site)).len() >= 3).then_some(()));
+    let analysed = site.summary().cameras[0].received;
+    assert!(analysed > 0, "the live picture goes on");
+    let state = site.state();
+    let health = state.stores.iter().find(|s| s.store == "recordings");
+    assert!(health.is_none_or(|h| h.error.is_some()), "{health:?}");
+    let kept = site.shared.recording.state().spooled.len();
+    assert!(kept >= 1);
+    fs::remove_file(&room).unwrap();
+    let all = wait("what was kept in the store", || Some(stored(&site)).filter(|s| s.len() >= kept));
+    let lost = lost(gaps(&site));
+    for gap in &lost {
+        let until = gap.until.unwrap();
+        let told_twice = all.iter().find(|s| s.starts_at < until && s.ends_at > gap.from);
+        assert!(told_twice.is_none(), "{gap:?} is there: {told_twice:?}");
+    }
+    let newest_lost = lost.iter().filter_map(|g| g.until).max().unwrap();
+    assert!(all.iter().any(|s| s.starts_at >= newest_lost), "the oldest went first");
 }
