@@ -1,14 +1,15 @@
 //! Cameras that come, change and go while the site runs: real streams, a real database, changed by somebody else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
-    model::{Action, Camera, SystemClock, Timestamp},
-    site::{CameraConfig, CameraStatus, CameraView, Site, SiteConfig},
+    model::{Action, Camera, FieldOfView, SystemClock, Timestamp},
+    site::{Access, CameraConfig, CameraStatus, CameraView, Command, Site, SiteConfig},
     store::{ActionLog, CameraStore, LogFilter},
 };
 
@@ -25,6 +26,22 @@ fn until(site: &Site, name: &str, what: &str, done: impl Fn(&CameraView) -> bool
     }
 }
 
+/// Opens the site and lets somebody in: nobody else is shown anything.
+fn open(config: SiteConfig, data: &Path) -> Site {
+    let site = Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap();
+    let (cc, password) = ("1".to_owned(), "correct horse battery staple".to_owned());
+    site.send(match site.state().access {
+        Access::FirstStart => Command::CreateAdministrator {
+            cc,
+            name: "Ana Sousa".to_owned(),
+            email: "ana@police.example".to_owned(),
+            password,
+        },
+        _ => Command::Login { cc, password },
+    });
+    site
+}
+
 fn live(view: &CameraView) -> bool {
     view.status == CameraStatus::Live && view.counters.analysed > 0
 }
@@ -38,13 +55,16 @@ fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
             name: "Gate".to_owned(),
             url: "test:".to_owned(),
             location: None,
+            heading: None,
+            angle: None,
+            range: None,
             is_virtual: false,
             record: None,
             active: true,
         }],
         ..SiteConfig::default()
     };
-    let site = Site::open(config, data.path(), &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap();
+    let site = open(config.clone(), data.path());
     until(&site, "Gate", "the configured camera", live);
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -54,6 +74,8 @@ fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
         name: "Hall".to_owned(),
         url: "test:".to_owned(),
         location: None,
+        field_of_view: None,
+        placed: false,
         added_at: Timestamp(1_795_000_000_000_000),
         active: true,
         is_virtual: false,
@@ -81,6 +103,18 @@ fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
     runtime.block_on(store.edit_camera(&back)).unwrap();
     until(&site, "Great hall", "the stream after it is back", live);
     until(&site, "Gate", "the configured camera all along", live);
+
+    // A camera of the configuration file is placed from elsewhere: its stream goes on, and the place is kept.
+    let gate = runtime.block_on(store.cameras()).unwrap().into_iter().find(|c| c.name == "Gate").unwrap();
+    let sees = FieldOfView { heading: 90.0, angle: 60.0, range: 30.0 };
+    let gate = Camera { location: Some((38.7, -9.2)), field_of_view: Some(sees), placed: true, ..gate };
+    runtime.block_on(store.edit_camera(&gate)).unwrap();
+    let placed = |v: &CameraView| v.camera.location == Some((38.7, -9.2)) && v.camera.field_of_view == Some(sees);
+    let view = until(&site, "Gate", "the place of the configured camera", placed);
+    assert_eq!(view.status, CameraStatus::Live, "its stream went on");
+    drop(site);
+    let site = open(config, data.path());
+    until(&site, "Gate", "the place after another start", placed);
     drop(site);
 
     let log = runtime.block_on(async {
@@ -96,8 +130,7 @@ fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
 fn an_address_on_the_screen_has_no_credentials() {
     gstreamer::init().unwrap();
     let data = tempfile::tempdir().unwrap();
-    let site = Site::open(SiteConfig::default(), data.path(), &prerequisites::models_dir(None), Arc::new(SystemClock));
-    let site = site.unwrap();
+    let site = open(SiteConfig::default(), data.path());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = runtime.block_on(CameraStore::open(data.path().join("databases/cameras.sqlite"))).unwrap();
     let secret = Camera {
@@ -105,6 +138,8 @@ fn an_address_on_the_screen_has_no_credentials() {
         name: "Yard".to_owned(),
         url: "rtsp://admin:s3cret@127.0.0.1:9/1".to_owned(),
         location: None,
+        field_of_view: None,
+        placed: false,
         added_at: Timestamp(0),
         active: true,
         is_virtual: false,

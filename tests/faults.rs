@@ -132,6 +132,8 @@ fn marked() -> [Record; 2] {
             name: "Gate".to_owned(),
             url: "test:".to_owned(),
             location: None,
+            field_of_view: None,
+            placed: false,
             added_at: Timestamp(T0),
             active: true,
             is_virtual: false,

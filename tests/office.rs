@@ -134,6 +134,10 @@ fn cameras_are_kept_in_the_database_and_run_with_the_site() {
         assert!(!out.status.success() && said.contains(word), "{name}: {said}");
     }
     site.done(&["camera", "edit", "Quay", "--name", "Quay 2"], "");
+    let looks = site.done(&["camera", "edit", "Gate", "--heading", "90", "--range", "40"], "");
+    assert!(looks.contains("looks 90°, 70° wide, 40 m"), "{looks}");
+    assert!(site.refused(&["camera", "edit", "Gate", "--heading", "400"], "").contains("from north"));
+    site.done(&["camera", "edit", "Gate", "--angle", "100"], "");
     site.done(&["camera", "disable", "Quay 2"], "");
     assert!(site.refused(&["camera", "disable", "Yard"], "").contains("no camera"));
     let listed = site.done(&["camera", "list", "--json"], "");
@@ -145,8 +149,10 @@ fn cameras_are_kept_in_the_database_and_run_with_the_site() {
         .iter()
         .map(|c| (c["name"].as_str().unwrap(), c["active"].as_bool().unwrap(), c["version"].as_i64().unwrap()))
         .collect();
-    assert_eq!(seen, [("Gate", true, 1), ("Quay 2", false, 3)]);
+    assert_eq!(seen, [("Gate", true, 3), ("Quay 2", false, 3)]);
     assert_eq!(cameras[0]["location"], serde_json::json!([38.7, -9.1]));
+    let sees = serde_json::json!({ "heading": 90.0, "angle": 100.0, "range": 40.0 });
+    assert_eq!(cameras[0]["field_of_view"], sees);
 
     let run = site.done(&["run", "--headless", "--seconds", "4"], "");
     let summary: Value = serde_json::from_str(run.lines().last().unwrap()).unwrap();

@@ -15,8 +15,8 @@ use vigia::{
     cli::prerequisites,
     model::{Action, ActionRecord, Class, DetectionKind, JobState, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{
-        Access, CameraConfig, Command, JobCommand, LogCommand, Office, Site, SiteConfig, SiteState, StartFrom,
-        UploadCommand, UploadStage, UploadView,
+        Access, CameraConfig, Command, JobCommand, LogCommand, Office, ReviewCommand, Site, SiteConfig, SiteState,
+        StartFrom, UploadCommand, UploadStage, UploadView,
     },
     store::{
         Address, Addresses, CameraStore, DetectionFilter, LogFilter, NewUser, ObjectStore, TrackletFilter, key_of_url,
@@ -34,6 +34,9 @@ fn config(stores: Addresses) -> SiteConfig {
         name: name.to_owned(),
         url: "test:".to_owned(),
         location: None,
+        heading: None,
+        angle: None,
+        range: None,
         record: None,
         is_virtual: false,
         active: false,
@@ -487,4 +490,57 @@ fn a_job_comes_to_its_end_beside_cameras_that_always_have_a_picture_waiting() {
     let (live, recorded) = (looked(&state) - before, state.jobs[0].pictures);
     assert!((28..=31).contains(&recorded));
     assert!(live > recorded, "live cameras come first: {live} of their pictures beside {recorded} of the job");
+}
+
+/// Every container that can be told for what it is, as usual programs and cameras write it.
+#[test]
+fn every_container_goes_from_upload_through_analysis_to_the_player() {
+    let h265 = "x265enc speed-preset=ultrafast key-int-max=25 option-string=log-level=none ! h265parse ! matroskamux";
+    let kinds = [
+        ("a.mp4", format!("{H264} ! mp4mux")),
+        ("b.mkv", h265.to_owned()),
+        ("c.webm", "vp8enc deadline=1 ! webmmux".to_owned()),
+        ("d.mov", format!("{H264} ! qtmux")),
+        ("e.avi", "jpegenc ! avimux".to_owned()),
+        ("f.ts", format!("{H264} ! mpegtsmux")),
+        ("g.flv", format!("{H264} ! flvmux")),
+        ("h.mpg", "mpeg2enc ! mpegpsmux".to_owned()),
+        ("i.ogv", "theoraenc speed-level=2 ! oggmux".to_owned()),
+        ("j.wmv", "avenc_wmv2 bitrate=4000000 ! asfmux".to_owned()),
+        ("damaged.mkv", format!("{H264} ! matroskamux")),
+    ];
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let running = open(data.path());
+    let mut uploads = Vec::new();
+    for (hour, (name, tail)) in kinds.iter().enumerate() {
+        let damaged = name.starts_with("damaged");
+        let video = clip(files.path(), name, if damaged { 51 } else { 25 }, tail);
+        if damaged {
+            let whole = fs::read(&video).unwrap();
+            fs::write(&video, &whole[..whole.len() / 2]).unwrap();
+        }
+        let seen = running.look(&video);
+        assert_eq!((seen.stage.clone(), seen.damage.is_some()), (UploadStage::Ready, damaged), "{name}: {seen:?}");
+        let starts_at = t(&format!("2026-11-20T{hour:02}:00:00Z"));
+        running.start(seen.id, 0, starts_at);
+        uploads.push((*name, starts_at, running.done(seen.id).upload.unwrap()));
+    }
+    let ids = uploads.iter().map(|(_, _, id)| *id).collect();
+    running.0.send(Command::Job(JobCommand::Analyse { uploads: ids, rate: None }));
+    let state = running.until("the end of the analysis", |s| s.jobs.iter().any(|j| j.state != JobState::Open));
+    let job = &state.jobs[0];
+    let about = 25 * uploads.len() as u64;
+    assert_eq!(job.state, JobState::Done, "{job:?}");
+    assert!((about - 12..=about + 12).contains(&job.pictures), "{} pictures of about {about}", job.pictures);
+
+    let camera = state.cameras[0].camera.id;
+    for (name, starts_at, _) in uploads {
+        let at = starts_at.plus(Duration::from_millis(400));
+        running.0.send(Command::Review(ReviewCommand::Open { cameras: vec![camera], at }));
+        let state = running.until(name, |s| {
+            let shown = s.review.channels.first().and_then(|c| c.frame.as_ref());
+            s.review.at == at && shown.is_some_and(|f| f.captured_at().seconds_since(at).abs() < 0.1)
+        });
+        assert_eq!(state.review.channels[0].gap, None, "{name}");
+    }
 }

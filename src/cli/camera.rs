@@ -1,7 +1,7 @@
 //! `vigia camera`: the cameras that are kept in the database, managed from the command line.
 use super::site;
 use crate::{
-    model::{Camera, redact_url},
+    model::{Camera, FieldOfView, redact_url},
     site::CameraEdit,
 };
 use anyhow::bail;
@@ -63,7 +63,7 @@ pub enum Command {
     },
 }
 
-/// A place on the map.
+/// A place on the map, and what the camera sees of it.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Place {
     /// Latitude, degrees
@@ -72,27 +72,33 @@ pub struct Place {
     /// Longitude, degrees
     #[arg(long, allow_negative_numbers = true)]
     lon: Option<f64>,
+    /// The way it looks, degrees clockwise from north: 90 is east
+    #[arg(long)]
+    heading: Option<f64>,
+    /// How wide it sees, degrees
+    #[arg(long)]
+    angle: Option<f64>,
+    /// How far people can be made out, metres
+    #[arg(long)]
+    range: Option<f64>,
 }
 
 impl Place {
-    fn location(self) -> anyhow::Result<Option<(f64, f64)>> {
-        match (self.lat, self.lon) {
-            (Some(lat), Some(lon)) => Ok(Some((lat, lon))),
-            (None, None) => Ok(None),
+    fn edit(self) -> anyhow::Result<CameraEdit> {
+        let location = match (self.lat, self.lon) {
+            (Some(lat), Some(lon)) => Some((lat, lon)),
+            (None, None) => None,
             _ => bail!("give --lat and --lon together"),
-        }
+        };
+        let Self { heading, angle, range, .. } = self;
+        Ok(CameraEdit { location, heading, angle, range, ..CameraEdit::default() })
     }
 }
 
 pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Add { name, url, place, site } => {
-            let edit = CameraEdit {
-                name: Some(name.clone()),
-                url: Some(url.clone()),
-                location: place.location()?,
-                ..CameraEdit::default()
-            };
+            let edit = CameraEdit { name: Some(name.clone()), url: Some(url.clone()), ..place.edit()? };
             println!("registered: {}", line(&site.office()?.add_camera(&edit)?));
         }
         Command::List { json, site } => {
@@ -106,8 +112,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             cameras.iter().filter(|_| !json).for_each(|camera| println!("{}", line(camera)));
         }
         Command::Edit { camera, name, url, place, site } => {
-            let (name, url, location) = (name.clone(), url.clone(), place.location()?);
-            let edit = CameraEdit { name, url, location, ..CameraEdit::default() };
+            let edit = CameraEdit { name: name.clone(), url: url.clone(), ..place.edit()? };
             println!("changed: {}", line(&site.office()?.edit_camera(camera, &edit)?));
         }
         Command::Disable { camera, site } => {
@@ -125,6 +130,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
 fn shown(camera: &Camera) -> serde_json::Value {
     json!({
         "id": camera.id, "name": camera.name, "url": redact_url(&camera.url), "location": camera.location,
+        "field_of_view": camera.field_of_view,
         "added_at": camera.added_at, "active": camera.active, "virtual": camera.is_virtual,
         "from_configuration": camera.configured, "version": camera.version,
     })
@@ -133,6 +139,8 @@ fn shown(camera: &Camera) -> serde_json::Value {
 fn line(camera: &Camera) -> String {
     let state = if camera.active { "" } else { "  deactivated" };
     let place = camera.location.map(|(lat, lon)| format!("  {lat:.5}, {lon:.5}")).unwrap_or_default();
+    let sees = |f: FieldOfView| format!("  looks {:.0}°, {:.0}° wide, {:.0} m", f.heading, f.angle, f.range);
+    let sees = camera.field_of_view.map(sees).unwrap_or_default();
     let from = if camera.configured { "  (configuration file)" } else { "" };
-    format!("{}  {}  {}{place}{from}{state}", camera.id, camera.name, redact_url(&camera.url))
+    format!("{}  {}  {}{place}{sees}{from}{state}", camera.id, camera.name, redact_url(&camera.url))
 }

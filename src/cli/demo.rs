@@ -5,9 +5,14 @@ use std::process::ExitCode;
 
 /// What the demo keeps of its recordings, 10⁹ bytes.
 const DEMO_GB: f64 = 2.0;
-/// Where the virtual cameras stand on the map, in the order of the wall: around a square, for nothing but show.
-const PLACES: [(f64, f64); 4] =
-    [(38.71402, -9.13962), (38.71402, -9.13905), (38.71358, -9.13962), (38.71358, -9.13905)];
+/// Where the virtual cameras stand on the map, in the order of the wall, and which way they look: around a square, into it, for
+/// nothing but show.
+const PLACES: [((f64, f64), f64); 4] = [
+    ((38.71402, -9.13962), 135.0),
+    ((38.71402, -9.13905), 225.0),
+    ((38.71358, -9.13962), 45.0),
+    ((38.71358, -9.13905), 315.0),
+];
 
 pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
     // Prepared here, so that progress and trouble are seen before a window opens.
@@ -25,10 +30,13 @@ pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
         .cameras
         .into_iter()
         .zip(PLACES)
-        .map(|(c, place)| CameraConfig {
+        .map(|(c, (location, heading))| CameraConfig {
             name: c.name,
             url: c.url,
-            location: Some(place),
+            location: Some(location),
+            heading: Some(heading),
+            angle: None,
+            range: None,
             is_virtual: true,
             record: None,
             active: true,

@@ -58,6 +58,8 @@ pub enum Action {
     ChangeBookmark,
     /// Changed what is noted about a suspect.
     EditSuspect,
+    /// Looked at the whole movement of a suspect.
+    ReadMovement,
     /// Compared the stores with each other, or repaired what is derivable.
     CheckStores,
     /// Copied a site to other stores.
@@ -71,7 +73,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -97,6 +99,7 @@ impl Action {
         Self::ChangeCase,
         Self::ChangeBookmark,
         Self::EditSuspect,
+        Self::ReadMovement,
         Self::CheckStores,
         Self::MigrateSite,
         Self::RetryRecords,
@@ -136,6 +139,7 @@ impl Action {
             Self::ChangeCase => "CHANGE_CASE",
             Self::ChangeBookmark => "CHANGE_BOOKMARK",
             Self::EditSuspect => "EDIT_SUSPECT",
+            Self::ReadMovement => "READ_MOVEMENT",
             Self::CheckStores => "CHECK_STORES",
             Self::MigrateSite => "MIGRATE_SITE",
             Self::RetryRecords => "RETRY_RECORDS",

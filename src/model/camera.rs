@@ -6,6 +6,36 @@ use uuid::Uuid;
 /// A camera's identity; never reused.
 pub type CameraId = Uuid;
 
+/// What a camera sees of the ground, as a sector: set by hand, for people who read the map.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FieldOfView {
+    /// The way it looks, degrees clockwise from north, `0.0..360.0`.
+    pub heading: f64,
+    /// How wide it sees, degrees, above 0 and at most 360.
+    pub angle: f64,
+    /// How far people can be made out, metres, above 0 and at most [`FieldOfView::FARTHEST`].
+    pub range: f64,
+}
+
+impl FieldOfView {
+    /// Metres.
+    pub const FARTHEST: f64 = 10_000.0;
+
+    /// A camera that looks that way, with the angle of a usual lens (3.6 mm on a 1/3″ sensor: 70°) and 25 m.
+    pub fn towards(heading: f64) -> Self {
+        Self { heading: heading.rem_euclid(360.0), angle: 70.0, range: 25.0 }
+    }
+
+    /// Whether all three numbers are what they can be.
+    pub fn is_possible(&self) -> bool {
+        (0.0..360.0).contains(&self.heading)
+            && self.angle > 0.0
+            && self.angle <= 360.0
+            && self.range > 0.0
+            && self.range <= Self::FARTHEST
+    }
+}
+
 /// One row of `cameras`, with the address of its stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Camera {
@@ -17,6 +47,12 @@ pub struct Camera {
     pub url: String,
     /// Latitude and longitude in degrees, when placed on the map.
     pub location: Option<(f64, f64)>,
+    /// What it sees of the ground there, when somebody said.
+    #[serde(default)]
+    pub field_of_view: Option<FieldOfView>,
+    /// Place and field of view were set here, not in the configuration file, whose own hold no more.
+    #[serde(default)]
+    pub placed: bool,
     /// When it was registered.
     pub added_at: Timestamp,
     /// An inactive camera is not connected.

@@ -17,7 +17,7 @@ pub mod user;
 
 pub use action::{Action, ActionRecord, Hash, KeptAction, Link, Outcome, OutcomeKind};
 pub use bookmark::{Bookmark, BookmarkId};
-pub use camera::{Camera, CameraId, is_stream_address, redact_url};
+pub use camera::{Camera, CameraId, FieldOfView, is_stream_address, redact_url};
 pub use characteristics::{Characteristics, ColourName};
 pub use geometry::{Outline, Rect, polygon_contains};
 pub use job::{Finding, Job, JobState};

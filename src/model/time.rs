@@ -41,6 +41,29 @@ impl Timestamp {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()
     }
 
+    /// `14:03:22 – 14:05:10`, from this instant until another one in the zone of this machine, for people; with the offsets from
+    /// UTC, and the day where it is another, when clocks were changed in between: `01:50:00+01:00 – 01:10:00+00:00`.
+    pub fn local_times_to(self, until: Self) -> String {
+        self.times_to(until, &jiff::tz::TimeZone::system())
+    }
+
+    /// `2026-11-22 14:03:22 – 14:05:10`: the same with the day.
+    pub fn local_stay_until(self, until: Self) -> String {
+        format!("{} {}", self.local_day(), self.local_times_to(until))
+    }
+
+    /// `2026-11-22`, the day in the zone of this machine.
+    pub fn local_day(self) -> String {
+        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d").to_string()
+    }
+
+    fn times_to(self, until: Self, zone: &jiff::tz::TimeZone) -> String {
+        let (from, to) = (self.jiff().to_zoned(zone.clone()), until.jiff().to_zoned(zone.clone()));
+        let clock = if from.offset() == to.offset() { "%H:%M:%S" } else { "%H:%M:%S%:z" };
+        let day = if from.date() == to.date() { String::new() } else { to.strftime("%Y-%m-%d ").to_string() };
+        format!("{} – {day}{}", from.strftime(clock), to.strftime(clock))
+    }
+
     /// `2026-11-22 14:03:22` in the zone of this machine, for people.
     pub fn local_date_time(self) -> String {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -198,6 +221,25 @@ mod tests {
         for nonsense in ["", "2026-11-31 14:03", "14:03", "soon"] {
             assert_eq!(Timestamp::parse_local(nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_stay_over_a_change_of_clocks_is_never_seen_to_run_backwards() {
+        let lisbon = jiff::tz::TimeZone::get("Europe/Lisbon").unwrap();
+        let shown = |from: &str, until: &str| {
+            let [from, until] = [from, until].map(|text| Timestamp::parse(text).unwrap());
+            from.times_to(until, &lisbon)
+        };
+        let plain = shown("2026-07-22T13:03:22Z", "2026-07-22T13:05:10Z");
+        assert_eq!(plain, "14:03:22 – 14:05:10");
+        // Summer time ends at 01:00 UTC, when clocks go from 02:00 back to 01:00.
+        let back = shown("2026-10-25T00:50:00Z", "2026-10-25T01:10:00Z");
+        assert_eq!(back, "01:50:00+01:00 – 01:10:00+00:00");
+        // It begins at 01:00 UTC, when they go from 01:00 to 02:00.
+        let forward = shown("2026-03-29T00:59:00Z", "2026-03-29T01:01:00Z");
+        assert_eq!(forward, "00:59:00+00:00 – 02:01:00+01:00");
+        let midnight = shown("2026-11-22T23:59:00Z", "2026-11-23T00:01:00Z");
+        assert_eq!(midnight, "23:59:00 – 2026-11-23 00:01:00");
     }
 
     #[test]

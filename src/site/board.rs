@@ -31,6 +31,8 @@ pub(super) struct Contents {
     pub reasons: Vec<String>,
     /// Of whoever is at the console.
     pub export: Option<ExportJob>,
+    /// The movement on the map.
+    pub movement: Option<super::map::Read>,
     /// Since when somebody is logged in, and when they used the console last.
     pub session: Option<(Timestamp, Timestamp)>,
     admin: Arc<AdminState>,
@@ -51,6 +53,7 @@ impl Board {
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
             export: None,
+            movement: None,
             session: None,
             admin: Arc::default(),
             users_read: -1,
@@ -120,6 +123,7 @@ impl Contents {
     /// Forgets what was read for the one who was at the console.
     pub fn leave(&mut self) {
         self.log = Desk::default();
+        self.movement = None;
         if let Some(job) = self.export.take() {
             job.cancel();
         }

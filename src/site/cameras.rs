@@ -95,8 +95,20 @@ impl Shared {
             return;
         }
         let Ok(known) = store.cameras().await else { return };
-        self.change_cameras(known.into_iter().filter(|c| !c.configured).map(located).collect()).await;
+        self.change_cameras(known.into_iter().filter_map(|c| self.located(c)).collect()).await;
         self.cameras.read.store(version, Ordering::Relaxed);
+    }
+
+    /// A camera of the database as it runs here. Of one that the configuration file describes only what is set on the map comes
+    /// from the database; `None` where it is described in another console's file.
+    pub fn located(&self, camera: Camera) -> Option<Located> {
+        if !camera.configured {
+            return Some(located(camera));
+        }
+        let here = self.cameras.get(camera.id)?;
+        let Camera { location, field_of_view, placed, version, .. } = camera;
+        let address = here.address().to_owned();
+        Some((Camera { location, field_of_view, placed, version, ..here.camera.clone() }, address))
     }
 
     /// Makes the cameras that run those given, where these are new or newer; all others go on as they are. A changed name
@@ -169,11 +181,14 @@ impl Shared {
         let (mut records, mut changed) = (Vec::new(), Vec::new());
         for wanted in &self.config.cameras {
             let old = known.iter().find(|c| c.configured && c.name == wanted.name);
+            let by_hand = old.filter(|c| c.placed);
             let mut camera = Camera {
                 id: old.map_or_else(Uuid::now_v7, |c| c.id),
                 name: wanted.name.clone(),
                 url: redact_url(&wanted.url), // credentials stay in the configuration
-                location: wanted.location,
+                location: by_hand.map_or(wanted.location, |c| c.location),
+                field_of_view: by_hand.map_or_else(|| wanted.field_of_view(), |c| c.field_of_view),
+                placed: by_hand.is_some(),
                 added_at: old.map_or_else(|| self.records.clock.now(), |c| c.added_at),
                 active: wanted.active,
                 is_virtual: wanted.is_virtual,

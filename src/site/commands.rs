@@ -106,6 +106,7 @@ impl Shared {
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
             (Command::Review(command), Some(user)) => self.review_command(&user, command).await,
+            (Command::Map(command), Some(user)) => self.map_command(&user, command).await,
             (Command::Export(command), Some(user)) => self.export_command(&user, command).await,
             (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
@@ -269,6 +270,7 @@ impl Shared {
         let label = suspect.label.clone();
         self.board.lock().put_suspect(suspect, Some(crop));
         self.show(&events, None);
+        self.recording.event(camera, at); // also of somebody who is out of view before the next picture is analysed
         if !self.search.ask(id) {
             self.error(format!("{label} is not searched for in the past: too many suspects wait for it. Use Find"));
         }

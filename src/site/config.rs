@@ -2,7 +2,7 @@
 use super::recording::{RecordMode, RecordingConfig};
 use crate::{
     follow::{FollowConfig, WeaponConfig},
-    model::is_stream_address,
+    model::{FieldOfView, is_stream_address},
     store::Addresses,
     video::{SourceConfig, Transport},
     vision::{DetectorConfig, DeviceChoice, SiteModels},
@@ -58,6 +58,8 @@ pub struct SiteConfig {
     pub weapons: WeaponConfig,
     /// A record of the run, to run it again.
     pub replay: ReplayConfig,
+    /// What is under the map.
+    pub map: MapConfig,
     /// Where the stores are; the embedded ones unless told otherwise.
     pub stores: Addresses,
     /// The cameras, in the order of the wall.
@@ -78,6 +80,7 @@ impl Default for SiteConfig {
             recording: RecordingConfig::default(),
             weapons: WeaponConfig::default(),
             replay: ReplayConfig::default(),
+            map: MapConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
         }
@@ -170,6 +173,15 @@ pub struct ReplayConfig {
     pub folder: Option<PathBuf>,
 }
 
+/// What is under the map.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MapConfig {
+    /// A PMTiles archive of PNG, JPEG or WebP tiles on this machine, beside the configuration file unless its path is whole.
+    /// Without one the map is a plain grid.
+    pub tiles: Option<PathBuf>,
+}
+
 /// One camera.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +193,15 @@ pub struct CameraConfig {
     /// Latitude and longitude, degrees.
     #[serde(default)]
     pub location: Option<(f64, f64)>,
+    /// The way it looks, degrees clockwise from north.
+    #[serde(default)]
+    pub heading: Option<f64>,
+    /// How wide it sees, degrees; only with `heading`.
+    #[serde(default)]
+    pub angle: Option<f64>,
+    /// How far people can be made out, metres; only with `heading`.
+    #[serde(default)]
+    pub range: Option<f64>,
     /// A window cut out of shared footage.
     #[serde(default, rename = "virtual")]
     pub is_virtual: bool,
@@ -190,6 +211,15 @@ pub struct CameraConfig {
     /// Off: kept, not connected.
     #[serde(default = "yes")]
     pub active: bool,
+}
+
+impl CameraConfig {
+    /// What it sees of the ground; what is left out is that of a usual camera.
+    pub fn field_of_view(&self) -> Option<FieldOfView> {
+        let usual = FieldOfView::towards(self.heading?);
+        let (angle, range) = (self.angle.unwrap_or(usual.angle), self.range.unwrap_or(usual.range));
+        Some(FieldOfView { angle, range, ..usual })
+    }
 }
 
 fn yes() -> bool {
@@ -204,13 +234,20 @@ impl SiteConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|why| ConfigError::Unreadable { path: path.to_owned(), why })?;
-        Self::parse(&text).map_err(|why| ConfigError::Malformed { path: path.to_owned(), why })
+        let mut config = Self::parse(&text).map_err(|why| ConfigError::Malformed { path: path.to_owned(), why })?;
+        if let (Some(tiles), Some(folder)) = (&mut config.map.tiles, path.parent()) {
+            *tiles = folder.join(&*tiles);
+        }
+        Ok(config)
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         // The message quotes the line, which may hold an address with a password.
         let config: Self = toml::from_str(text).map_err(|e| without_credentials(&e.to_string()))?;
         config.check_numbers()?;
+        if config.map.tiles.as_ref().is_some_and(|tiles| tiles.to_string_lossy().contains("://")) {
+            return Err("`map.tiles` is a file on this machine: maps are not fetched from anywhere".to_owned());
+        }
         for (i, camera) in config.cameras.iter().enumerate() {
             if camera.name.trim().is_empty() {
                 return Err(format!("camera {} has an empty `name`", i + 1));
@@ -223,6 +260,18 @@ impl SiteConfig {
                     "camera \"{}\": `url` must start with rtsp://, rtsps://, file:// or test:",
                     camera.name
                 ));
+            }
+            let on_earth = |(lat, lon): (f64, f64)| (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
+            if !camera.location.is_none_or(on_earth) {
+                let why = "`location` is latitude (-90 to 90) and longitude (-180 to 180), degrees";
+                return Err(format!("camera \"{}\": {why}", camera.name));
+            }
+            if camera.heading.is_none() && (camera.angle.is_some() || camera.range.is_some()) {
+                return Err(format!("camera \"{}\": `angle` and `range` need a `heading`", camera.name));
+            }
+            if !camera.field_of_view().is_none_or(|f| f.is_possible()) {
+                let why = "`heading` is in degrees from north, `angle` above 0 to 360 degrees, `range` above 0 to 10000 metres";
+                return Err(format!("camera \"{}\": {why}", camera.name));
             }
         }
         Ok(config)
@@ -321,7 +370,11 @@ mod tests {
             ("[analysis.detector]\ninput = 100\n", "input"),
             ("[follow]\nalert = nan\n", "alert"),
             ("[session]\nidle_minutes = 0\n", "idle_minutes"),
+            ("[map]\ntiles = \"https://tiles.example/{z}\"\n", "map.tiles"),
             ("[recording]\nsegment_s = 0\n", "segment_s"),
+            ("[[camera]]\nname=\"A\"\nurl=\"test:\"\nlocation=[91.0, 0.0]\n", "location"),
+            ("[[camera]]\nname=\"A\"\nurl=\"test:\"\nangle=60\n", "heading"),
+            ("[[camera]]\nname=\"A\"\nurl=\"test:\"\nheading=60\nrange=0\n", "range"),
             ("[recording]\nrecord = \"sometimes\"\n", "record"),
         ] {
             let told = SiteConfig::parse(text).unwrap_err();

@@ -17,6 +17,7 @@ mod jobs;
 mod known;
 mod log;
 mod looking;
+mod map;
 mod migrate;
 mod observer;
 mod office;
@@ -44,11 +45,13 @@ pub use bookmarks::BookmarkCommand;
 pub use casework::CaseworkState;
 pub use check::{Checked, Misfit};
 pub use config::{
-    AnalysisConfig, AuditConfig, CameraConfig, ConfigError, ReplayConfig, SessionConfig, SiteConfig, VideoConfig,
+    AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, ReplayConfig, SessionConfig, SiteConfig,
+    VideoConfig,
 };
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
+pub use map::{MapCommand, MapState, Movement};
 pub use migrate::{MigrateError, MigrateProgress, MigrateStep, Migrated};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
@@ -379,6 +382,14 @@ impl Site {
             jobs: match &board.access {
                 Access::LoggedIn(_) => self.shared.jobs.views(&board.rights),
                 _ => Vec::new(),
+            },
+            map: MapState {
+                tiles: self.shared.config.map.tiles.clone(),
+                movement: board
+                    .movement
+                    .as_ref()
+                    .filter(|(_, rights)| on_screen && *rights == board.rights)
+                    .map(|(movement, _)| Arc::clone(movement)),
             },
             log: board.log.view.clone(),
             stores,

@@ -1,7 +1,8 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
 use super::{
-    Access, BookmarkCommand, Command, ExportCommand, JobCommand, Shared, SiteState, UploadCommand, board::Contents,
+    Access, BookmarkCommand, Command, ExportCommand, JobCommand, MapCommand, Shared, SiteState, UploadCommand,
+    board::Contents,
 };
 use crate::{
     model::{Action, Outcome, Rights, User},
@@ -137,6 +138,9 @@ impl Shared {
                 Command::Bookmark(BookmarkCommand::Remove(id)) => {
                     let hidden = self.casework.bookmark(*id, &board.rights).is_none();
                     (Action::ChangeBookmark, hidden, id.to_string())
+                }
+                Command::Map(MapCommand::Movement(id)) => {
+                    (Action::ReadMovement, !board.shows_suspect(*id), id.to_string())
                 }
                 Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
                 Command::Find(_) => {

@@ -1,6 +1,7 @@
 //! What the screen may know and what it may ask for. Plain values: a test builds them by hand.
 pub use super::jobs::JobCommand;
 use super::log::{LogCommand, LogView};
+use super::map::{MapCommand, MapState};
 use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
 use super::{AdminCommand, AdminState, BookmarkCommand, CaseworkState, ExportCommand, ExportView};
@@ -287,6 +288,8 @@ pub struct SiteState {
     pub jobs: Vec<Arc<Job>>,
     /// The export that whoever is at the console asked for.
     pub export: Option<ExportView>,
+    /// The map's tiles, and a suspect's whole movement.
+    pub map: MapState,
     /// The action log, as far as the user has read it.
     pub log: LogView,
     /// How each store is doing.
@@ -461,4 +464,6 @@ pub enum Command {
     Export(ExportCommand),
     /// Puts or removes a bookmark.
     Bookmark(BookmarkCommand),
+    /// Reads what the map shows.
+    Map(MapCommand),
 }

@@ -9,7 +9,7 @@ use super::{
     sql::{Row, Schema, SqlDatabase, json, sql},
 };
 use crate::model::{
-    Camera, CameraId, Decision, DetectionRecord, Rect, Sighting, Suspect, SuspectId, Timestamp, TrackId,
+    Camera, CameraId, Decision, DetectionRecord, FieldOfView, Rect, Sighting, Suspect, SuspectId, Timestamp, TrackId,
 };
 use std::{path::Path, time::Duration};
 
@@ -101,13 +101,15 @@ impl CameraStore {
     /// The store's trouble.
     pub async fn upsert_camera(&self, camera: &Camera) -> Result<(), StoreError> {
         let upsert =
-            sql("INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual, configured, version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            sql(r#"INSERT INTO cameras (id, name, location, added_at, active, url, is_virtual, configured, version,
+             heading, angle, "range", placed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, location = excluded.location,
              added_at = excluded.added_at, active = excluded.active, url = excluded.url,
              is_virtual = excluded.is_virtual, configured = excluded.configured,
+             heading = excluded.heading, angle = excluded.angle, "range" = excluded."range", placed = excluded.placed,
              version = excluded.version
-             WHERE cameras.version < excluded.version")
+             WHERE cameras.version < excluded.version"#)
             .bind(camera.id)
             .bind(&camera.name)
             .bind(camera.location)
@@ -116,28 +118,36 @@ impl CameraStore {
             .bind(&camera.url)
             .bind(camera.is_virtual)
             .bind(camera.configured)
-            .bind(camera.version);
+            .bind(camera.version)
+            .bind(camera.field_of_view.map(|f| f.heading))
+            .bind(camera.field_of_view.map(|f| f.angle))
+            .bind(camera.field_of_view.map(|f| f.range))
+            .bind(camera.placed);
         self.db.execute(upsert).await
     }
 
-    /// Changes name, place, address and whether the camera is active or virtual; returns the camera as it is now, one
+    /// Changes name, place, field of view, address and whether the camera is active or virtual; returns the camera as it is now, one
     /// version on.
     ///
     /// # Errors
     /// [`StoreError::Changed`] when somebody else changed it since `camera.version`, [`StoreError::BadRecord`] when it is
     /// not registered; otherwise the store's trouble.
     pub async fn edit_camera(&self, camera: &Camera) -> Result<Camera, StoreError> {
-        let edit = sql(
-            "UPDATE cameras SET name = $3, location = $4, active = $5, url = $6, is_virtual = $7, version = version + 1
-             WHERE id = $1 AND version = $2 RETURNING *",
-        )
-        .bind(camera.id)
-        .bind(camera.version)
-        .bind(&camera.name)
-        .bind(camera.location)
-        .bind(camera.active)
-        .bind(&camera.url)
-        .bind(camera.is_virtual);
+        let edit =
+            sql(r#"UPDATE cameras SET name = $3, location = $4, active = $5, url = $6, is_virtual = $7, heading = $8,
+             angle = $9, "range" = $10, placed = $11, version = version + 1
+             WHERE id = $1 AND version = $2 RETURNING *"#)
+            .bind(camera.id)
+            .bind(camera.version)
+            .bind(&camera.name)
+            .bind(camera.location)
+            .bind(camera.active)
+            .bind(&camera.url)
+            .bind(camera.is_virtual)
+            .bind(camera.field_of_view.map(|f| f.heading))
+            .bind(camera.field_of_view.map(|f| f.angle))
+            .bind(camera.field_of_view.map(|f| f.range))
+            .bind(camera.placed);
         if let Some(edited) = self.db.fetch(edit, camera_from_row).await?.pop() {
             return Ok(edited);
         }
@@ -402,12 +412,20 @@ fn camera_from_row(row: &Row) -> sqlx::Result<Camera> {
         name: row.get("name")?,
         url: row.get("url")?,
         location: row.point_or_null("location")?,
+        field_of_view: field_of_view(row)?,
+        placed: row.get("placed")?,
         added_at: row.instant("added_at")?,
         active: row.get("active")?,
         is_virtual: row.get("is_virtual")?,
         configured: row.get("configured")?,
         version: row.get("version")?,
     })
+}
+
+fn field_of_view(row: &Row) -> sqlx::Result<Option<FieldOfView>> {
+    let number = |column: &str| row.get::<Option<f64>>(column);
+    let (heading, angle, range) = (number("heading")?, number("angle")?, number("range")?);
+    Ok(heading.zip(angle).zip(range).map(|((heading, angle), range)| FieldOfView { heading, angle, range }))
 }
 
 fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
@@ -470,6 +488,8 @@ pub(crate) mod tests {
             name: "Rossio norte".to_owned(),
             url: "rtsp://user:secret@10.0.0.9/1".to_owned(),
             location: Some((38.713_9, -9.139_4)),
+            field_of_view: Some(FieldOfView { heading: 90.0, angle: 70.5, range: 25.0 }),
+            placed: true,
             added_at: T0,
             active: true,
             is_virtual: false,
@@ -592,7 +612,7 @@ pub(crate) mod tests {
             store.upsert_camera(&first).await.unwrap();
             let (north, south) = (
                 Camera { name: "North".to_owned(), ..first.clone() },
-                Camera { name: "South".to_owned(), location: None, ..first.clone() },
+                Camera { name: "South".to_owned(), location: None, field_of_view: None, ..first.clone() },
             );
             let (a, b) = tokio::join!(store.edit_camera(&north), store.edit_camera(&south));
             let (edited, refused) = match (a, b) {

@@ -624,6 +624,7 @@ fn action(action: Action) -> &'static str {
         Action::ChangeCase => "Change case",
         Action::ChangeBookmark => "Change bookmark",
         Action::EditSuspect => "Edit suspect",
+        Action::ReadMovement => "Show movement",
         Action::CheckStores => "Check stores",
         Action::MigrateSite => "Migrate site",
         Action::RetryRecords => "Retry records",

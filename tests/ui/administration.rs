@@ -219,6 +219,9 @@ fn a_camera_is_tested_registered_and_edited() {
     type_into(&mut harness, "Longitude", "-9.1");
     assert!(shows(&harness, "Latitude is -90 to 90"));
     type_into(&mut harness, "Latitude", "38,71");
+    type_into(&mut harness, "Angle, °", "90");
+    assert!(shows(&harness, "Type the way the camera looks"));
+    type_into(&mut harness, "Looks, ° from north", "270");
     press_button(&mut harness, "Test the address");
     let AdminCommand::TestAddress { camera: None, url: Some(url) } = administered(&mut harness) else { panic!() };
     assert_eq!(url, "rtsp://u:s3cret@10.0.0.4/1");
@@ -232,6 +235,7 @@ fn a_camera_is_tested_registered_and_edited() {
     press_button(&mut harness, "Register camera");
     let AdminCommand::AddCamera(edit) = administered(&mut harness) else { panic!() };
     assert_eq!((edit.name.as_deref(), edit.location), (Some("Quay"), Some((38.71, -9.1))));
+    assert_eq!((edit.heading, edit.angle, edit.range), (Some(270.0), Some(90.0), Some(25.0)));
     answer(&mut harness, Ok("Quay is registered"));
 
     press_button(&mut harness, "Station hall");
@@ -245,7 +249,12 @@ fn a_camera_is_tested_registered_and_edited() {
     press(&mut harness, Key::Escape);
     press_button(&mut harness, "North gate");
     assert!(shows(&harness, "described in the site's configuration file"));
-    assert!(harness.query_by_label("Save").is_none());
+    assert!(harness.query_by_label("Test the address").is_none() && harness.query_by_label("Deactivate…").is_none());
+    type_into(&mut harness, "Latitude", "38.7");
+    type_into(&mut harness, "Longitude", "-9.1");
+    press_button(&mut harness, "Save");
+    let AdminCommand::EditCamera { id, edit } = administered(&mut harness) else { panic!() };
+    assert_eq!((id, edit.location, edit.name), (Uuid::from_u128(1), Some((38.7, -9.1)), None));
 }
 
 #[test]

@@ -326,6 +326,8 @@ async fn detections(folder: &Path, address: Option<&str>, rows: u64, pages: usiz
             name: format!("Bench {i}"),
             url: "test:".to_owned(),
             location: None,
+            field_of_view: None,
+            placed: false,
             added_at: Timestamp(FIRST_DAY),
             active: false,
             is_virtual: false,

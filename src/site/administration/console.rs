@@ -224,7 +224,7 @@ impl Shared {
                 match records.edit_camera(by, &id.to_string(), &edit).await {
                     Ok(camera) => {
                         let name = camera.name.clone();
-                        self.change_cameras(vec![located(camera)]).await;
+                        self.change_cameras(self.located(camera).into_iter().collect()).await;
                         Ok(format!("{name} is changed"))
                     }
                     Err(error) => Err(error),

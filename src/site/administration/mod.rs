@@ -9,7 +9,7 @@ use super::{
     records::{Actor, Records},
 };
 use crate::{
-    model::{Action, Camera, CameraId, Outcome, Timestamp, User, is_stream_address, redact_url},
+    model::{Action, Camera, CameraId, FieldOfView, Outcome, Timestamp, User, is_stream_address, redact_url},
     store::{NewUser, StoreError, UserError},
     sync::{JournalError, Record},
 };
@@ -38,8 +38,15 @@ pub enum AdministrationError {
     /// Not a place on the earth.
     #[error("latitude is -90 to 90 degrees, longitude -180 to 180, and both are given together")]
     Location,
+    /// Not a field of view.
+    #[error(
+        "a camera looks 0 to 359 degrees from north, sees above 0 to 360 degrees wide and above 0 to 10000 metres far"
+    )]
+    FieldOfView,
     /// The camera is described in the configuration file.
-    #[error("{0:?} is described in the configuration file: change it there")]
+    #[error(
+        "{0:?} is described in the configuration file: change it there; only its place on the map is also set here"
+    )]
     Configured(String),
     /// The first user must be an administrator.
     #[error("nobody is registered yet: the first user must be an administrator (--admin)")]
@@ -82,11 +89,43 @@ pub struct CameraEdit {
     pub location: Option<(f64, f64)>,
     /// Takes it off the map, where no new place is given.
     pub unplaced: bool,
+    /// The way it looks, degrees clockwise from north.
+    pub heading: Option<f64>,
+    /// How wide it sees, degrees.
+    pub angle: Option<f64>,
+    /// How far people can be made out, metres.
+    pub range: Option<f64>,
+    /// Nobody says any more what it sees, where none of the three is given.
+    pub without_view: bool,
     /// Whether it is connected.
     pub active: Option<bool>,
     /// The version that whoever changes it has seen: one that somebody else changed since is left as it is. `None` takes it as
     /// it is now.
     pub version: Option<i64>,
+}
+
+impl CameraEdit {
+    /// Whether it changes where the camera stands or what it sees.
+    fn places(&self) -> bool {
+        self.location.is_some() || self.unplaced || self.views() || self.without_view
+    }
+
+    fn views(&self) -> bool {
+        self.heading.is_some() || self.angle.is_some() || self.range.is_some()
+    }
+
+    /// What the camera sees of the ground when this is done.
+    fn field_of_view(&self, before: Option<FieldOfView>) -> Option<FieldOfView> {
+        if !self.views() {
+            return before.filter(|_| !self.without_view);
+        }
+        let old = before.unwrap_or(FieldOfView::towards(0.0));
+        Some(FieldOfView {
+            heading: self.heading.unwrap_or(old.heading),
+            angle: self.angle.unwrap_or(old.angle),
+            range: self.range.unwrap_or(old.range),
+        })
+    }
 }
 
 impl Records {
@@ -196,6 +235,8 @@ impl Records {
                 name: edit.name.clone().unwrap_or_default().trim().to_owned(),
                 url: edit.url.clone().unwrap_or_default(),
                 location: edit.location,
+                field_of_view: edit.field_of_view(None),
+                placed: false,
                 added_at: self.clock.now(),
                 active: edit.active.unwrap_or(true),
                 is_virtual: false,
@@ -219,13 +260,16 @@ impl Records {
         let edited = async {
             let old = find(&self.cameras().await?, which)?.clone();
             before = Some(old.clone());
-            if old.configured {
+            if old.configured && (edit.name.is_some() || edit.url.is_some() || edit.active.is_some()) {
                 return Err(AdministrationError::Configured(old.name));
             }
             let camera = Camera {
                 name: edit.name.as_ref().map_or(old.name, |name| name.trim().to_owned()),
                 url: edit.url.clone().unwrap_or(old.url),
                 location: edit.location.or(old.location.filter(|_| !edit.unplaced)),
+                field_of_view: edit.field_of_view(old.field_of_view),
+                // Off the map, it stands where the configuration file says again, when the console starts.
+                placed: if edit.unplaced && edit.location.is_none() { false } else { old.placed || edit.places() },
                 active: edit.active.unwrap_or(old.active),
                 version: edit.version.unwrap_or(old.version),
                 ..old
@@ -257,6 +301,9 @@ impl Records {
         if !camera.location.is_none_or(on_earth) {
             return Err(AdministrationError::Location);
         }
+        if !camera.field_of_view.is_none_or(|f| f.is_possible()) {
+            return Err(AdministrationError::FieldOfView);
+        }
         let taken = self.cameras().await?.into_iter().any(|c| c.name == camera.name && c.id != camera.id);
         if taken { Err(AdministrationError::CameraExists(camera.name.clone())) } else { Ok(()) }
     }
@@ -271,7 +318,7 @@ impl Records {
     ) -> Result<Camera> {
         let outcome = result.as_ref().map_or_else(AdministrationError::outcome, |_| Outcome::Succeeded);
         let mut entry = self.entry(by, Action::ChangeCamera, outcome);
-        let described = |c: &Camera| json!({ "name": c.name, "url": redact_url(&c.url), "location": c.location, "active": c.active });
+        let described = |c: &Camera| json!({ "name": c.name, "url": redact_url(&c.url), "location": c.location, "field_of_view": c.field_of_view, "active": c.active });
         let id: Option<CameraId> = before.or(result.as_ref().ok()).map(|c| c.id);
         entry.target = id.map(|id| id.to_string()).or(which.map(str::to_owned));
         entry.details = json!({

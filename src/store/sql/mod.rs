@@ -305,6 +305,7 @@ values! {
     i64, v => Self::Int(Some(v));
     u32, v => Self::Int(Some(v.into()));
     f32, v => Self::Real(Some(v.into()));
+    Option<f64>, v => Self::Real(v);
     Uuid, v => Self::Uuid(Some(v));
     Option<Uuid>, v => Self::Uuid(v);
     Timestamp, v => Self::Instant(Some(v));

@@ -1,7 +1,7 @@
 //! Cameras: name, address, place, on or off.
 use super::{Column, Conflict, Pending, change, confirm, conflict, row, side, table, text, titles, users::submit};
 use crate::{
-    model::{Camera, CameraId},
+    model::{Camera, CameraId, FieldOfView},
     site::{AdminCommand, CameraEdit, CameraStatus, CameraView, SiteState, TestOutcome},
     ui::{tokens, widgets},
 };
@@ -25,6 +25,9 @@ struct Form {
     url: String,
     latitude: String,
     longitude: String,
+    heading: String,
+    angle: String,
+    range: String,
     asking: bool,
     tested: bool,
     fresh: bool,
@@ -35,21 +38,42 @@ impl Form {
         let degrees = |part: fn(&(f64, f64)) -> f64| {
             before.and_then(|c| c.location.as_ref()).map(|place| format!("{}", part(place))).unwrap_or_default()
         };
+        let sees = |part: fn(&FieldOfView) -> f64| {
+            before.and_then(|c| c.field_of_view.as_ref()).map(|f| format!("{}", part(f))).unwrap_or_default()
+        };
         Self {
             before: before.cloned(),
             name: before.map(|c| c.name.clone()).unwrap_or_default(),
             url: String::new(),
             latitude: degrees(|place| place.0),
             longitude: degrees(|place| place.1),
+            heading: sees(|f| f.heading),
+            angle: sees(|f| f.angle),
+            range: sees(|f| f.range),
             asking: false,
             tested: false,
             fresh: true,
         }
     }
 
+    /// What was typed of what the camera sees; `Err` where it cannot be so.
+    fn field_of_view(&self) -> Result<Option<FieldOfView>, &'static str> {
+        let typed = [&self.heading, &self.angle, &self.range];
+        if typed.iter().all(|text| text.trim().is_empty()) {
+            return Ok(None);
+        }
+        let usual =
+            FieldOfView::towards(number(&self.heading).ok_or("Type the way the camera looks: 0 is north, 90 east")?);
+        let or_usual = |text: &str, usual: f64| if text.trim().is_empty() { Some(usual) } else { number(text) };
+        let (angle, range) = (or_usual(&self.angle, usual.angle), or_usual(&self.range, usual.range));
+        let sees = angle.zip(range).map(|(angle, range)| FieldOfView { angle, range, ..usual });
+        sees.filter(FieldOfView::is_possible)
+            .map(Some)
+            .ok_or("Angle is above 0 to 360 degrees, range above 0 to 10000 metres")
+    }
+
     /// The place typed; `Err` where it is none.
     fn location(&self) -> Result<Option<(f64, f64)>, &'static str> {
-        let number = |text: &str| text.trim().replace(',', ".").parse::<f64>().ok();
         match (self.latitude.trim().is_empty(), self.longitude.trim().is_empty()) {
             (true, true) => Ok(None),
             (false, false) => {
@@ -67,11 +91,17 @@ impl Form {
         let name = self.name.trim().to_owned();
         let location = self.location().ok().flatten();
         let there = before.and_then(|c| c.location);
+        let sees = self.field_of_view().ok().flatten();
+        let looks = sees != before.and_then(|c| c.field_of_view);
         CameraEdit {
             name: (before.map(|c| &c.name) != Some(&name)).then_some(name),
             url: (!self.url.trim().is_empty()).then(|| self.url.trim().to_owned()),
             location: location.filter(|place| there != Some(*place)),
             unplaced: location.is_none() && there.is_some(),
+            heading: sees.filter(|_| looks).map(|f| f.heading),
+            angle: sees.filter(|_| looks).map(|f| f.angle),
+            range: sees.filter(|_| looks).map(|f| f.range),
+            without_view: looks && sees.is_none(),
             active: None,
             version: before.map(|c| c.version),
         }
@@ -86,6 +116,9 @@ impl Form {
         if edit.location.is_none() && !edit.unplaced {
             (self.latitude, self.longitude) = (theirs.latitude, theirs.longitude);
         }
+        if edit.heading.is_none() && !edit.without_view {
+            (self.heading, self.angle, self.range) = (theirs.heading, theirs.angle, theirs.range);
+        }
         self.before = theirs.before;
     }
 
@@ -95,7 +128,10 @@ impl Form {
             || edit.url.is_some()
             || edit.location.is_some()
             || edit.unplaced
+            || edit.heading.is_some()
+            || edit.without_view
             || self.location().is_err()
+            || self.field_of_view().is_err()
     }
 }
 
@@ -188,10 +224,6 @@ impl Cameras {
                 None
             }
             None => form.add(ui, state, pictures, pending),
-            Some(now) if now.camera.configured => {
-                described(ui, now);
-                None
-            }
             Some(now) => form.change(ui, state, now, pictures, pending),
         }
     }
@@ -240,11 +272,20 @@ impl Form {
             }
         }
         let mut entered = false;
-        let mut asked = self.fields(ui, state, pictures, &now.camera.url, &mut entered);
+        let mut asked = if now.camera.configured {
+            described(ui, now);
+            self.place(ui, &format!("camera {}", now.camera.id), &mut entered);
+            None
+        } else {
+            self.fields(ui, state, pictures, &now.camera.url, &mut entered)
+        };
         pending.ui(ui);
         let gap = self.gap().or((!self.is_changed()).then_some("Nothing is changed"));
         if submit(ui, "Save", gap, pending, entered) {
             asked = Some(AdminCommand::EditCamera { id: now.camera.id, edit: self.edit() });
+        }
+        if now.camera.configured {
+            return asked;
         }
         ui.separator();
         self.activity(ui, &now.camera, pending).or(asked)
@@ -269,12 +310,7 @@ impl Form {
                 "Empty: the address stays as it is. It is kept with its password, which is not shown.",
             ));
         }
-        ui.columns(2, |columns| {
-            if let [left, right] = columns {
-                widgets::field(left, &scope, "Latitude", "38.7139", &mut self.latitude, false, entered);
-                widgets::field(right, &scope, "Longitude", "-9.1394", &mut self.longitude, false, entered);
-            }
-        });
+        self.place(ui, &scope, entered);
         let mut asked = None;
         ui.horizontal(|ui| {
             let typed = self.url.trim();
@@ -310,6 +346,23 @@ impl Form {
         asked
     }
 
+    /// Where it stands and what it sees.
+    fn place(&mut self, ui: &mut Ui, scope: &str, entered: &mut bool) {
+        ui.columns(2, |columns| {
+            if let [left, right] = columns {
+                widgets::field(left, scope, "Latitude", "38.7139", &mut self.latitude, false, entered);
+                widgets::field(right, scope, "Longitude", "-9.1394", &mut self.longitude, false, entered);
+            }
+        });
+        ui.columns(3, |columns| {
+            if let [left, middle, right] = columns {
+                widgets::field(left, scope, "Looks, ° from north", "90", &mut self.heading, false, entered);
+                widgets::field(middle, scope, "Angle, °", "70", &mut self.angle, false, entered);
+                widgets::field(right, scope, "Range, m", "25", &mut self.range, false, entered);
+            }
+        });
+    }
+
     fn activity(&mut self, ui: &mut Ui, camera: &Camera, pending: &Pending) -> Option<AdminCommand> {
         let switch = |active| {
             let edit = CameraEdit { active: Some(active), version: Some(camera.version), ..CameraEdit::default() };
@@ -340,8 +393,12 @@ impl Form {
         if !url.is_empty() && !crate::model::is_stream_address(url) {
             return Some("An address starts with rtsp://, rtsps://, file:// or test:");
         }
-        self.location().err()
+        self.location().err().or(self.field_of_view().err())
     }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().replace(',', ".").parse().ok()
 }
 
 fn head(ui: &mut Ui, view: &CameraView) {
@@ -353,10 +410,12 @@ fn head(ui: &mut Ui, view: &CameraView) {
 }
 
 fn described(ui: &mut Ui, view: &CameraView) {
-    head(ui, view);
     ui.label(tokens::weak(&view.camera.url));
     ui.add_space(4.0);
-    ui.label("This camera is described in the site's configuration file. Change it there and start the console again.");
+    ui.label(
+        "This camera is described in the site's configuration file: change it there and start the console again. Its place on \
+         the map can be set here, which then holds instead of the file's; without a place, the file's holds from the next start.",
+    );
 }
 
 fn status(ui: &mut Ui, view: &CameraView) {
@@ -390,11 +449,16 @@ fn position((latitude, longitude): (f64, f64)) -> String {
 
 fn changes(before: &Camera, now: &Camera) -> Vec<String> {
     let place = |c: &Camera| c.location.map_or_else(|| "not placed".to_owned(), position);
+    let sees = |c: &Camera| {
+        let words = |f: FieldOfView| format!("{:.0}°, {:.0}° wide, {:.0} m", f.heading, f.angle, f.range);
+        c.field_of_view.map_or_else(|| "not set".to_owned(), words)
+    };
     let active = |c: &Camera| if c.active { "active" } else { "deactivated" };
     let mut changes: Vec<String> = [
         change("Name", &before.name, &now.name),
         change("Address", &before.url, &now.url),
         change("Position", &place(before), &place(now)),
+        change("Field of view", &sees(before), &sees(now)),
         change("State", active(before), active(now)),
     ]
     .into_iter()

@@ -1,0 +1,189 @@
+//! A suspect's way: its stays, numbered in order of time, the legs between them, and the log beside the map.
+use super::{Map, ground::plate, position};
+use crate::{
+    evidence,
+    model::{Decision, SightingId, SuspectId, Timestamp},
+    site::{Command, ExportCommand, SightingView, SiteState},
+    ui::{dialog::FileDialog, tokens, widgets},
+};
+use egui::{RichText, Shape, Stroke, Ui};
+use std::{collections::BTreeMap, path::PathBuf};
+use walkers::{Position, Projector};
+
+/// Seconds without sight up to which a suspect was seen walking from one camera into the next; beyond, the way is inferred.
+const SEEN_THROUGH: f64 = 2.0;
+/// The newest stays that are shown at first, and how many more at a time.
+pub(super) const SHOWN: usize = 200;
+
+/// One stay of the suspect, numbered in order of time.
+pub(super) struct Stop<'a> {
+    pub number: usize,
+    pub view: &'a SightingView,
+    pub at: Option<Position>,
+}
+
+impl Stop<'_> {
+    /// An operator clicked or confirmed it.
+    pub fn certain(&self) -> bool {
+        !matches!(self.view.sighting.decision, Decision::Pending)
+    }
+
+    /// From when to when, in local time; with the day where that is not the day of `now`.
+    pub fn times(&self, now: Timestamp) -> String {
+        let from = self.view.sighting.entered_at;
+        if from.local_day() == now.local_day() {
+            from.local_times_to(self.left())
+        } else {
+            from.local_stay_until(self.left())
+        }
+    }
+
+    /// When it ended, or was seen last.
+    pub fn left(&self) -> Timestamp {
+        self.view.sighting.left_at.unwrap_or(self.view.sighting.last_seen_at)
+    }
+}
+
+impl Map {
+    /// The log of the suspect's movement.
+    pub(super) fn movement(
+        &mut self,
+        ui: &mut Ui,
+        state: &SiteState,
+        stops: &[Stop<'_>],
+        earlier: usize,
+    ) -> Option<Command> {
+        let mut asked = None;
+        ui.label(tokens::strong("Movement").size(18.0));
+        let chosen = self.suspect.and_then(|id| widgets::suspect(state, id)).map(|v| v.suspect.label.as_str());
+        let width = ui.available_width();
+        egui::ComboBox::from_id_salt("whose way")
+            .selected_text(chosen.unwrap_or("Choose a suspect"))
+            .width(width)
+            .show_ui(ui, |ui| {
+                for view in &state.suspects {
+                    ui.selectable_value(&mut self.suspect, Some(view.suspect.id), &view.suspect.label);
+                }
+            });
+        let Some(id) = self.suspect else {
+            let hint = if state.suspects.is_empty() {
+                "Nobody is marked as a suspect"
+            } else {
+                "Its stays appear here, and its way on the map"
+            };
+            ui.label(tokens::weak(hint));
+            return None;
+        };
+        match state.map.movement.as_ref().filter(|read| read.suspect == id).map(|read| &read.stays) {
+            Some(Ok(_)) if stops.is_empty() => {
+                ui.label(tokens::weak("Not seen yet where you may look"));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(why)) => {
+                let words = format!("Only the newest stays are shown, the others cannot be read: {why}");
+                widgets::note(ui, tokens::WARN, &words);
+            }
+            None => {
+                ui.label(tokens::weak("Earlier stays are being read"));
+            }
+        }
+        if earlier > 0 {
+            ui.label(tokens::weak(format!("The newest {} of {} stays", stops.len(), stops.len() + earlier)));
+            if ui.button(format!("Show {} earlier", earlier.min(SHOWN))).clicked() {
+                self.shown += SHOWN;
+            }
+        }
+        for stop in stops {
+            let s = &stop.view.sighting;
+            let entry = evidence::Stop::new(s, widgets::camera_name(state, s.camera), None);
+            let (decision, by) = entry.decided();
+            ui.horizontal_top(|ui| {
+                ui.label(tokens::digits(format!("{:>2}", stop.number)));
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.y = 1.0;
+                    let off = if stop.at.is_none() { " · not on the map" } else { "" };
+                    ui.label(tokens::strong(format!("{}{off}", entry.camera_name)));
+                    ui.label(tokens::digits(s.entered_at.local_stay_until(stop.left())));
+                    let sure = if s.decision == Decision::Origin {
+                        String::new()
+                    } else {
+                        format!("{} · ", widgets::percent(s.probability))
+                    };
+                    let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+                    let tint = if stop.certain() { tokens::TEXT_WEAK } else { tokens::WARN };
+                    ui.label(RichText::new(format!("{sure}{decision}{by}")).size(12.0).color(tint));
+                });
+            });
+        }
+        if !stops.is_empty() {
+            let save = ui.add_enabled(self.dialog.is_none(), egui::Button::new("Save as CSV…"));
+            if save.on_hover_text("Writes this list to a file; recorded in the action log").clicked() {
+                self.trouble = None;
+                self.dialog = Some(FileDialog::save(ui.ctx(), "Tables", &["csv"], "movement.csv".to_owned()));
+            }
+        }
+        match self.dialog.as_ref().and_then(FileDialog::answer) {
+            Some(Ok(paths)) => {
+                self.dialog = None;
+                let saved = |to: PathBuf| Command::Export(ExportCommand::Movement { suspect: id, to });
+                asked = paths.into_iter().next().map(saved);
+            }
+            Some(Err(why)) => {
+                self.dialog = None;
+                self.trouble = Some(why.to_owned());
+            }
+            None => {}
+        }
+        if let Some(trouble) = &self.trouble {
+            ui.label(RichText::new(trouble).color(tokens::WARN));
+        }
+        ui.label(tokens::small(
+            "Solid: seen from one view into the next. Dashed: inferred, nobody saw the way. A ? is a possible match",
+        ));
+        asked
+    }
+}
+
+/// The stays of a suspect that nobody rejected, in order of time: those that were read, and newer ones as the board has them.
+pub(super) fn stops(state: &SiteState, suspect: SuspectId) -> Vec<Stop<'_>> {
+    let read = state.map.movement.as_ref().filter(|read| read.suspect == suspect);
+    let read = read.and_then(|read| read.stays.as_ref().ok()).into_iter().flatten();
+    let newest = state.sightings.iter().filter(|v| v.sighting.suspect == suspect);
+    let all: BTreeMap<SightingId, &SightingView> = read.chain(newest).map(|v| (v.sighting.id, v)).collect();
+    let rejected = |v: &&SightingView| matches!(v.sighting.decision, Decision::Rejected { .. });
+    let mut own: Vec<&SightingView> = all.into_values().filter(|v| !rejected(v)).collect();
+    own.sort_by_key(|v| (v.sighting.entered_at, v.sighting.id));
+    let at = |v: &SightingView| widgets::camera(state, v.sighting.camera).and_then(position);
+    own.into_iter().zip(1..).map(|(view, number)| Stop { number, view, at: at(view) }).collect()
+}
+
+/// The way from stop to stop: solid where it was seen, dashed where it is inferred.
+pub(super) fn legs(ui: &Ui, state: &SiteState, projector: &Projector<'_>, stops: &[Stop<'_>]) {
+    let painter = ui.painter();
+    for (a, b) in stops.iter().zip(stops.iter().skip(1)) {
+        let (Some(from), Some(to)) = (a.at, b.at) else { continue };
+        if a.view.sighting.camera == b.view.sighting.camera {
+            continue;
+        }
+        let tint = widgets::suspect(state, a.view.sighting.suspect)
+            .map_or(tokens::ACCENT, |v| widgets::colour(v.suspect.colour));
+        let (from, to) = (projector.project(from).to_pos2(), projector.project(to).to_pos2());
+        let direction = (to - from).normalized();
+        let (from, to) = (from + direction * 12.0, to - direction * 12.0);
+        let unseen = b.view.sighting.entered_at.seconds_since(a.left());
+        let sure = a.certain() && b.certain();
+        let stroke = Stroke::new(2.5, tint);
+        if sure && unseen <= SEEN_THROUGH {
+            painter.line_segment([from, to], stroke);
+        } else {
+            painter.extend(Shape::dashed_line(&[from, to], stroke, 9.0, 6.0));
+            let why = if sure { String::new() } else { "possible match, ".to_owned() };
+            let middle = from + (to - from) * 0.5;
+            plate(ui, middle, &format!("{why}inferred · {} unseen", widgets::span(unseen)), tokens::TEXT_WEAK);
+        }
+        let tip = from + (to - from) * 0.62;
+        let across = direction.rot90() * 6.0;
+        let head = vec![tip + direction * 10.0, tip + across, tip - across];
+        painter.add(Shape::convex_polygon(head, tint, Stroke::NONE));
+    }
+}
