@@ -18,6 +18,7 @@ mod known;
 mod log;
 mod looking;
 mod map;
+mod memory;
 mod migrate;
 mod observer;
 mod office;
@@ -331,6 +332,7 @@ impl Site {
         let searcher = runtime.spawn(async move { searching.search_for_fresh_suspects().await });
         let reviewing = runtime.spawn(Arc::clone(&shared).run_review());
         let storing = runtime.spawn(Arc::clone(&shared).store_recordings());
+        let giving_back = runtime.spawn(memory::give_back());
         let sweeping = Arc::clone(&shared);
         let sweeper = runtime.spawn(async move {
             for seconds in 1_u64.. {
@@ -343,7 +345,7 @@ impl Site {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, taker, uploads, listener, searcher, storing, sweeper, reviewing],
+            tasks: vec![ticker, reader, taker, uploads, listener, searcher, storing, sweeper, reviewing, giving_back],
             runtime: Some(runtime),
             _folder: folder,
         })

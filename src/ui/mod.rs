@@ -585,13 +585,16 @@ fn sheet(context: &egui::Context) -> bool {
     let response = modal.show(context, |ui| {
         ui.heading("Keyboard shortcuts");
         ui.add_space(8.0);
-        egui::Grid::new("shortcuts").num_columns(3).spacing(vec2(24.0, 8.0)).show(ui, |ui| {
-            for command in UiCommand::ALL {
-                widgets::key(ui, &command.keys_text());
-                ui.label(command.text().trim_end_matches('…'));
-                ui.label(tokens::weak(command.tooltip()));
-                ui.end_row();
-            }
+        let height = context.content_rect().height() - 120.0; // of a small window it is a part, to be scrolled
+        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, |ui| {
+            egui::Grid::new("shortcuts").num_columns(3).spacing(vec2(24.0, 2.0)).show(ui, |ui| {
+                for command in UiCommand::ALL {
+                    widgets::key(ui, &command.keys_text());
+                    ui.label(command.text().trim_end_matches('…'));
+                    ui.label(tokens::weak(command.tooltip()));
+                    ui.end_row();
+                }
+            });
         });
     });
     response.backdrop_response.clicked()
