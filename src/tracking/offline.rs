@@ -77,7 +77,7 @@ impl Default for OfflineConfig {
 impl OfflineConfig {
     /// For NanoDet, whose scores of persons lie between .3 and .8.
     pub fn nanodet() -> Self {
-        Self { extend_score: 0.3, min_score: 0.4, ..Self::default() }
+        Self { extend_score: 0.45, min_score: 0.4, ..Self::default() }
     }
 }
 

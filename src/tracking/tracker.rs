@@ -17,6 +17,18 @@ const MAX_BACKWARDS: f64 = 1.0;
 const MAX_COORDINATE: f32 = 1e6;
 /// So many people must agree before a common shift is taken for the camera's.
 const MIN_CAMERA_WITNESSES: usize = 4;
+/// Frames that come no farther apart than this, seconds, are as many as one could wish;
+const BRISK: f64 = 0.15;
+/// no closer than this they are few, and
+const SLOW: f64 = 0.2;
+/// less overlap is asked for by this share: people move farther between two frames,
+const SLOW_GATE: f64 = 0.2;
+/// somebody new needs less of a score by this share, having fewer chances to be seen well,
+const SLOW_SCORE: f32 = 0.04;
+/// and is taken at the first sight. Found on the demo footage, TUD-Campus, TUD-Stadtmitte and MOT17, all at 5 frames/s.
+const SLOW_HITS: u32 = 1;
+/// Weight of the newest interval in what is usual.
+const INTERVAL_LEARNING: f64 = 0.2;
 /// At low frame rates somebody seen twice over this many seconds need not wait for more hits.
 const CONFIRM_SECONDS: f64 = 0.2;
 /// Weight of the past in a target's appearance, per detection (as in BoT-SORT and DeepSORT's successors).
@@ -108,8 +120,10 @@ pub struct TrackerConfig {
     pub appearance_weight: f64,
     /// Appearances less similar than this (cosine) are not the same person.
     pub appearance_veto: f32,
-    /// Somebody lost may be found again without overlap where the appearance is at least so similar (cosine).
+    /// Somebody lost may be found again without overlap where the appearance is at least so similar (cosine): by colour stripes,
     pub appearance_revive: f32,
+    /// or by a learned network.
+    pub appearance_revive_learned: f32,
     /// How fast somebody may get away while lost, heights/s: where such a revival is looked for.
     pub revive_speed: f64,
     /// Width and height of the frame in pixels; whoever is lost with the centre outside has left.
@@ -153,6 +167,7 @@ impl Default for TrackerConfig {
             appearance_weight: 0.3,
             appearance_veto: 0.2,
             appearance_revive: 0.9,
+            appearance_revive_learned: 0.7,
             revive_speed: 1.0,
             frame: None,
         }
@@ -162,7 +177,21 @@ impl Default for TrackerConfig {
 impl TrackerConfig {
     /// For NanoDet, whose scores of persons lie between .3 and .8.
     pub fn nanodet() -> Self {
-        Self { high_score: 0.45, low_score: 0.1, new_score: 0.5, full_score: 0.8, ..Self::default() }
+        Self { high_score: 0.4, low_score: 0.1, new_score: 0.6, full_score: 0.8, confirm_hits: 2, ..Self::default() }
+    }
+
+    /// The same for a camera whose frames come `dt` seconds apart. Where frames are few, people move farther between two of
+    /// them and have fewer chances to be seen well: less overlap is asked for, and less waiting.
+    fn paced(&self, dt: f64) -> Self {
+        let slow = ((dt - BRISK) / (SLOW - BRISK)).clamp(0.0, 1.0);
+        let gate = 1.0 - SLOW_GATE * slow;
+        Self {
+            gate_high: self.gate_high * gate,
+            gate_low: self.gate_low * gate,
+            new_score: self.new_score * (1.0 - SLOW_SCORE * slow as f32),
+            confirm_hits: if slow >= 0.5 { SLOW_HITS.min(self.confirm_hits) } else { self.confirm_hits },
+            ..self.clone()
+        }
     }
 
     fn noise(&self) -> Noise {
@@ -203,12 +232,14 @@ pub struct Tracker {
     targets: Vec<Target>,
     last_id: u64,
     now: Option<Timestamp>,
+    /// Between two frames, seconds, usually.
+    interval: Option<f64>,
 }
 
 impl Tracker {
     /// A tracker that has seen nobody yet.
     pub fn new(config: TrackerConfig) -> Self {
-        Self { config, targets: Vec::new(), last_id: 0, now: None }
+        Self { config, targets: Vec::new(), last_id: 0, now: None, interval: None }
     }
 
     /// Tells the size of the frames from now on, pixels; see [`TrackerConfig::frame`].
@@ -240,19 +271,25 @@ impl Tracker {
         let dt = self.now.map_or(0.0, |now| passed(now).max(0.0));
         let at = self.now.map_or(at, |now| now.max(at));
         self.now = Some(at);
-        let noise = self.config.noise();
+        // A single gap is not a slow camera.
+        let usual = self.interval.map_or(dt, |interval| interval.min(dt));
+        if dt > 0.0 {
+            self.interval = Some(self.interval.map_or(dt, |interval| interval + INTERVAL_LEARNING * (dt - interval)));
+        }
+        let config = self.config.paced(usual);
+        let noise = config.noise();
         for target in &mut self.targets {
             target.predict(dt, &noise);
         }
 
-        let mut pool = Pool::new(observations, &self.config);
-        let hits = self.associate(&mut pool, dt);
+        let mut pool = Pool::new(observations, &config);
+        let hits = self.associate(&mut pool, dt, &config);
 
         let mut matched = vec![None; observations.len()];
         for (target, hit) in self.targets.iter_mut().zip(hits) {
             let Some((index, observation)) = hit.and_then(|i| Some((i, observations.get(i)?))) else { continue };
-            target.measure(observation, at, &self.config, &noise);
-            if target.id.is_none() && target.is_established(&self.config) {
+            target.measure(observation, at, &config, &noise);
+            if target.id.is_none() && target.is_established(&config) {
                 self.last_id += 1;
                 target.id = Some(TrackId(self.last_id));
             }
@@ -260,7 +297,7 @@ impl Tracker {
                 *slot = target.id;
             }
         }
-        let config = &self.config;
+        let config = &config;
         self.targets.retain(|target| {
             let stays = target.is_awaited(config);
             if !stays {
@@ -284,8 +321,7 @@ impl Tracker {
     }
 
     /// For every target, the observation it is matched with.
-    fn associate(&mut self, pool: &mut Pool<'_>, dt: f64) -> Vec<Option<usize>> {
-        let config = &self.config;
+    fn associate(&mut self, pool: &mut Pool<'_>, dt: f64, config: &TrackerConfig) -> Vec<Option<usize>> {
         let mut hits: Vec<Option<usize>> = vec![None; self.targets.len()];
         let select = |targets: &[Target], hits: &[Option<usize>], wanted: &dyn Fn(&Target) -> bool| -> Vec<usize> {
             let free = hits.iter().map(Option::is_none);
@@ -538,6 +574,13 @@ impl<'a> Prepared<'a> {
         (x - reach, x + reach)
     }
 
+    /// Whether somebody lost may be there by now.
+    fn is_near(&self, b: &Rect, config: &TrackerConfig) -> bool {
+        let a = &self.rect;
+        let (dx, dy) = offset(a, b);
+        a.h.min(b.h) / a.h.max(b.h) > 0.5 && length(dx, dy) <= self.reach(config)
+    }
+
     /// How far away somebody lost may be, pixels.
     fn reach(&self, config: &TrackerConfig) -> f64 {
         f64::from(self.rect.h) * (0.5 + config.revive_speed * self.target.age)
@@ -585,12 +628,16 @@ impl<'a> Prepared<'a> {
 
     /// What finding somebody lost again by appearance alone is worth; `None` when too different or too far.
     fn revival(&self, observation: &Observation<'_>, config: &TrackerConfig) -> Option<f64> {
+        if observation.score < config.new_score {
+            return None; // what is too weak to be somebody new is too weak to be somebody far away
+        }
         let similarity = self.target.similarity(observation.descriptor)?;
-        let (a, b) = (self.rect, observation.rect);
-        let (dx, dy) = offset(&a, &b);
-        let alike = a.h.min(b.h) / a.h.max(b.h) > 0.5;
-        (similarity >= config.appearance_revive && alike && dx.hypot(dy) <= self.reach(config))
-            .then_some(f64::from(similarity))
+        let least = match self.target.descriptor.as_ref()?.0 {
+            DescriptorKind::ColourStripes => config.appearance_revive,
+            DescriptorKind::Learned => config.appearance_revive_learned,
+        };
+        let found = similarity >= least && self.is_near(&observation.rect, config);
+        found.then_some(f64::from(similarity))
     }
 }
 
@@ -887,6 +934,19 @@ mod tests {
         walk(30.0, 0.0, 1.0, |t| assert_eq!(step(&mut tracker, t, &seen(0.3)).tracks, []));
         walk(30.0, 1.1, 2.0, |t| drop(step(&mut tracker, t, &seen(0.99))));
         walk(30.0, 2.1, 4.0, |t| assert_eq!(step(&mut tracker, t, &seen(0.3)).matched, [Some(TrackId(1))]));
+    }
+
+    #[test]
+    fn where_frames_are_few_the_sure_are_taken_at_first_sight() {
+        let first_sight = |fps: f64, gap: f64| {
+            let mut tracker = Tracker::new(TrackerConfig::default());
+            walk(fps, 0.0, 2.0, |t| drop(step(&mut tracker, t, &[person(500.0, 500.0)])));
+            let both = [person(500.0, 500.0), person(900.0, 500.0)];
+            step(&mut tracker, 2.0 + gap, &both).matched[1].is_some()
+        };
+        assert!(first_sight(5.0, 0.2));
+        assert!(!first_sight(10.0, 0.1));
+        assert!(!first_sight(10.0, 0.3), "one gap does not make a camera slow");
     }
 
     #[test]
