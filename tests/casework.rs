@@ -1,4 +1,4 @@
-//! What investigators keep beside the recordings, on running sites: bookmarks, seen by those whom they are for and by nobody else.
+//! What investigators keep beside the recordings, on running sites: bookmarks and cases, seen by those whom they are for and by nobody else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
 mod servers;
 
@@ -12,9 +12,13 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
-    model::{Action, ActionRecord, Bookmark, CameraId, Outcome, SystemClock, Timestamp},
-    site::{Access, BookmarkCommand, CameraConfig, Command, LogCommand, Site, SiteConfig, SiteState},
+    model::{Action, ActionRecord, Bookmark, CameraId, CaseChange, Outcome, Rect, SystemClock, Timestamp, TrackId},
+    site::{
+        Access, BookmarkCommand, CameraConfig, CaseCommand, CaseView, Command, ExportCommand, ExportRequest,
+        LogCommand, Site, SiteConfig, SiteState,
+    },
     store::{Address, Addresses, LogFilter, NewUser, UserStore},
+    video::{Color, Frame},
 };
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -80,9 +84,14 @@ impl Console {
 
     /// Puts a bookmark of a second.
     fn put(&self, camera: Option<CameraId>, words: &str) {
+        self.put_in(camera, words, None);
+    }
+
+    /// Puts it into a case.
+    fn put_in(&self, camera: Option<CameraId>, words: &str, case: Option<Uuid>) {
         let from = self.0.state().now.minus(Duration::from_secs(600));
         let until = from.plus(Duration::from_secs(1));
-        self.bookmark(BookmarkCommand::Put { camera, from, until, words: words.to_owned() });
+        self.bookmark(BookmarkCommand::Put { camera, from, until, words: words.to_owned(), case });
     }
 
     /// Waits until exactly these bookmarks are on the screen.
@@ -116,7 +125,7 @@ impl Console {
     }
 }
 
-/// Two consoles on the same servers: Ana, an administrator, and Rui, who may see the gate only.
+/// Two consoles on the same servers: Ana, an administrator, and Rui and Marta, who may see the gate only.
 struct Fixture {
     _folders: [tempfile::TempDir; 2],
     ana: Console,
@@ -137,12 +146,14 @@ impl Fixture {
         let users = runtime.block_on(UserStore::connect(&address(&users).unwrap())).unwrap();
         runtime.block_on(users.create_first_administrator(user("1", "Ana Sousa"), Timestamp(0))).unwrap();
         let rui = runtime.block_on(users.create(user("2", "Rui Costa"), Timestamp(0))).unwrap();
+        let marta = runtime.block_on(users.create(user("3", "Marta Reis"), Timestamp(0))).unwrap();
         let ana = open(folders[0].path(), &stores);
         ana.0.send(Command::Login { cc: "1".into(), password: PASSWORD.into() });
         ana.until("the login", |s| matches!(s.access, Access::LoggedIn(_)));
         ana.until("the delivery", |s| s.stores.iter().all(|h| h.backlog == 0));
         let gate = BTreeSet::from([ana.camera("Gate")]);
         runtime.block_on(users.set_grants("2", &gate, rui.version)).unwrap();
+        runtime.block_on(users.set_grants("3", &gate, marta.version)).unwrap();
         let console = open(folders[1].path(), &stores);
         console.0.send(Command::Login { cc: "2".into(), password: PASSWORD.into() });
         console.until("the login", |s| matches!(s.access, Access::LoggedIn(_)));
@@ -211,10 +222,9 @@ fn bookmarks_are_on_every_console_for_whom_they_are_and_do_not_exist_for_others(
     assert!(refused[0].details.is_null(), "not even its words");
 }
 
-#[test]
-fn bookmarks_are_there_after_a_restart_of_a_single_console() {
-    let folder = tempfile::tempdir().unwrap();
-    let console = open(folder.path(), &Addresses::default());
+/// A console with stores of its own, and its first administrator.
+fn first_console(data: &Path) -> Console {
+    let console = open(data, &Addresses::default());
     console.0.send(Command::CreateAdministrator {
         cc: "1".into(),
         name: "Ana Sousa".into(),
@@ -222,6 +232,13 @@ fn bookmarks_are_there_after_a_restart_of_a_single_console() {
         password: PASSWORD.into(),
     });
     console.until("the login", |s| matches!(s.access, Access::LoggedIn(_)));
+    console
+}
+
+#[test]
+fn bookmarks_are_there_after_a_restart_of_a_single_console() {
+    let folder = tempfile::tempdir().unwrap();
+    let console = first_console(folder.path());
     let gate = console.camera("Gate");
     console.put(Some(gate), "hands over a bag");
     console.put(Some(gate), "nothing after all");
@@ -235,4 +252,198 @@ fn bookmarks_are_there_after_a_restart_of_a_single_console() {
     console.0.send(Command::Login { cc: "1".into(), password: PASSWORD.into() });
     let kept = console.until_bookmarks(&["hands over a bag"]);
     assert_eq!(kept[0].camera, Some(gate));
+}
+
+impl Console {
+    fn case(&self, command: CaseCommand) {
+        self.0.send(Command::Case(command));
+    }
+
+    fn change(&self, case: Uuid, change: CaseChange) {
+        self.case(CaseCommand::Change(case, change));
+    }
+
+    fn note(&self, case: Uuid, text: &str) {
+        self.change(case, CaseChange::Note { text: text.to_owned() });
+    }
+
+    fn hold(&self, case: Uuid, camera: Option<CameraId>) {
+        let until = self.0.state().now;
+        let from = until.minus(Duration::from_secs(600));
+        self.case(CaseCommand::Hold { case, camera, from, until, reason: "for the court".to_owned() });
+    }
+
+    /// Waits until the case is on the screen and is so.
+    fn until_case(&self, what: &str, is: impl Fn(&CaseView) -> bool) -> CaseView {
+        let find = |s: &SiteState| s.casework.cases.iter().find(|v| is(v)).cloned();
+        find(&self.until(what, |s| find(s).is_some())).unwrap()
+    }
+
+    /// Marks somebody on this camera.
+    fn mark(&self, camera: CameraId, reason: &str) -> Uuid {
+        let (w, h) = (320u32, 240u32);
+        let luma = (0..w * h).map(|i| 40 + ((i % w) / 2 + (i / w) / 3) as u8 % 180);
+        let bytes: Vec<u8> = luma.chain((0..w * h / 2).map(|i| 100 + (i % 60) as u8)).collect();
+        self.0.send(Command::SelectSuspect {
+            camera,
+            track: TrackId(3),
+            frame: Frame::from_i420(w, h, &bytes, Color::BT601, 0, self.0.state().now).unwrap(),
+            rect: Rect::new(50.0, 40.0, 60.0, 120.0),
+            reason: reason.into(),
+            expires_in: Duration::from_secs(3600),
+        });
+        let new = |s: &SiteState| s.suspects.iter().find(|v| v.suspect.reason == reason).map(|v| v.suspect.id);
+        new(&self.until("the suspect", |s| new(s).is_some())).unwrap()
+    }
+}
+
+#[test]
+fn a_case_is_for_the_people_on_it_and_two_consoles_lose_nothing() {
+    let Fixture { ana, rui, _folders } = &Fixture::new();
+    let (gate, hall) = (ana.camera("Gate"), ana.camera("Hall"));
+    rui.case(CaseCommand::Open { number: " 118/26 ".to_owned(), name: "Kiosk".to_owned() });
+    let id = rui.until_case("the case", |v| v.case.number == "118/26").case.id;
+    ana.until_case("the case of another console", |v| v.case.id == id && v.case.people.contains_key("2"));
+    rui.case(CaseCommand::Open { number: "119/26".to_owned(), name: " ".to_owned() });
+    rui.until_error("a case needs a name");
+
+    // A suspect of a camera that Rui may not see: he cannot add it, and sees it in the case when it was added.
+    let suspect = ana.mark(hall, "left a bag");
+    rui.change(id, CaseChange::AddSuspect { suspect });
+    rui.until_error("there is no such suspect for this user");
+    ana.change(id, CaseChange::AddSuspect { suspect });
+    let view = rui.until_case("the suspect in the case", |v| v.suspects.iter().any(|s| s.label == "Suspect 1"));
+    assert_eq!((view.suspects[0].reason.as_str(), view.suspects[0].id), ("left a bag", suspect));
+    assert!(rui.0.state().suspects.is_empty(), "but not beside it");
+
+    // Bookmarks of the case: on a hidden camera without the camera; for whoever is not on the case not at all.
+    ana.put_in(Some(hall), "waits at the stairs", Some(id));
+    ana.put_in(Some(gate), "hands over a bag", Some(id));
+    let view = rui.until_case("the bookmarks of the case", |v| v.bookmarks.len() == 2);
+    let camera = |words: &str| view.bookmarks.iter().find(|b| b.words == words).unwrap().camera;
+    assert_eq!((camera("waits at the stairs"), camera("hands over a bag")), (Some(Uuid::nil()), Some(gate)));
+    rui.until_bookmarks(&["hands over a bag"]);
+
+    // Both write at once: both notes are there, on both consoles.
+    ana.note(id, "of Ana");
+    rui.note(id, "of Rui");
+    let notes = |v: &CaseView| v.case.notes.iter().map(|n| n.what.clone()).collect::<BTreeSet<_>>();
+    let both = BTreeSet::from(["of Ana".to_owned(), "of Rui".to_owned()]);
+    for console in [ana, rui] {
+        console.until_case("both notes", |v| notes(v) == both);
+    }
+
+    // For Marta it does not exist, whatever she sends, until it is handed to her; her cameras stay what they were.
+    rui.log_in("3");
+    rui.until_bookmarks(&[]);
+    assert!(rui.0.state().casework.cases.is_empty());
+    rui.note(id, "hidden");
+    rui.until_error("there is no such case for this user");
+    rui.case(CaseCommand::Close { case: id, why: "hidden".to_owned(), lift_holds: true });
+    rui.hold(id, Some(gate));
+    rui.put_in(Some(gate), "hidden", Some(id));
+    rui.until_error("No bookmark was put: there is no such case");
+    rui.log_in("2");
+    let add = |cc: &str| CaseChange::AddPerson { cc: cc.to_owned(), name: String::new() };
+    rui.change(id, add("99"));
+    rui.until_error("no active user has this number");
+    rui.change(id, add("3"));
+    rui.until_case("the colleague", |v| v.case.people.get("3").is_some_and(|name| name == "Marta Reis"));
+    rui.log_in("3");
+    let view = rui.until_case("the case that was handed over", |v| v.case.id == id);
+    assert_eq!((notes(&view), view.suspects.len(), view.bookmarks.len()), (both, 1, 2));
+    assert_eq!(rui.0.state().cameras.len(), 1);
+    rui.change(id, CaseChange::RemovePerson { cc: "2".to_owned() });
+    rui.until_error("who opened the case, or an administrator");
+
+    // Holds: on cameras that one sees; lifted by who sees them.
+    rui.hold(id, Some(gate));
+    rui.hold(id, Some(hall));
+    rui.until_error("not among those this user may see");
+    rui.hold(id, None);
+    rui.until_error("only who may see every camera holds all");
+    ana.hold(id, Some(hall));
+    let view = rui.until_case("both holds", |v| v.holds.len() == 2);
+    let of_hall = view.holds.iter().find(|h| h.camera == Some(Uuid::nil())).unwrap().id;
+    let lift = |hold| CaseCommand::Lift { hold, reason: "done".to_owned() };
+    rui.case(lift(of_hall));
+    rui.until_error("there is no such hold for this user");
+    rui.case(CaseCommand::Close { case: id, why: "solved".to_owned(), lift_holds: true });
+    rui.until_error("an administrator lets that go");
+    assert!(view.holds.iter().all(|h| h.released.is_none()));
+    let of_gate = view.holds.iter().find(|h| h.camera == Some(gate)).unwrap().id;
+    rui.case(lift(of_gate));
+    ana.until_case("the lifted hold", |v| v.holds.iter().any(|h| h.id == of_gate && h.released.is_some()));
+    ana.case(CaseCommand::Close { case: id, why: "solved".to_owned(), lift_holds: true });
+    let view = rui.until_case("the end", |v| v.case.closed.is_some() && v.holds.iter().all(|h| h.released.is_some()));
+    assert_eq!(view.case.closed.as_ref().map(|c| (c.by.as_str(), c.what.as_str())), Some(("Ana Sousa", "solved")));
+    ana.change(id, CaseChange::RemoveSuspect { suspect });
+    ana.until_error("the case is closed");
+    rui.change(id, CaseChange::Reopen { why: "a witness".to_owned() });
+    ana.until_case("the case open again", |v| v.case.id == id && v.case.closed.is_none());
+    rui.change(id, CaseChange::RemovePerson { cc: "3".to_owned() });
+    rui.until("the case gone", |s| s.casework.cases.is_empty());
+
+    // Every change and every refusal is an entry; a refusal says nothing of a case that is for others.
+    let entries = ana.entries(&[Action::ChangeCase, Action::HoldEvidence]);
+    let told: Vec<_> =
+        entries.iter().map(|e| (e.details["change"].as_str().unwrap(), e.outcome.kind().as_str())).collect();
+    let expected = [
+        ("suspect added", "succeeded"),
+        ("note", "succeeded"),
+        ("held", "succeeded"),
+        ("lifted", "succeeded"),
+        ("closed", "succeeded"),
+        ("suspect removed", "refused"),
+    ];
+    assert_eq!(told, expected, "{entries:?}");
+    assert_eq!(entries[0].suspect(), Some(suspect.to_string().as_str()));
+    rui.log_in("1");
+    let refused = rui.entries(&[Action::ChangeCase, Action::HoldEvidence, Action::ChangeBookmark]);
+    let of_marta: Vec<_> =
+        refused.iter().filter(|e| e.user_cc == "3" && e.outcome.kind().as_str() == "refused").collect();
+    assert!(of_marta.len() >= 8, "{of_marta:?}");
+    assert!(of_marta.iter().take(4).all(|e| !e.details.to_string().contains("Kiosk")), "{of_marta:?}");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), bytes))
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+#[test]
+fn a_package_that_is_exported_is_on_the_list_of_its_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let console = first_console(folder.path());
+    let gate = console.camera("Gate");
+    let suspect = console.mark(gate, "left a bag");
+    console.case(CaseCommand::Open { number: "118/26".to_owned(), name: "Kiosk".to_owned() });
+    let id = console.until_case("the case", |_| true).case.id;
+    console.change(id, CaseChange::AddSuspect { suspect });
+    let view = console.until_case("the suspect with its picture", |v| v.suspects.iter().any(|s| s.crop.is_some()));
+    assert_eq!(view.suspects[0].id, suspect);
+    console.0.send(Command::Export(ExportCommand::Plan { suspect, pending: false }));
+    console.until("the plan", |s| s.export.as_ref().is_some_and(|e| e.plan.is_ok()));
+    let to = folder.path().join("kiosk.zip");
+    let request = ExportRequest::new(suspect, to.clone(), "trial".to_owned(), "court".to_owned(), false, false);
+    console.0.send(Command::Export(ExportCommand::Start(request)));
+    let view = console.until_case("the package in the case", |v| !v.case.clips.is_empty());
+    let clip = &view.case.clips[0];
+    assert_eq!((clip.by.as_str(), clip.what.package.as_str()), ("Ana Sousa", "kiosk.zip"));
+    assert_eq!((clip.what.recipient.as_str(), clip.what.reason.as_str()), ("court", "trial"));
+    let bytes = std::fs::read(&to).unwrap();
+    assert_eq!((clip.what.bytes, clip.what.suspect), (bytes.len() as u64, suspect));
+    assert_eq!(clip.what.sha256.to_string(), sha256(&bytes));
+
+    // All of it is there after a restart, and a bookmark with it.
+    console.put_in(None, "alarm", Some(id));
+    console.until_bookmarks(&["alarm"]);
+    let before = console.until_case("the bookmark in the case", |v| v.bookmarks.len() == 1).case;
+    drop(console);
+    let console = open(folder.path(), &Addresses::default());
+    console.0.send(Command::Login { cc: "1".into(), password: PASSWORD.into() });
+    let after = console.until_case("the case after a restart", |v| v.bookmarks.len() == 1);
+    assert_eq!(after.case, before);
 }

@@ -102,16 +102,25 @@ pub struct Hold {
     pub placed_by: String,
     /// When.
     pub placed_at: Timestamp,
-    /// When it ended; `None` while it holds.
-    pub released_at: Option<Timestamp>,
+    /// Who lifted it, when and why; `None` while it holds.
+    #[serde(default)]
+    pub released: Option<Release>,
+}
+
+/// The end of a hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// When.
+    pub at: Timestamp,
+    /// Who: `users.cc`.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 impl Hold {
     /// Whether it keeps what this camera showed in this stretch.
     pub fn keeps(&self, camera: CameraId, from: Timestamp, until: Timestamp) -> bool {
-        self.released_at.is_none()
-            && self.camera.is_none_or(|c| c == camera)
-            && self.from <= until
-            && from <= self.until
+        self.released.is_none() && self.camera.is_none_or(|c| c == camera) && self.from <= until && from <= self.until
     }
 }

@@ -5,7 +5,7 @@ use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes};
 use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -165,6 +165,18 @@ impl Contents {
                 self.sightings.remove(&id);
             }
         }
+    }
+
+    /// Takes sightings off that were deleted.
+    pub fn forget_sightings(&mut self, ids: impl Iterator<Item = SightingId>) {
+        for id in ids {
+            self.sightings.remove(&id);
+        }
+    }
+
+    /// Takes suspects off that were deleted.
+    pub fn forget_suspects(&mut self, ids: &BTreeSet<SuspectId>) {
+        self.suspects.retain(|v| !ids.contains(&v.suspect.id));
     }
 
     pub fn suspect(&self, id: SuspectId) -> Option<&SuspectView> {

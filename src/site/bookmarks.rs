@@ -1,7 +1,7 @@
 //! Bookmarks put and removed.
 use super::{NoticeLevel, Shared};
 use crate::{
-    model::{Action, Bookmark, BookmarkId, CameraId, Outcome, Timestamp, User},
+    model::{Action, Bookmark, BookmarkId, CameraId, CaseId, Outcome, Timestamp, User},
     sync::Record,
 };
 use serde_json::json;
@@ -22,6 +22,8 @@ pub enum BookmarkCommand {
         until: Timestamp,
         /// What there is to see.
         words: String,
+        /// The case it belongs to: then only the people on that case see it.
+        case: Option<CaseId>,
     },
     /// Removes one: for who made it, and administrators.
     Remove(BookmarkId),
@@ -31,8 +33,8 @@ impl Shared {
     /// Does what was asked; that the user may see the camera, or the bookmark, is known.
     pub(super) async fn bookmark_command(&self, user: &User, command: BookmarkCommand) {
         match command {
-            BookmarkCommand::Put { camera, from, until, words } => {
-                self.put_bookmark(user, camera, (from.min(until), from.max(until)), &words).await;
+            BookmarkCommand::Put { camera, from, until, words, case } => {
+                self.put_bookmark(user, camera, (from.min(until), from.max(until)), &words, case).await;
             }
             BookmarkCommand::Remove(id) => self.remove_bookmark(user, id).await,
         }
@@ -44,13 +46,21 @@ impl Shared {
         camera: Option<CameraId>,
         (from, until): (Timestamp, Timestamp),
         words: &str,
+        case: Option<CaseId>,
     ) {
         let words: String = words.trim().chars().take(Bookmark::WORDS).collect();
         let problem = if words.is_empty() {
             Some("a bookmark needs words")
+        } else if let Some(id) = case {
+            match self.casework.case(id, user) {
+                None => Some("there is no such case for this user"),
+                Some(case) => case.closed.map(|_| "the case is closed: open it again first"),
+            }
         } else {
-            camera.filter(|id| self.cameras.get(*id).is_none()).map(|_| "there is no such camera")
+            None
         };
+        let problem =
+            problem.or_else(|| camera.filter(|id| self.cameras.get(*id).is_none()).map(|_| "there is no such camera"));
         let outcome = problem.map_or(Outcome::Succeeded, |why| Outcome::Refused(why.to_owned()));
         let made_at = self.records.clock.now();
         let bookmark = Bookmark {
@@ -59,7 +69,7 @@ impl Shared {
             from,
             until,
             words,
-            case: None,
+            case,
             made_by: user.cc.clone(),
             made_by_name: user.name.clone(),
             made_at,
@@ -81,7 +91,7 @@ impl Shared {
 
     async fn remove_bookmark(&self, user: &User, id: BookmarkId) {
         let rights = self.board.lock().rights.clone();
-        let Some(mut bookmark) = self.casework.bookmark(id, &rights) else { return }; // somebody was faster
+        let Some(mut bookmark) = self.casework.bookmark(id, user, &rights) else { return }; // somebody was faster
         let may = user.is_admin || bookmark.made_by == user.cc;
         let why = "only who put it, or an administrator, removes a bookmark";
         let outcome = if may { Outcome::Succeeded } else { Outcome::Refused(why.to_owned()) };
@@ -101,7 +111,7 @@ impl Shared {
     fn about(&self, change: &str, b: &Bookmark) -> serde_json::Value {
         json!({
             "change": change, "words": b.words, "from": b.from.to_string(), "until": b.until.to_string(),
-            "camera": b.camera.map(|id| self.camera_name(id)), "camera_id": b.camera, "made_by": b.made_by,
+            "camera": b.camera.map(|id| self.camera_name(id)), "camera_id": b.camera, "made_by": b.made_by, "case_id": b.case,
         })
     }
 }

@@ -109,6 +109,7 @@ impl Shared {
             (Command::Map(command), Some(user)) => self.map_command(&user, command).await,
             (Command::Export(command), Some(user)) => self.export_command(&user, command).await,
             (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
+            (Command::Case(command), Some(user)) => self.case_command(&user, command).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }

@@ -1,5 +1,6 @@
 //! A site's configuration: one TOML file. A mistake is told with its line and key, never guessed around.
 use super::recording::{RecordMode, RecordingConfig};
+use super::retention::RetentionConfig;
 use crate::{
     follow::{FollowConfig, WeaponConfig},
     model::{FieldOfView, is_stream_address},
@@ -54,6 +55,8 @@ pub struct SiteConfig {
     pub audit: AuditConfig,
     /// What is recorded, and for how long it is kept.
     pub recording: RecordingConfig,
+    /// For how long everything else is kept.
+    pub retention: RetentionConfig,
     /// When a knife or a gun counts, and what becomes of whoever holds one.
     pub weapons: WeaponConfig,
     /// A record of the run, to run it again.
@@ -78,6 +81,7 @@ impl Default for SiteConfig {
             session: SessionConfig::default(),
             audit: AuditConfig::default(),
             recording: RecordingConfig::default(),
+            retention: RetentionConfig::default(),
             weapons: WeaponConfig::default(),
             replay: ReplayConfig::default(),
             map: MapConfig::default(),
@@ -320,6 +324,7 @@ impl SiteConfig {
         checks
             .iter()
             .chain(&self.recording.checks())
+            .chain(&self.retention.checks())
             .find(|(fine, _)| !fine)
             .map_or(Ok(()), |(_, why)| Err((*why).to_owned()))
     }

@@ -186,6 +186,9 @@ impl Shared {
             let site = &shared.config.name;
             let done = shared.records.export_evidence(who, &rights, site, &request, Arc::new(progress)).await;
             let now = shared.records.clock.now();
+            if let Ok(done) = &done {
+                shared.told_of_packages(done.told.clone());
+            }
             let mut board = shared.board.lock();
             if let Ok(done) = &done {
                 let text = format!("The package {} is written", done.to.display());
@@ -193,7 +196,7 @@ impl Shared {
             }
             board.show_export(&go_on, |stage| {
                 *stage = match done {
-                    Ok(Exported { to, bytes, sha256, manifest }) => {
+                    Ok(Exported { to, bytes, sha256, manifest, .. }) => {
                         ExportStage::Done { to, bytes, sha256, key: manifest.key }
                     }
                     Err(ExportError::Cancelled) => ExportStage::Planned,

@@ -5,6 +5,7 @@ mod analysis;
 mod board;
 mod bookmarks;
 mod cameras;
+mod cases;
 mod casework;
 mod check;
 mod commands;
@@ -28,6 +29,7 @@ mod proposals;
 pub(crate) mod recording;
 mod records;
 pub(crate) mod replay;
+mod retention;
 mod review;
 mod search;
 mod session;
@@ -43,7 +45,8 @@ pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
 pub use bookmarks::BookmarkCommand;
-pub use casework::CaseworkState;
+pub use cases::CaseCommand;
+pub use casework::{CaseSuspect, CaseView, CaseworkState};
 pub use check::{Checked, Misfit};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, ReplayConfig, SessionConfig, SiteConfig,
@@ -58,6 +61,7 @@ pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
 pub use recording::{RecordMode, RecordingConfig};
 pub use replay::{ReplayError, Replayed, replay};
+pub use retention::RetentionConfig;
 pub use review::{ChannelView, MOST_CAMERAS, ReviewCommand, ReviewState, Timeline};
 pub use state::*;
 pub use upload::{UploadError, UploadStep, UploadWish, start_of};
@@ -338,6 +342,7 @@ impl Site {
             for seconds in 1_u64.. {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 sweeping.retain_recordings(seconds).await;
+                sweeping.retain_data(seconds).await;
             }
         });
         Ok(Self {
@@ -373,7 +378,7 @@ impl Site {
                 _ => ReviewState::default(),
             },
             casework: match &board.access {
-                Access::LoggedIn(user) => self.shared.casework.state(user, &board.rights),
+                Access::LoggedIn(user) => self.shared.casework.state(user, &board.rights, &board.suspects),
                 _ => Arc::default(),
             },
             export: board.export.as_ref().filter(|_| on_screen).map(|job| job.view.clone()),

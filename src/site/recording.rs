@@ -522,7 +522,8 @@ impl Shared {
     async fn delete_recordings(&self, why: &str, mut wanted: impl FnMut(&Segment, u64) -> bool) -> usize {
         let stores = &self.records.stores;
         let read = async {
-            let holds = stores.cameras.holds().await?;
+            let mut holds = stores.cameras.holds().await?;
+            holds.extend(self.casework.holds()); // also those that are on their way
             let mut oldest = Vec::new();
             let mut after = None;
             // What is held stays in front for ever: look behind it, too.

@@ -11,7 +11,7 @@ use crate::{
 use serde_json::json;
 use std::{collections::BTreeSet, sync::Arc};
 
-const HIDDEN: &str = "the camera is not among those this user may see";
+pub(super) const HIDDEN: &str = "the camera is not among those this user may see";
 
 impl Shared {
     /// What the user may see; nothing while that cannot be found out.
@@ -136,7 +136,7 @@ impl Shared {
                     (Action::ChangeBookmark, hidden, camera.map(|id| id.to_string()).unwrap_or_default())
                 }
                 Command::Bookmark(BookmarkCommand::Remove(id)) => {
-                    let hidden = self.casework.bookmark(*id, &board.rights).is_none();
+                    let hidden = self.casework.bookmark(*id, user, &board.rights).is_none();
                     (Action::ChangeBookmark, hidden, id.to_string())
                 }
                 Command::Map(MapCommand::Movement(id)) => {

@@ -4,7 +4,7 @@ use super::log::{LogCommand, LogView};
 use super::map::{MapCommand, MapState};
 use super::review::{ReviewCommand, ReviewState};
 pub use super::upload::UploadCommand;
-use super::{AdminCommand, AdminState, BookmarkCommand, CaseworkState, ExportCommand, ExportView};
+use super::{AdminCommand, AdminState, BookmarkCommand, CaseCommand, CaseworkState, ExportCommand, ExportView};
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
@@ -280,7 +280,7 @@ pub struct SiteState {
     pub admin: Arc<AdminState>,
     /// What is watched of the recordings, and the timeline.
     pub review: ReviewState,
-    /// Bookmarks.
+    /// Bookmarks and cases.
     pub casework: Arc<CaseworkState>,
     /// Videos that come as files, newest first.
     pub uploads: Vec<UploadView>,
@@ -466,4 +466,6 @@ pub enum Command {
     Bookmark(BookmarkCommand),
     /// Reads what the map shows.
     Map(MapCommand),
+    /// Does something to a case.
+    Case(CaseCommand),
 }

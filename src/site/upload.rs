@@ -423,6 +423,11 @@ impl Uploads {
         }
     }
 
+    /// Takes uploads off the list that were deleted.
+    pub fn forget(&self, ids: &BTreeSet<Uuid>) {
+        self.lock().retain(|i| !i.view.upload.is_some_and(|id| ids.contains(&id)));
+    }
+
     /// What the user may see: what belongs to cameras among their rights, and files that they are about to upload.
     pub fn views(&self, user: &User, rights: &Rights) -> Vec<UploadView> {
         let items = self.lock();

@@ -4,7 +4,7 @@ use super::{
     cameras::sighting_from_row,
     sql::{Row, Statement, json, sql},
 };
-use crate::model::{CameraId, DetectionKind, Gap, Hold, Segment, Sighting, Timestamp, Upload};
+use crate::model::{CameraId, DetectionKind, Gap, Hold, Release, Segment, Sighting, Timestamp, Upload};
 use uuid::Uuid;
 
 /// How many detections of one type a camera had in one stretch of time.
@@ -224,18 +224,17 @@ impl CameraStore {
         self.db.fetch(page.text(" ORDER BY date DESC, id"), read).await
     }
 
-    /// Places a hold, or changes it.
+    /// Places a hold, or lifts it: one that was lifted stays so, in whatever order its versions come.
     ///
     /// # Errors
     /// [`StoreError::BadRecord`] when its camera is not registered or it ends before it starts; otherwise the store's
     /// trouble.
     pub async fn put_hold(&self, h: &Hold) -> Result<(), StoreError> {
         let upsert = sql("INSERT INTO holds
-             (id, case_id, camera, starts_at, ends_at, reason, placed_by, placed_at, released_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (id) DO UPDATE SET case_id = excluded.case_id, camera = excluded.camera,
-             starts_at = excluded.starts_at, ends_at = excluded.ends_at, reason = excluded.reason,
-             placed_by = excluded.placed_by, placed_at = excluded.placed_at, released_at = excluded.released_at")
+             (id, case_id, camera, starts_at, ends_at, reason, placed_by, placed_at, released_at, released_by, released_why)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT (id) DO UPDATE SET released_at = excluded.released_at, released_by = excluded.released_by,
+             released_why = excluded.released_why WHERE holds.released_at IS NULL")
         .bind(h.id)
         .bind(h.case)
         .bind(h.camera)
@@ -244,7 +243,9 @@ impl CameraStore {
         .bind(&h.reason)
         .bind(&h.placed_by)
         .bind(h.placed_at)
-        .bind(h.released_at);
+        .bind(h.released.as_ref().map(|r| r.at))
+        .bind(h.released.as_ref().map(|r| &r.by))
+        .bind(h.released.as_ref().map(|r| &r.why));
         self.db.execute(upsert).await
     }
 
@@ -253,20 +254,7 @@ impl CameraStore {
     /// # Errors
     /// The store's trouble.
     pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
-        let read = |row: &Row| {
-            Ok(Hold {
-                id: row.uuid("id")?,
-                case: row.uuid_or_null("case_id")?,
-                camera: row.uuid_or_null("camera")?,
-                from: row.instant("starts_at")?,
-                until: row.instant("ends_at")?,
-                reason: row.get("reason")?,
-                placed_by: row.get("placed_by")?,
-                placed_at: row.instant("placed_at")?,
-                released_at: row.instant_or_null("released_at")?,
-            })
-        };
-        self.db.fetch(sql("SELECT * FROM holds ORDER BY placed_at DESC, id"), read).await
+        self.db.fetch(sql("SELECT * FROM holds ORDER BY placed_at DESC, id"), hold_from_row).await
     }
 
     /// Stays of suspects in these cameras, and possible ones, that touch this stretch, newest entry first, at most `limit`.
@@ -323,6 +311,27 @@ impl CameraStore {
         };
         self.db.fetch(page, read).await
     }
+}
+
+pub(super) fn hold_from_row(row: &Row) -> sqlx::Result<Hold> {
+    let released = match row.instant_or_null("released_at")? {
+        Some(at) => {
+            let text = |column| Ok::<_, sqlx::Error>(row.get::<Option<String>>(column)?.unwrap_or_default());
+            Some(Release { at, by: text("released_by")?, why: text("released_why")? })
+        }
+        None => None,
+    };
+    Ok(Hold {
+        id: row.uuid("id")?,
+        case: row.uuid_or_null("case_id")?,
+        camera: row.uuid_or_null("camera")?,
+        from: row.instant("starts_at")?,
+        until: row.instant("ends_at")?,
+        reason: row.get("reason")?,
+        placed_by: row.get("placed_by")?,
+        placed_at: row.instant("placed_at")?,
+        released,
+    })
 }
 
 /// The statement with ` AND camera IN (…)`; `None` when there is no camera to ask for.
@@ -429,7 +438,7 @@ mod tests {
                 reason: "case 7".to_owned(),
                 placed_by: "1".to_owned(),
                 placed_at: T0,
-                released_at: None,
+                released: None,
             };
             assert!(store.put_gap(&gap).await.unwrap_err().is_bad_record(), "of an unknown camera");
             store.upsert_camera(&camera).await.unwrap();
@@ -443,9 +452,11 @@ mod tests {
             }
             assert_eq!(store.open_gaps().await.unwrap(), [gap.clone()]);
             gap.until = Some(at(3));
-            hold.released_at = Some(at(4));
+            let placed = hold.clone();
+            hold.released = Some(Release { at: at(4), by: "2".to_owned(), why: "the court is done".to_owned() });
             store.put_gap(&gap).await.unwrap();
             store.put_hold(&hold).await.unwrap();
+            store.put_hold(&placed).await.unwrap(); // delivered once more
 
             let store = CameraStore::connect(&fresh.address).await.unwrap();
             assert_eq!(store.segments(None, T0, at(1000)).await.unwrap(), std::slice::from_ref(&uploaded));
@@ -553,12 +564,16 @@ mod tests {
             reason: String::new(),
             placed_by: String::new(),
             placed_at: T0,
-            released_at: None,
+            released: None,
         };
         assert!(hold.keeps(camera, at(0), at(10)) && hold.keeps(camera, at(15), at(16)));
         assert!(!hold.keeps(camera, at(0), at(9)) && !hold.keeps(camera, at(21), at(22)));
         assert!(!hold.keeps(Uuid::new_v4(), at(15), at(16)));
         assert!(Hold { camera: None, ..hold.clone() }.keeps(Uuid::new_v4(), at(15), at(16)));
-        assert!(!Hold { released_at: Some(at(5)), ..hold }.keeps(camera, at(15), at(16)));
+        assert!(!Hold { released: Some(Release { at: at(5), by: String::new(), why: String::new() }), ..hold }.keeps(
+            camera,
+            at(15),
+            at(16)
+        ));
     }
 }

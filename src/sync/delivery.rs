@@ -256,6 +256,7 @@ impl Queue {
             Record::Hold(hold) => cameras.put_hold(hold).await,
             Record::Job(job) => cameras.put_job(job).await,
             Record::Bookmark(bookmark) => cameras.put_bookmark(bookmark).await,
+            Record::CaseFact(fact) => cameras.put_case_fact(fact).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }

@@ -8,8 +8,8 @@ pub use journal::{Journal, JournalError};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Bookmark, Camera, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect, Tracklet,
-    Upload,
+    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect,
+    Tracklet, Upload,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub enum Record {
     Job(Job),
     /// Words about an instant or a stretch of time.
     Bookmark(Bookmark),
+    /// Something that was done to a case.
+    CaseFact(CaseFact),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -95,6 +97,7 @@ impl Record {
             Self::Hold(_) => "hold",
             Self::Job(_) => "job",
             Self::Bookmark(_) => "bookmark",
+            Self::CaseFact(_) => "case",
             Self::Object { .. } => "object",
         }
     }
@@ -124,6 +127,7 @@ impl Record {
             Self::Hold(h) => format!("{kind}:{}", h.id),
             Self::Job(j) => format!("{kind}:{}", j.id),
             Self::Bookmark(b) => format!("{kind}:{}", b.id),
+            Self::CaseFact(f) => format!("{kind}:{}", f.id),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -142,7 +146,8 @@ impl Record {
             | Self::Upload(_)
             | Self::Hold(_)
             | Self::Job(_)
-            | Self::Bookmark(_) => Destination::Cameras,
+            | Self::Bookmark(_)
+            | Self::CaseFact(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }

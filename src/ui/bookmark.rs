@@ -1,10 +1,10 @@
 //! The form of a bookmark: what there is to see, at which instant or in which stretch, on one camera or on all.
 use super::{tokens, widgets};
 use crate::{
-    model::{Bookmark, CameraId, Timestamp},
+    model::{Bookmark, CameraId, CaseId, Timestamp},
     site::{BookmarkCommand, Command, SiteState},
 };
-use egui::{Context, Frame, Key, Margin, Stroke, TextEdit};
+use egui::{Context, Frame, Key, Margin, Stroke, TextEdit, Ui};
 
 /// A bookmark that is being put.
 pub struct Form {
@@ -12,6 +12,7 @@ pub struct Form {
     from: Timestamp,
     until: Timestamp,
     everywhere: bool,
+    case: Option<CaseId>,
     words: String,
     focus: bool,
 }
@@ -19,7 +20,7 @@ pub struct Form {
 impl Form {
     /// A bookmark on this camera, of an instant or a stretch.
     pub fn new(camera: CameraId, from: Timestamp, until: Timestamp) -> Self {
-        Self { camera, from, until, everywhere: false, words: String::new(), focus: true }
+        Self { camera, from, until, everywhere: false, case: None, words: String::new(), focus: true }
     }
 
     /// Draws the dialog. `open` becomes false when it is done.
@@ -48,6 +49,7 @@ impl Form {
             }
             let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             ui.checkbox(&mut self.everywhere, "On all cameras");
+            self.choose_case(ui, state);
             ui.add_space(6.0);
             ui.horizontal(|ui| {
                 let ready = !self.words.trim().is_empty();
@@ -55,7 +57,8 @@ impl Form {
                 if ready && (put.clicked() || entered) {
                     let camera = (!self.everywhere).then_some(self.camera);
                     let words = self.words.trim().to_owned();
-                    let put = BookmarkCommand::Put { camera, from: self.from, until: self.until, words };
+                    let (from, until, case) = (self.from, self.until, self.case);
+                    let put = BookmarkCommand::Put { camera, from, until, words, case };
                     command = Some(Command::Bookmark(put));
                     *open = false;
                 } else if entered {
@@ -69,8 +72,35 @@ impl Form {
         command
     }
 
+    fn choose_case(&mut self, ui: &mut Ui, state: &SiteState) {
+        let open: Vec<_> = state.casework.cases.iter().filter(|v| v.case.closed.is_none()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let named = |id: CaseId| open.iter().find(|v| v.case.id == id).map(|v| v.case.name.as_str());
+        ui.horizontal(|ui| {
+            ui.label("Case");
+            let chosen = self.case.and_then(named).unwrap_or("none: for all who may see the camera");
+            egui::ComboBox::from_id_salt("case of a bookmark").selected_text(chosen).width(320.0).show_ui(ui, |ui| {
+                ui.selectable_value(&mut self.case, None, "none: for all who may see the camera");
+                for view in &open {
+                    ui.selectable_value(&mut self.case, Some(view.case.id), &view.case.name);
+                }
+            });
+        });
+    }
+
     fn place<'a>(&self, state: &'a SiteState) -> &'a str {
         if self.everywhere { "All cameras" } else { widgets::camera_name(state, self.camera) }
+    }
+}
+
+/// Where something is: the camera's name, all of them, or one that is none of this user's.
+pub fn place(state: &SiteState, camera: Option<CameraId>) -> &str {
+    match camera {
+        None => "All cameras",
+        Some(id) if id.is_nil() => "A camera that you may not see",
+        Some(id) => widgets::camera_name(state, id),
     }
 }
 

@@ -40,6 +40,8 @@ pub enum UiCommand {
     Replay,
     /// Puts a bookmark on what is watched.
     PutBookmark,
+    /// Shows the cases.
+    ShowCases,
     /// Shows the map.
     ShowMap,
     /// Shows the action log.
@@ -70,7 +72,7 @@ const fn alt(key: Key) -> KeyboardShortcut {
 
 impl UiCommand {
     /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
@@ -88,6 +90,7 @@ impl UiCommand {
         Self::FindPerson,
         Self::Replay,
         Self::PutBookmark,
+        Self::ShowCases,
         Self::ShowMap,
         Self::ShowLog,
         Self::ShowAdministration,
@@ -118,6 +121,7 @@ impl UiCommand {
             Self::FindPerson => "Find",
             Self::Replay => "Instant replay",
             Self::PutBookmark => "Bookmark…",
+            Self::ShowCases => "Cases",
             Self::ShowMap => "Map",
             Self::ShowLog => "Action log",
             Self::ShowAdministration => "Administration",
@@ -153,6 +157,7 @@ impl UiCommand {
             Self::PutBookmark => {
                 "Puts a bookmark on the instant, or the marked stretch, of the player; or on the camera under the pointer, now"
             }
+            Self::ShowCases => "Shows the cases you work on: suspects, bookmarks, notes and what was handed out",
             Self::ShowMap => "Shows where cameras stand and which way a suspect went",
             Self::ShowLog => "Shows what operators did (administrators only)",
             Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
@@ -211,6 +216,7 @@ impl UiCommand {
             Self::FindPerson => const { &[plain(Key::F)] },
             Self::Replay => const { &[plain(Key::P)] },
             Self::PutBookmark => const { &[plain(Key::B)] },
+            Self::ShowCases => const { &[plain(Key::F9)] },
             Self::ShowMap => const { &[plain(Key::F7)] },
             Self::ShowLog => const { &[plain(Key::F4)] },
             Self::ShowAdministration => const { &[plain(Key::F8)] },
@@ -269,7 +275,7 @@ fn command_of(key: Key, modifiers: Modifiers, typing: bool) -> Option<(UiCommand
             let writes = shortcut.modifiers.is_none()
                 && !matches!(
                     shortcut.logical_key,
-                    Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F5 | Key::F6 | Key::F8
+                    Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F5 | Key::F6 | Key::F7 | Key::F8 | Key::F9
                 );
             shortcut.logical_key == key && modifiers.matches_exact(shortcut.modifiers) && !(typing && writes)
         })?;

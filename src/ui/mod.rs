@@ -14,6 +14,7 @@ pub mod app;
 pub mod bench;
 mod bookmark;
 mod card;
+mod cases;
 pub mod commands;
 mod dialog;
 mod export;
@@ -62,6 +63,7 @@ struct Session {
     suspects: suspects::Suspects,
     export: export::Form,
     map: map::Map,
+    cases: cases::Cases,
     administration: administration::Administration,
     own_password: administration::OwnPassword,
     review: review::Review,
@@ -81,6 +83,7 @@ enum Screen {
     Wall,
     Review,
     Map,
+    Cases,
     Log,
     Administration,
     Find,
@@ -302,6 +305,7 @@ impl Session {
             }
             UiCommand::PutBookmark => {}
             UiCommand::ShowMap => self.screen = Screen::Map,
+            UiCommand::ShowCases => self.screen = Screen::Cases,
             UiCommand::ShowLog if is_admin => self.screen = Screen::Log,
             UiCommand::ShowAdministration if is_admin => self.screen = Screen::Administration,
             UiCommand::ShowLog | UiCommand::ShowAdministration => {}
@@ -358,6 +362,7 @@ impl Session {
             }
         } else if (self.screen == Screen::Administration && self.administration.back())
             || (self.screen == Screen::Map && self.map.back())
+            || (self.screen == Screen::Cases && self.cases.back())
             || (self.screen == Screen::Log && self.log.close())
         {
             // that was the topmost
@@ -405,6 +410,7 @@ impl Session {
                 }
             }
             Screen::Map => asked.extend(self.map.ui(ui, state, user.is_admin)),
+            Screen::Cases => asked.extend(self.cases.ui(ui, state, user, pictures)),
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Find => {
                 let command = self.find.ui(ui, state, pictures);
@@ -422,6 +428,18 @@ impl Session {
                 }
             }
         });
+        match self.cases.take_lead() {
+            Some(cases::Leads::Watch(b)) => {
+                self.screen = Screen::Review;
+                self.review.go_to(state, &b, asked);
+            }
+            Some(cases::Leads::Suspect(id)) => self.show_suspect(id),
+            Some(cases::Leads::Map(id)) => {
+                self.map.show(id);
+                self.screen = Screen::Map;
+            }
+            None => {}
+        }
         if self.review.wants_wall() {
             self.screen = Screen::Wall;
         }
@@ -468,11 +486,13 @@ impl Session {
                 (UiCommand::FindPerson, Screen::Find),
                 (UiCommand::ShowReview, Screen::Review),
                 (UiCommand::ShowMap, Screen::Map),
+                (UiCommand::ShowCases, Screen::Cases),
                 (UiCommand::ShowLog, Screen::Log),
                 (UiCommand::ShowAdministration, Screen::Administration),
             ];
-            let open_to_all =
-                |screen: &Screen| matches!(screen, Screen::Wall | Screen::Find | Screen::Review | Screen::Map);
+            let open_to_all = |screen: &Screen| {
+                matches!(screen, Screen::Wall | Screen::Find | Screen::Review | Screen::Map | Screen::Cases)
+            };
             for (command, screen) in screens.into_iter().filter(|(_, screen)| open_to_all(screen) || user.is_admin) {
                 let button = egui::Button::selectable(self.screen == screen, command.text());
                 if ui.add(button).on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {

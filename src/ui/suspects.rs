@@ -3,8 +3,8 @@ use super::commands::UiCommand;
 use super::inbox::times;
 use super::tokens;
 use super::widgets::{self, Pictures};
-use crate::model::{CameraId, Characteristics, ColourName, Decision, Suspect, SuspectId};
-use crate::site::{Command, ExportCommand, SightingView, SiteState, SuspectView};
+use crate::model::{CameraId, CaseChange, Characteristics, ColourName, Decision, Suspect, SuspectId};
+use crate::site::{CaseCommand, Command, ExportCommand, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// What the panel remembers between two repaints.
@@ -154,6 +154,7 @@ impl Suspects {
                         if ui.add(button("On the map")).on_hover_text("Shows where this suspect went").clicked() {
                             self.on_the_map = Some(suspect.id);
                         }
+                        command = add_to_case(ui, state, suspect.id).or(command.take());
                     });
                 });
             });
@@ -192,6 +193,27 @@ impl Suspects {
         }
         command
     }
+}
+
+/// The menu of the cases that a suspect can be added to.
+fn add_to_case(ui: &mut Ui, state: &SiteState, suspect: SuspectId) -> Option<Command> {
+    let mut command = None;
+    let menu = ui.menu_button(RichText::new("Add to case…").size(12.5), |ui| {
+        let open = state.casework.cases.iter().map(|v| &v.case).filter(|c| c.closed.is_none());
+        let mut others = open.filter(|c| !c.suspects.contains(&suspect)).peekable();
+        if others.peek().is_none() {
+            let key = UiCommand::ShowCases.keys_text();
+            ui.label(tokens::weak(format!("No other open case of yours: open one first ({key})")));
+        }
+        for case in others {
+            if ui.button(format!("{} · {}", case.number, case.name)).clicked() {
+                command = Some(Command::Case(CaseCommand::Change(case.id, CaseChange::AddSuspect { suspect })));
+                ui.close();
+            }
+        }
+    });
+    menu.response.on_hover_text("Gathers what is known of this suspect in a case");
+    command
 }
 
 /// `Seen 14 times in the last 24 h, 2 confirmed`: what nobody rejected.

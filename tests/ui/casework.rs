@@ -1,8 +1,8 @@
-//! Bookmarks on the screen.
+//! Bookmarks and cases on the screen.
 use super::review::watching;
 use super::*;
-use vigia::model::Bookmark;
-use vigia::site::{BookmarkCommand, CaseworkState, ReviewCommand};
+use vigia::model::{Authored, Bookmark, Case, CaseChange, Clip, Hash, Hold, Release};
+use vigia::site::{BookmarkCommand, CaseCommand, CaseSuspect, CaseView, CaseworkState, ExportCommand, ReviewCommand};
 
 fn bookmark(number: u128, camera: Option<u128>, ago_s: i64, length_s: i64, words: &str) -> Bookmark {
     let from = Timestamp(NOW.0 - ago_s * 1_000_000);
@@ -29,6 +29,7 @@ fn bookmarked() -> SiteState {
             bookmark(2, Some(2), 1800, 900, "Waits at the stairs, looks at the clock"),
             bookmark(3, None, 4000, 0, "Alarm of the bank"),
         ],
+        cases: Vec::new(),
     });
     state
 }
@@ -53,7 +54,7 @@ fn a_bookmark_is_put_on_the_frame_or_the_stretch_of_the_player() {
     press(&mut harness, Key::Enter);
     let gate = Some(Uuid::from_u128(1));
     let words = "a blue bag".to_owned();
-    assert_eq!(puts(&mut harness), [BookmarkCommand::Put { camera: gate, from: at, until: at, words }]);
+    assert_eq!(puts(&mut harness), [BookmarkCommand::Put { camera: gate, from: at, until: at, words, case: None }]);
     assert!(!shows(&harness, "What is there to see?"));
 
     // A marked stretch, on all cameras; Esc takes it back.
@@ -73,7 +74,7 @@ fn a_bookmark_is_put_on_the_frame_or_the_stretch_of_the_player() {
     harness.run_steps(2);
     harness.get_by_label("Put bookmark").click();
     harness.run_steps(2);
-    let put = BookmarkCommand::Put { camera: None, from, until, words: "alarm".to_owned() };
+    let put = BookmarkCommand::Put { camera: None, from, until, words: "alarm".to_owned(), case: None };
     assert_eq!(puts(&mut harness), [put]);
 }
 
@@ -92,7 +93,10 @@ fn a_bookmark_is_put_on_a_live_picture() {
     write(&mut harness, "falls");
     press(&mut harness, Key::Enter);
     let camera = Some(Uuid::from_u128(1));
-    assert_eq!(puts(&mut harness), [BookmarkCommand::Put { camera, from: at, until: at, words: "falls".to_owned() }]);
+    assert_eq!(
+        puts(&mut harness),
+        [BookmarkCommand::Put { camera, from: at, until: at, words: "falls".to_owned(), case: None }]
+    );
 }
 
 #[test]
@@ -127,4 +131,254 @@ fn bookmarks_are_listed_jumped_to_and_removed_by_who_put_them() {
     harness.run_steps(2);
     assert!(shows(&harness, "No bookmarks yet"));
     look(&mut harness, "bookmarks-none");
+}
+
+fn authored<T>(ago_s: i64, by: &str, what: T) -> Authored<T> {
+    Authored { at: Timestamp(NOW.0 - ago_s * 1_000_000), by: by.to_owned(), what }
+}
+
+fn held(number: u128, camera: Option<u128>, lifted: bool) -> Hold {
+    Hold {
+        id: Uuid::from_u128(number),
+        case: Some(Uuid::from_u128(50)),
+        camera: camera.map(Uuid::from_u128),
+        from: Timestamp(NOW.0 - 7_200_000_000),
+        until: Timestamp(NOW.0 - 3_600_000_000),
+        reason: "evidence for the court".to_owned(),
+        placed_by: "2002".to_owned(),
+        placed_at: Timestamp(NOW.0 - 1_800_000_000),
+        released: lifted.then(|| Release { at: NOW, by: "1001".to_owned(), why: "the court is done".to_owned() }),
+    }
+}
+
+/// A case of Rui with all that a case can have; one of its suspects and of its bookmarks are on a camera that he may not see.
+fn with_a_case() -> SiteState {
+    let mut state = bookmarked();
+    let gate = Uuid::from_u128(1);
+    let picture = Picture::new(40, 80, vec![120; 40 * 80 * 3]);
+    let known = suspect(1, [255, 176, 0], "left a bag at the kiosk", picture);
+    let of = |id: u128, label: &str, crop: Option<Picture>| CaseSuspect {
+        id: Uuid::from_u128(id),
+        label: label.to_owned(),
+        colour: [255, 176, 0],
+        reason: "left a bag at the kiosk".to_owned(),
+        marked_at: Timestamp(NOW.0 - 900_000_000),
+        crop,
+    };
+    let case = Case {
+        id: Uuid::from_u128(50),
+        number: "118/2026".to_owned(),
+        name: "Theft at the kiosk".to_owned(),
+        opened: authored(90_000, "Rui Costa", "2002".to_owned()),
+        people: [("2002", "Rui Costa"), ("3003", "Marta Reis")]
+            .map(|(cc, name)| (cc.to_owned(), name.to_owned()))
+            .into(),
+        suspects: vec![Uuid::from_u128(101), Uuid::from_u128(72)],
+        uploads: vec![(Uuid::from_u128(77), "kiosk inside.mp4".to_owned())],
+        notes: vec![
+            authored(5000, "Rui Costa", "The owner says that it was about ten past one.".to_owned()),
+            authored(2000, "Marta Reis", "Asked the shop next door for its video: comes tomorrow.".to_owned()),
+        ],
+        clips: vec![authored(
+            600,
+            "Rui Costa",
+            Clip {
+                suspect: Uuid::from_u128(101),
+                package: "suspect-1-2026-11-22.zip".to_owned(),
+                sha256: Hash([0xab; 32]),
+                bytes: 48 << 20,
+                recipient: "district court".to_owned(),
+                reason: "warrant 9".to_owned(),
+            },
+        )],
+        closed: None,
+    };
+    let closed = Case {
+        id: Uuid::from_u128(51),
+        number: "97/2026".to_owned(),
+        name: "Fence".to_owned(),
+        suspects: Vec::new(),
+        uploads: Vec::new(),
+        notes: Vec::new(),
+        clips: Vec::new(),
+        closed: Some(authored(100, "Rui Costa", "nobody was there".to_owned())),
+        ..case.clone()
+    };
+    state.suspects = vec![known.clone()];
+    let hidden = Bookmark { camera: Some(Uuid::nil()), ..bookmark(5, None, 700, 0, "Waits at the back door") };
+    let casework = CaseworkState {
+        bookmarks: state.casework.bookmarks.clone(),
+        cases: vec![
+            CaseView {
+                case,
+                suspects: vec![of(101, "Suspect 1", known.crop.clone()), of(72, "Suspect 4", None)],
+                bookmarks: vec![bookmark(1, Some(1), 600, 30, "Hands over a blue bag"), hidden],
+                holds: vec![held(61, Some(1), false), held(62, None, true)],
+            },
+            CaseView { case: closed, suspects: Vec::new(), bookmarks: Vec::new(), holds: Vec::new() },
+        ],
+    };
+    assert_eq!(state.cameras[0].camera.id, gate);
+    state.casework = Arc::new(casework);
+    state
+}
+
+fn of_cases(harness: &mut Harness<'_, App>) -> Vec<CaseCommand> {
+    let commands = asked(harness).into_iter();
+    commands.filter_map(|c| if let Command::Case(command) = c { Some(command) } else { None }).collect()
+}
+
+#[test]
+fn a_case_is_opened_with_a_number_and_a_name() {
+    let mut harness = open(state(logged_in(false)));
+    press(&mut harness, Key::F9);
+    assert!(shows(&harness, "No cases yet") && shows(&harness, "Only the people who work on it"));
+    look(&mut harness, "cases-none");
+    harness.get_by_label("New case…").click();
+    harness.run_steps(3);
+    press(&mut harness, Key::Escape);
+    assert!(!shows(&harness, "Nobody else sees it"));
+    harness.get_by_label("New case…").click();
+    harness.run_steps(3);
+    harness.get_by_label("Number").click();
+    harness.run_steps(2);
+    write(&mut harness, "118/26");
+    harness.get_by_label("Name").click();
+    harness.run_steps(2);
+    write(&mut harness, "Kiosk");
+    look(&mut harness, "case-new");
+    press(&mut harness, Key::Enter);
+    let opened = CaseCommand::Open { number: "118/26".to_owned(), name: "Kiosk".to_owned() };
+    assert_eq!(of_cases(&mut harness), [opened]);
+}
+
+#[test]
+fn a_case_shows_all_that_belongs_to_it_and_leads_there() {
+    let mut harness = open(with_a_case());
+    press(&mut harness, Key::F9);
+    harness.run_steps(3);
+    look(&mut harness, "case");
+    for words in [
+        "Theft at the kiosk",
+        "Suspect 4",
+        "Seen only on cameras that you may not see",
+        "A camera that you may not see",
+        "Waits at the back door",
+        "Marta Reis",
+        "comes tomorrow",
+        "suspect-1-2026-11-22.zip",
+        "to district court: warrant 9",
+        "kiosk inside.mp4",
+        "the court is done",
+    ] {
+        assert!(shows(&harness, words), "{words}");
+    }
+    assert_eq!(harness.get_all_by_label("Go there").count(), 1, "not to the hidden camera");
+    // A note, a colleague, a suspect taken out.
+    let case = Uuid::from_u128(50);
+    harness.get_by_label("New note").click();
+    harness.run_steps(2);
+    write(&mut harness, "found");
+    harness.get_by_label("Add note").click();
+    harness.run_steps(2);
+    assert_eq!(of_cases(&mut harness), [CaseCommand::Change(case, CaseChange::Note { text: "found".to_owned() })]);
+    harness.get_by_label("Badge number of a colleague").click();
+    harness.run_steps(2);
+    write(&mut harness, "4004");
+    press(&mut harness, Key::Enter);
+    let add = CaseChange::AddPerson { cc: "4004".to_owned(), name: String::new() };
+    assert_eq!(of_cases(&mut harness), [CaseCommand::Change(case, add)]);
+    // Exported one after another; what is left unwritten ends it.
+    harness.get_by_label("Export…").click();
+    harness.run_steps(2);
+    let plans: Vec<_> = asked(&mut harness).into_iter().filter(|c| matches!(c, Command::Export(_))).collect();
+    let first = Command::Export(ExportCommand::Plan { suspect: Uuid::from_u128(101), pending: false });
+    assert_eq!(format!("{plans:?}"), format!("{:?}", [first]), "only whom one may see");
+    // The bookmark leads into the player, with its stretch.
+    harness.get_by_label("Go there").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "marked 30 s"));
+    let sought = asked(&mut harness);
+    let seek =
+        |c: &Command| matches!(c, Command::Review(ReviewCommand::Seek { to, .. }) if to.0 == NOW.0 - 600_000_000);
+    assert!(sought.iter().any(seek), "{sought:?}");
+    press(&mut harness, Key::F9);
+    harness.get_by_label("Show").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "End follow…"), "the suspects' panel");
+    // From there into another case.
+    harness.get_by_label("Add to case…").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "No other open case of yours"));
+}
+
+#[test]
+fn video_is_held_and_let_go_and_closing_a_case_asks_what_becomes_of_it() {
+    let mut harness = open(with_a_case());
+    press(&mut harness, Key::F9);
+    harness.run_steps(3);
+    let case = Uuid::from_u128(50);
+    harness.get_by_label("Hold…").click();
+    harness.run_steps(3);
+    look(&mut harness, "case-hold");
+    harness.get_by_label("Hold").click();
+    harness.run_steps(2);
+    let at = NOW.0 - 600_000_000;
+    let hold = CaseCommand::Hold {
+        case,
+        camera: Some(Uuid::from_u128(1)),
+        from: Timestamp(at - 300_000_000),
+        until: Timestamp(at + 330_000_000),
+        reason: "Hands over a blue bag".to_owned(),
+    };
+    assert_eq!(of_cases(&mut harness), [hold]);
+    harness.get_by_label("Lift…").click();
+    harness.run_steps(3);
+    harness.get_by_label("Lift").click();
+    harness.run_steps(2);
+    assert!(of_cases(&mut harness).is_empty(), "it needs a reason");
+    harness.get_by_label("Reason").click();
+    harness.run_steps(2);
+    write(&mut harness, "done");
+    harness.get_by_label("Lift").click();
+    harness.run_steps(2);
+    assert_eq!(of_cases(&mut harness), [CaseCommand::Lift { hold: Uuid::from_u128(61), reason: "done".to_owned() }]);
+    harness.get_by_label("Close case…").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "One stretch of video is held for it"));
+    harness.get_by_label("Why").click();
+    harness.run_steps(2);
+    write(&mut harness, "solved");
+    look(&mut harness, "case-close");
+    harness.get_by_label("Close, keep holding").click();
+    harness.run_steps(2);
+    assert_eq!(of_cases(&mut harness), [CaseCommand::Close { case, why: "solved".to_owned(), lift_holds: false }]);
+    harness.get_by_label("Case 97/2026").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "nobody was there"));
+    look(&mut harness, "case-closed");
+    harness.get_by_label("Open again…").click();
+    harness.run_steps(3);
+    assert!(shows(&harness, "Holds that were lifted stay lifted"));
+}
+
+#[test]
+fn a_bookmark_is_put_into_a_case() {
+    let mut harness = open(with_a_case());
+    press(&mut harness, Key::F5);
+    press(&mut harness, Key::B);
+    harness.run_steps(2);
+    write(&mut harness, "a bag");
+    harness.get_all_by_role(egui::accesskit::Role::ComboBox).last().unwrap().click();
+    harness.run_steps(3);
+    harness.get_by_label("Theft at the kiosk").click();
+    harness.run_steps(3);
+    look(&mut harness, "bookmark-case");
+    harness.get_by_label("Put bookmark").click();
+    harness.run_steps(2);
+    let put = puts(&mut harness);
+    assert!(
+        matches!(&put[..], [BookmarkCommand::Put { case: Some(case), .. }] if *case == Uuid::from_u128(50)),
+        "{put:?}"
+    );
 }

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     evidence::{self, KeyError, Manifest, PackageError, Stop},
-    model::{Action, CameraId, Decision, Hash, Outcome, Rights, Sighting, Suspect, SuspectId, Timestamp},
+    model::{
+        Action, CameraId, Case, CaseChange, CaseFact, Clip, Decision, Hash, Outcome, Rights, Sighting, Suspect,
+        SuspectId, Timestamp,
+    },
     store::{StoreError, file, sqlite::io_error},
     sync::{JournalError, Record},
     video::{BurnError, ClipError},
@@ -27,6 +30,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use uuid::Uuid;
 
 /// Sightings, tracklets and entries that one package may hold.
 const MOST: u32 = 100_000;
@@ -94,6 +98,8 @@ pub struct Exported {
     pub sha256: Hash,
     /// The list that was signed.
     pub manifest: Manifest,
+    /// What was written down in the cases of the suspect.
+    pub told: Vec<CaseFact>,
 }
 
 /// Why nothing was exported, in words for the operator.
@@ -201,7 +207,11 @@ impl Records {
         progress: ExportProgress,
     ) -> Result<Exported, ExportError> {
         self.delivery.flush().await;
-        let done = self.write_evidence(who, rights, site, request, &progress).await;
+        let cases = Case::of(&self.stores.cameras.case_facts().await.unwrap_or_default());
+        let mut done = self.write_evidence(who, rights, site, request, &progress).await;
+        if let Ok(done) = &mut done {
+            done.told = self.hand_outs(who, &cases, request, done);
+        }
         let outcome = done.as_ref().map_or_else(ExportError::outcome, |_| Outcome::Succeeded);
         let mut entry = self.entry(who, Action::ExportEvidence, outcome);
         entry.target = Some(request.suspect.to_string());
@@ -212,7 +222,9 @@ impl Records {
             "clips": done.as_ref().ok().map(|e| e.manifest.clips.len()),
             "missing": done.as_ref().ok().map(|e| e.manifest.missing.len()),
         });
-        if let Err(error) = self.journal.append(&[Record::Action(entry)]).await {
+        let mut records = vec![Record::Action(entry)];
+        records.extend(done.iter().flat_map(|done| &done.told).cloned().map(Record::CaseFact));
+        if let Err(error) = self.journal.append(&records).await {
             if done.is_ok() {
                 let _ = fs::remove_file(&request.to); // what is not recorded was not handed out
                 return Err(ExportError::NotRecorded(error));
@@ -220,6 +232,29 @@ impl Records {
             tracing::error!("an export that failed is not in the log: {error}");
         }
         done
+    }
+
+    /// That this package was handed out, for each case of the suspect.
+    fn hand_outs(&self, who: Actor<'_>, cases: &[Case], request: &ExportRequest, done: &Exported) -> Vec<CaseFact> {
+        let package = done.to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let clip = Clip {
+            suspect: request.suspect,
+            package,
+            sha256: done.sha256,
+            bytes: done.bytes,
+            recipient: request.recipient.trim().to_owned(),
+            reason: request.reason.trim().to_owned(),
+        };
+        let of = cases.iter().filter(|case| case.suspects.contains(&request.suspect));
+        of.map(|case| CaseFact {
+            id: Uuid::now_v7(),
+            case: case.id,
+            at: self.clock.now(),
+            by: who.0.to_owned(),
+            by_name: who.1.to_owned(),
+            change: CaseChange::HandOut(clip.clone()),
+        })
+        .collect()
     }
 
     /// Writes the log of a suspect's movement as a table, whole or not at all; returns how many stays are in it.

@@ -188,7 +188,9 @@ async fn write_package(
             (_, Some(PackageError::Cancelled), _) => Err(ExportError::Cancelled),
             (_, Some(error), _) => Err(ExportError::Package(error)),
             (Err(e), ..) => Err(ExportError::Target(io_error(&to, &e))),
-            (Ok(()), _, Some(((manifest, sha256), bytes))) => Ok(Exported { to, bytes, sha256, manifest }),
+            (Ok(()), _, Some(((manifest, sha256), bytes))) => {
+                Ok(Exported { to, bytes, sha256, manifest, told: Vec::new() })
+            }
             (Ok(()), _, None) => Err(ExportError::Target(io_error(&to, &io::Error::other("nothing was written")))),
         }
     })

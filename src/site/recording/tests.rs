@@ -134,7 +134,7 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
         reason: "case 7".to_owned(),
         placed_by: "1".to_owned(),
         placed_at: segments[0].starts_at,
-        released_at: None,
+        released: None,
     };
     let shared = &site.shared;
     shared.runtime.block_on(shared.records.stores.cameras.put_hold(&held)).unwrap();

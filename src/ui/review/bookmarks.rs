@@ -2,7 +2,10 @@
 use crate::{
     model::{Bookmark, BookmarkId, CameraId, Timestamp},
     site::{Access, BookmarkCommand, Command, SiteState},
-    ui::{bookmark::when, tokens, widgets},
+    ui::{
+        bookmark::{place, when},
+        tokens, widgets,
+    },
 };
 use egui::{Align, Color32, Layout, Painter, Pos2, Rect, Shape, Stroke, TextEdit, Ui, pos2, vec2};
 
@@ -85,11 +88,6 @@ impl Bookmarks {
 
 fn may_remove(state: &SiteState, b: &Bookmark) -> bool {
     matches!(&state.access, Access::LoggedIn(user) if user.is_admin || user.cc == b.made_by)
-}
-
-/// The camera's name, or that it is on all.
-pub fn place(state: &SiteState, camera: Option<CameraId>) -> &str {
-    camera.map_or("All cameras", |id| widgets::camera_name(state, id))
 }
 
 fn answers(state: &SiteState, b: &Bookmark, wanted: &str) -> bool {

@@ -9,7 +9,7 @@ use super::commands::UiCommand;
 use super::wall::Click;
 use super::widgets::Pictures;
 use super::{bookmark, tokens, widgets};
-use crate::model::{CameraId, TrackId};
+use crate::model::{Bookmark, CameraId, TrackId};
 use crate::site::{Command, SiteState};
 use egui::{Context, Margin, ScrollArea, Ui, vec2};
 
@@ -61,8 +61,7 @@ impl Review {
                 Tab::Player => clicked = self.player.ui(ui, state, largest, open, asked),
                 Tab::Bookmarks => {
                     if let Some(bookmark) = self.bookmarks.ui(ui, state, asked) {
-                        self.tab = Tab::Player;
-                        self.player.go_to(state, bookmark.camera, bookmark.from, bookmark.until, asked);
+                        self.go_to(state, bookmark, asked);
                     }
                 }
                 Tab::Uploads => {
@@ -90,6 +89,12 @@ impl Review {
     pub fn show_replay(&mut self) {
         self.tab = Tab::Player;
         self.player.replayed();
+    }
+
+    /// Shows a bookmark in the player.
+    pub fn go_to(&mut self, state: &SiteState, bookmark: &Bookmark, asked: &mut Vec<Command>) {
+        self.tab = Tab::Player;
+        self.player.go_to(state, bookmark.camera, bookmark.from, bookmark.until, asked);
     }
 
     /// The bookmark that the operator just asked to put on what is watched.

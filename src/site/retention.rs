@@ -1,0 +1,186 @@
+//! Retention of everything but recordings: what is old enough is deleted, a little at a time, except what is held, of a suspect who
+//! is followed, or of an open case. Each sweep that deletes something is an entry, with what and how much.
+use super::{Shared, console_user};
+use crate::{
+    model::{Action, CameraId, Outcome, Timestamp},
+    store::{Aged, Kept, StoreError},
+    sync::Record,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{collections::BTreeMap, time::Duration};
+use uuid::Uuid;
+
+/// Seconds between two sweeps.
+const SWEEP_EVERY: u64 = 600;
+/// Rows looked at in one transaction.
+const PIECE: u32 = 200;
+/// Between two of them others have their turn.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Pieces after which what was deleted so far is an entry.
+const PIECES: usize = 50;
+
+/// For how long data is kept, in days; 0 keeps it for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Detections with their frames, stays of everybody with their pictures, minutes of looking, gaps.
+    pub detections_days: f64,
+    /// Suspects who are not followed any more, with their sightings and pictures.
+    pub suspects_days: f64,
+    /// Videos that came as files, by when they came.
+    pub uploads_days: f64,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { detections_days: 30.0, suspects_days: 30.0, uploads_days: 30.0 }
+    }
+}
+
+impl RetentionConfig {
+    fn days(self, what: Aged) -> f64 {
+        match what {
+            Aged::Uploads => self.uploads_days,
+            Aged::Detections | Aged::Tracklets | Aged::Looked | Aged::Gaps => self.detections_days,
+            Aged::Sightings | Aged::Suspects => self.suspects_days,
+        }
+    }
+
+    pub(super) fn checks(self) -> [(bool, &'static str); 3] {
+        let days = |d: f64| (0.0..=36_500.0).contains(&d);
+        [
+            (days(self.detections_days), "`retention.detections_days` must be between 0 and 36500"),
+            (days(self.suspects_days), "`retention.suspects_days` must be between 0 and 36500"),
+            (days(self.uploads_days), "`retention.uploads_days` must be between 0 and 36500"),
+        ]
+    }
+}
+
+/// What a sweep deleted of one kind.
+#[derive(Default)]
+struct Sum {
+    rows: usize,
+    cameras: BTreeMap<CameraId, usize>,
+    stretch: Option<(Timestamp, Timestamp)>,
+}
+
+impl Shared {
+    /// From time to time: what is too old is deleted. One that was broken off goes on where it stopped.
+    pub(super) async fn retain_data(&self, seconds: u64) {
+        if !seconds.is_multiple_of(SWEEP_EVERY) {
+            return;
+        }
+        if let Err(error) = self.sweep_data().await
+            && !error.is_away()
+        {
+            self.error(format!("Old data could not be deleted: {error}"));
+        }
+    }
+
+    /// One sweep over everything, and the objects that rows left behind.
+    pub(super) async fn sweep_data(&self) -> Result<(), StoreError> {
+        self.read_casework().await;
+        if !self.casework.is_read() {
+            return Ok(()); // what is to be kept is not known
+        }
+        for what in Aged::ALL {
+            let days = self.config.retention.days(what);
+            if days > 0.0 {
+                self.sweep_kind(what, days).await?;
+            }
+        }
+        self.delete_doomed().await
+    }
+
+    async fn sweep_kind(&self, what: Aged, days: f64) -> Result<(), StoreError> {
+        let now = self.records.clock.now();
+        let before = now.minus(Duration::from_secs_f64(days * 86_400.0));
+        let (mut after, mut sum, mut pieces) = (None, Sum::default(), 0);
+        let failure = loop {
+            let swept = self.records.stores.cameras.sweep(what, before, now, &self.kept(now), after, PIECE).await;
+            let swept = match swept {
+                Ok(swept) => swept,
+                Err(error) => break Some(error),
+            };
+            self.forget(what, swept.deleted.iter().map(|(id, _)| *id));
+            sum.rows += swept.deleted.len();
+            for (_, camera) in &swept.deleted {
+                *sum.cameras.entry(*camera).or_default() += 1;
+            }
+            if let Some((from, until)) = swept.stretch {
+                let so_far = sum.stretch.unwrap_or((from, until));
+                sum.stretch = Some((so_far.0.min(from), so_far.1.max(until)));
+            }
+            after = swept.next;
+            if after.is_none() {
+                break None;
+            }
+            pieces += 1;
+            if pieces % PIECES == 0 {
+                self.tell_of_sweep(what, days, std::mem::take(&mut sum), Outcome::Succeeded).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        let outcome = failure.as_ref().map_or(Outcome::Succeeded, |error| Outcome::Failed(error.to_string()));
+        self.tell_of_sweep(what, days, sum, outcome).await;
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// What stays for other reasons than those that the database knows.
+    fn kept(&self, now: Timestamp) -> Kept {
+        let board = self.board.lock();
+        let followed = board.suspects.iter().filter(|v| v.suspect.is_followed(now)).map(|v| v.suspect.id);
+        let mut kept = Kept { holds: self.casework.holds(), suspects: followed.collect(), ..Kept::default() };
+        for case in self.casework.open_cases() {
+            kept.suspects.extend(case.suspects);
+            kept.uploads.extend(case.uploads.into_iter().map(|(id, _)| id));
+        }
+        kept
+    }
+
+    /// Takes what was deleted off the screen.
+    fn forget(&self, what: Aged, ids: impl Iterator<Item = Uuid>) {
+        match what {
+            Aged::Sightings => self.board.lock().forget_sightings(ids),
+            Aged::Suspects => self.board.lock().forget_suspects(&ids.collect()),
+            Aged::Uploads => self.uploads.forget(&ids.collect()),
+            _ => {}
+        }
+    }
+
+    async fn tell_of_sweep(&self, what: Aged, days: f64, sum: Sum, outcome: Outcome) {
+        if sum.rows == 0 {
+            return;
+        }
+        let mut entry = self.records.entry((&console_user(), ""), Action::DeleteData, outcome);
+        let cameras: BTreeMap<_, _> = sum.cameras.into_iter().map(|(id, n)| (self.camera_name(id), n)).collect();
+        entry.details = json!({
+            "what": what.name(), "why": format!("older than {days} days"), "count": sum.rows, "cameras": cameras,
+            "from": sum.stretch.map(|(from, _)| from.to_string()), "until": sum.stretch.map(|(_, until)| until.to_string()),
+        });
+        self.commit(&[Record::Action(entry)], "The log does not say that old data was deleted").await;
+    }
+
+    /// Deletes the objects whose rows are gone, also those of a sweep that was broken off. A picture that another record still
+    /// names stays.
+    async fn delete_doomed(&self) -> Result<(), StoreError> {
+        let (cameras, objects) = (&self.records.stores.cameras, &self.records.stores.objects);
+        loop {
+            let doomed = cameras.doomed_objects(PIECE).await?;
+            if doomed.is_empty() {
+                return Ok(());
+            }
+            for key in doomed {
+                if !cameras.names_object(&key).await? {
+                    objects.delete(&key).await?;
+                }
+                cameras.forget_doomed(&key).await?;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
