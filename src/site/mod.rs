@@ -337,12 +337,13 @@ impl Site {
         let reviewing = runtime.spawn(Arc::clone(&shared).run_review());
         let storing = runtime.spawn(Arc::clone(&shared).store_recordings());
         let giving_back = runtime.spawn(memory::give_back());
+        let retaining = Arc::clone(&shared);
+        let retainer = runtime.spawn(async move { retaining.retain_data().await });
         let sweeping = Arc::clone(&shared);
         let sweeper = runtime.spawn(async move {
             for seconds in 1_u64.. {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 sweeping.retain_recordings(seconds).await;
-                sweeping.retain_data(seconds).await;
             }
         });
         Ok(Self {
@@ -350,7 +351,19 @@ impl Site {
             shared,
             worker: Some(worker),
             commands,
-            tasks: vec![ticker, reader, taker, uploads, listener, searcher, storing, sweeper, reviewing, giving_back],
+            tasks: vec![
+                ticker,
+                reader,
+                taker,
+                uploads,
+                listener,
+                searcher,
+                storing,
+                sweeper,
+                retainer,
+                reviewing,
+                giving_back,
+            ],
             runtime: Some(runtime),
             _folder: folder,
         })

@@ -8,11 +8,14 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
-/// Seconds between two sweeps.
-const SWEEP_EVERY: u64 = 600;
+/// Between two sweeps.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// Rows looked at in one transaction.
 const PIECE: u32 = 200;
 /// Between two of them others have their turn.
@@ -66,15 +69,15 @@ struct Sum {
 }
 
 impl Shared {
-    /// From time to time: what is too old is deleted. One that was broken off goes on where it stopped.
-    pub(super) async fn retain_data(&self, seconds: u64) {
-        if !seconds.is_multiple_of(SWEEP_EVERY) {
-            return;
-        }
-        if let Err(error) = self.sweep_data().await
-            && !error.is_away()
-        {
-            self.error(format!("Old data could not be deleted: {error}"));
+    /// From time to time, for as long as the site runs: what is too old is deleted. A sweep that was broken off goes on.
+    pub(super) async fn retain_data(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            if let Err(error) = self.sweep_data().await
+                && !error.is_away()
+            {
+                self.error(format!("Old data could not be deleted: {error}"));
+            }
         }
     }
 
@@ -90,7 +93,25 @@ impl Shared {
                 self.sweep_kind(what, days).await?;
             }
         }
-        self.delete_doomed().await
+        self.delete_doomed().await?;
+        self.forget_gone_suspects().await
+    }
+
+    /// Takes suspects off the screen that another console deleted.
+    async fn forget_gone_suspects(&self) -> Result<(), StoreError> {
+        let (store, days) = (&self.records.stores.cameras, self.config.retention.suspects_days);
+        if days <= 0.0 || !store.is_shared() {
+            return Ok(());
+        }
+        let before = self.records.clock.now().minus(Duration::from_secs_f64(days * 86_400.0));
+        let there: BTreeSet<_> = store.suspects().await?.into_iter().map(|s| s.id).collect();
+        let mut board = self.board.lock();
+        let gone = board.suspects.iter().map(|v| &v.suspect);
+        let gone =
+            gone.filter(|s| !there.contains(&s.id) && s.marked_at < before && !s.is_followed(before)).map(|s| s.id);
+        let gone = gone.collect();
+        board.forget_suspects(&gone);
+        Ok(())
     }
 
     async fn sweep_kind(&self, what: Aged, days: f64) -> Result<(), StoreError> {

@@ -6,10 +6,7 @@ use super::{
 };
 use crate::{
     model::{Bookmark, CameraId, Case, CaseChange, CaseId, SuspectId, Timestamp, User},
-    site::{
-        BookmarkCommand, CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportStage, SiteState,
-        UploadStage,
-    },
+    site::{CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportStage, SiteState, UploadStage},
 };
 use egui::{Align, ComboBox, Context, Frame, Layout, Margin, RichText, ScrollArea, Stroke, TextEdit, Ui, vec2};
 use std::{collections::VecDeque, time::Duration};
@@ -219,7 +216,7 @@ impl Cases {
             ui.columns(2, |columns| {
                 if let [left, right] = columns {
                     self.suspects(left, state, view, pictures, asked);
-                    self.bookmarks(left, state, user, view, asked);
+                    self.bookmarks(left, state, view);
                     self.holds(left, state, view);
                     videos(left, state, case, asked);
                     self.people(right, user, case, asked);
@@ -301,7 +298,7 @@ impl Cases {
         });
     }
 
-    fn bookmarks(&mut self, ui: &mut Ui, state: &SiteState, user: &User, view: &CaseView, asked: &mut Vec<Command>) {
+    fn bookmarks(&mut self, ui: &mut Ui, state: &SiteState, view: &CaseView) {
         section(ui, "Bookmarks", None);
         if view.bookmarks.is_empty() {
             ui.label(tokens::weak("None yet. Put one in the player or on a live picture (B), and choose this case"));
@@ -316,9 +313,6 @@ impl Cases {
                     |ui| {
                         if !seen {
                             return;
-                        }
-                        if (user.is_admin || user.cc == b.made_by) && ui.small_button("Remove").clicked() {
-                            asked.push(Command::Bookmark(BookmarkCommand::Remove(b.id)));
                         }
                         if view.case.closed.is_none()
                             && ui.small_button("Hold…").on_hover_text("Keeps this video from being deleted").clicked()
@@ -388,7 +382,7 @@ impl Cases {
         let mut entered = false;
         ui.horizontal(|ui| {
             let field =
-                TextEdit::singleline(&mut self.person).hint_text("badge number of a colleague").desired_width(200.0);
+                TextEdit::singleline(&mut self.person).hint_text("badge number of a colleague").desired_width(240.0);
             let field = ui.add(field);
             field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Badge number of a colleague"));
             entered |= field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
@@ -420,10 +414,12 @@ impl Cases {
         );
         field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, true, "New note"));
         let ready = !self.note.trim().is_empty();
-        if ui.add_enabled(ready, egui::Button::new("Add note")).clicked() {
-            let text = std::mem::take(&mut self.note).trim().to_owned();
-            asked.push(change(case, CaseChange::Note { text }));
-        }
+        ui.horizontal(|ui| {
+            if ui.add_enabled(ready, egui::Button::new("Add note")).clicked() {
+                let text = std::mem::take(&mut self.note).trim().to_owned();
+                asked.push(change(case, CaseChange::Note { text }));
+            }
+        });
     }
 
     /// Draws what is being said; the command once it is said.
