@@ -528,7 +528,7 @@ fn read_record(body: &str, blob: Option<Vec<u8>>) -> Result<Record, String> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Action, ActionRecord, Camera, Outcome, SystemClock, Timestamp},
+        model::{Action, ActionRecord, Camera, CaseChange, CaseFact, Outcome, SystemClock, Timestamp},
         store::{DataFolder, DetectionFilter, LogFilter, Stores, cameras},
         sync::Delivery,
     };
@@ -579,6 +579,14 @@ mod tests {
             Record::Suspect(suspect.clone()),
             Record::Sighting(cameras::tests::sighting(&suspect)),
             Record::Detection(cameras::tests::detection(camera.id, Some(suspect.id), Timestamp(1))),
+            Record::CaseFact(CaseFact {
+                id: camera.id,
+                case: suspect.id,
+                at: Timestamp(2),
+                by: "1".to_owned(),
+                by_name: "Ana Sousa".to_owned(),
+                change: CaseChange::Note { text: "ação".to_owned() },
+            }),
         ];
         let before = open(&path).await;
         before.append(&of_cameras).await.unwrap();
@@ -586,7 +594,7 @@ mod tests {
         drop(before);
 
         let after = open(&path).await;
-        assert_eq!(after.backlog(), 7 + 2, "suspect and sighting go to two stores");
+        assert_eq!(after.backlog(), 8 + 2, "suspect and sighting go to two stores");
         assert_eq!(records(&after, Destination::Cameras).await, of_cameras);
         assert_eq!(records(&after, Destination::Suspects).await, of_cameras[1..3]);
         assert_eq!(records(&after, Destination::Actions).await, [action(5), action(6)]);
