@@ -82,7 +82,7 @@ async fn fill_up(stores: &Stores, camera: &Camera, suspect: &Suspect) {
         reason: "court".to_owned(),
         placed_by: "1".to_owned(),
         placed_at: now,
-        released_at: None,
+        released: None,
     };
     stores.cameras.put_hold(&hold).await.unwrap();
     let looked = Looked {
