@@ -237,16 +237,11 @@ impl CameraStore {
             sql("SELECT id FROM sightings WHERE crop_url = $1 LIMIT 1").bind(&url),
             sql("SELECT id FROM uploads WHERE video_url = $1 OR metadata ->> 'thumbnail' = $1 LIMIT 1").bind(&url),
         ];
-        match of_id {
-            Some(of_id) => asked.push(of_id),
-            None if room == "tracklets" => {
-                asked.push(sql("SELECT id FROM tracklets WHERE crop_url = $1 LIMIT 1").bind(&url))
-            }
-            None if room == "frames" => {
-                asked.push(sql("SELECT id FROM detections WHERE image_url = $1 LIMIT 1").bind(&url))
-            }
-            None => {}
-        }
+        asked.extend(of_id.or_else(|| match room {
+            "tracklets" => Some(sql("SELECT id FROM tracklets WHERE crop_url = $1 LIMIT 1").bind(&url)),
+            "frames" => Some(sql("SELECT id FROM detections WHERE image_url = $1 LIMIT 1").bind(&url)),
+            _ => None,
+        }));
         for statement in asked {
             if !self.db.fetch(statement, |row| row.uuid("id")).await?.is_empty() {
                 return Ok(true);

@@ -349,16 +349,12 @@ impl Cases {
                 Some(r) => format!("{} · lifted {} by {}: {}", hold.reason, r.at.local_date_time(), r.by, r.why),
             };
             ui.push_id(hold.id, |ui| {
-                line(ui, &what, &below, |ui| match &hold.released {
-                    None if seen => {
-                        if ui.small_button("Lift…").clicked() {
-                            self.dialog =
-                                Some(Dialog::Lift { hold: hold.id, what: what.clone(), reason: String::new() });
-                        }
-                    }
-                    None => {}
-                    Some(_) => {
+                line(ui, &what, &below, |ui| {
+                    if hold.released.is_some() {
                         widgets::chip(ui, "lifted", tokens::TEXT_WEAK);
+                    } else if seen && ui.small_button("Lift…").clicked() {
+                        let (hold, what) = (hold.id, what.clone());
+                        self.dialog = Some(Dialog::Lift { hold, what, reason: String::new() });
                     }
                 });
             });

@@ -211,7 +211,7 @@ fn with_a_case() -> SiteState {
         cases: vec![
             CaseView {
                 case,
-                suspects: vec![of(101, "Suspect 1", known.crop.clone()), of(72, "Suspect 4", None)],
+                suspects: vec![of(101, "Suspect 1", known.crop), of(72, "Suspect 4", None)],
                 bookmarks: vec![bookmark(1, Some(1), 600, 30, "Hands over a blue bag"), hidden],
                 holds: vec![held(61, Some(1), false), held(62, None, true)],
             },
