@@ -108,8 +108,12 @@ pub fn cut_while(
     super::init().map_err(|e| ClipError::GStreamer(e.to_string()))?;
     let mut cutter =
         Cutter { from: nanos(from), until: nanos(until), folder, name, cut: Cut::default(), open: None, goes_on };
+    let mut ahead = None;
     for (place, piece) in pieces.iter().enumerate() {
-        if let Err(note) = cutter.piece(place, piece)? {
+        let opened = ahead.take().map_or_else(|| cutter.open(piece), Ok)?;
+        // A file takes a while to be opened: the next one is, while this one is read.
+        ahead = pieces.get(place + 1).map(|next| cutter.open(next)).transpose()?;
+        if let Err(note) = cutter.piece(place, piece, opened)? {
             cutter.cut.notes.push((place, note));
         }
     }
@@ -141,11 +145,19 @@ struct Cutter<'a> {
     goes_on: &'a dyn Fn() -> bool,
 }
 
+/// A file at the place where it is wanted, and the picture that had to be read to find it; or why it cannot be read.
+type Opened = Result<(Reader, Option<Packet>), FileError>;
+
 impl Cutter<'_> {
-    /// Takes what the stretch needs of a piece; `Ok(Err)` says how far it could be used.
-    fn piece(&mut self, place: usize, piece: &Piece) -> Result<Result<(), String>, ClipError> {
+    /// Opens a piece where the stretch needs it.
+    fn open(&self, piece: &Piece) -> Result<Opened, ClipError> {
         let into = Duration::from_nanos(u64::try_from(self.from - nanos(piece.starts_at)).unwrap_or(0));
-        let (mut reader, mut first) = match Reader::jump(piece, into, self.from)? {
+        Reader::jump(piece, into, self.from)
+    }
+
+    /// Takes what the stretch needs of a piece; `Ok(Err)` says how far it could be used.
+    fn piece(&mut self, place: usize, piece: &Piece, opened: Opened) -> Result<Result<(), String>, ClipError> {
+        let (mut reader, mut first) = match opened {
             Ok(opened) => opened,
             Err(why) => return Ok(Err(why.to_string())),
         };
@@ -241,7 +253,7 @@ struct Reader {
 impl Reader {
     /// Opens the file at a key frame that is shown at `from` or before, if it can; `into` is how far into it that is. Returns
     /// that frame, too, where it had to be read.
-    fn jump(piece: &Piece, into: Duration, from: i64) -> Result<Result<(Self, Option<Packet>), FileError>, ClipError> {
+    fn jump(piece: &Piece, into: Duration, from: i64) -> Result<Opened, ClipError> {
         if into > 2 * RUN_UP {
             let mut reader = match Self::open(piece, into - RUN_UP)? {
                 Ok(reader) => reader,

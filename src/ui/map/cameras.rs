@@ -111,16 +111,19 @@ impl Map {
         let sees = known.unwrap_or(FieldOfView::towards(0.0));
         let centre = projector.project(at).to_pos2();
         let end = |heading: f64| projector.project(there(at, heading, sees.range)).to_pos2();
-        if end(sees.heading).distance(centre) < APART {
+        // Where nobody said yet what it sees, the handle is beside it.
+        let tip = if known.is_some() { end(sees.heading) } else { centre - vec2(0.0, 2.5 * APART) };
+        let dragged = matches!(self.dragged, Some((id, Drag::Way(_) | Drag::Width(_))) if id == view.camera.id);
+        if tip.distance(centre) < APART && !dragged {
             return None; // further out both would lie on the camera
         }
         let name = &view.camera.name;
         let mut asked = None;
         if known.is_none() {
-            let line = [centre, end(sees.heading)];
-            ui.painter().extend(Shape::dashed_line(&line, Stroke::new(1.0, tokens::TEXT_WEAK), 4.0, 4.0));
+            let line = Shape::dashed_line(&[centre, tip], Stroke::new(1.0, tokens::TEXT_WEAK), 4.0, 4.0);
+            ui.painter().extend(line);
         }
-        let front = handle(ui, view, "front", end(sees.heading), known.is_some(), &format!("Which way {name} looks"));
+        let front = handle(ui, view, "front", tip, known.is_some(), &format!("Which way {name} looks"));
         if let Some(to) = pulled(&front, projector) {
             let (heading, metres) = from_to(at, to);
             let range = metres.round().clamp(1.0, FieldOfView::FARTHEST);
@@ -148,7 +151,7 @@ impl Map {
                 asked = Some(change(view, |edit| edit.angle = Some(sees.angle)));
             }
         }
-        if matches!(self.dragged, Some((id, Drag::Way(_) | Drag::Width(_))) if id == view.camera.id) {
+        if dragged {
             let words = format!("{:.0}° · {:.0}° wide · {:.0} m", sees.heading, sees.angle, sees.range);
             plate(ui, end(sees.heading) + vec2(0.0, 12.0), &words, tokens::TEXT);
         }

@@ -57,6 +57,8 @@ pub(super) fn furniture(ui: &Ui, projector: &Projector<'_>, area: Rect, at: Posi
     let metres = step(pixels_a_metre);
     let length = (metres * f64::from(pixels_a_metre)) as f32;
     let left = area.left_bottom() + vec2(18.0, -20.0);
+    let behind = Rect::from_min_max(left - vec2(9.0, 25.0), left + vec2(length + 9.0, 9.0));
+    painter.rect_filled(behind, 4.0, tokens::PLATE);
     let stroke = Stroke::new(2.0, tokens::TEXT);
     painter.line_segment([left, left + vec2(length, 0.0)], stroke);
     for end in [left, left + vec2(length, 0.0)] {
@@ -74,8 +76,12 @@ pub(super) fn furniture(ui: &Ui, projector: &Projector<'_>, area: Rect, at: Posi
     let arrow = vec![north + vec2(0.0, -16.0), north + vec2(8.0, 8.0), north + vec2(0.0, 3.0), north + vec2(-8.0, 8.0)];
     painter.add(Shape::Path(egui::epaint::PathShape::closed_line(arrow, Stroke::new(1.5, tokens::TEXT))));
     painter.text(north + vec2(0.0, 10.0), Align2::CENTER_TOP, "N", tokens::strong_font(13.0), tokens::TEXT);
-    let corner = area.right_bottom() + vec2(-10.0, -8.0);
-    painter.text(corner, Align2::RIGHT_BOTTOM, credit, FontId::proportional(11.5), tokens::TEXT_WEAK);
+    if !credit.is_empty() {
+        let galley = painter.layout_no_wrap(credit.to_owned(), FontId::proportional(11.5), tokens::TEXT_WEAK);
+        let corner = area.right_bottom() - vec2(16.0, 12.0) - galley.size();
+        painter.rect_filled(Rect::from_min_size(corner, galley.size()).expand(4.0), 4.0, tokens::PLATE);
+        painter.galley(corner, galley, tokens::TEXT_WEAK);
+    }
 }
 
 #[cfg(test)]

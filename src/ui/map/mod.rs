@@ -23,7 +23,7 @@ const METRES_A_DEGREE: f64 = 111_195.0;
 /// Metres of a pixel at the equator at zoom 0 (Web Mercator, tiles of 256 pixels).
 const METRES_A_PIXEL: f64 = 156_543.034;
 /// Over the tiles, which are made for white paper, so that cameras and ways stand out in a dark room.
-const VEIL: Color32 = Color32::from_rgba_premultiplied(4, 6, 9, 110);
+const VEIL: Color32 = Color32::from_rgba_premultiplied(5, 7, 10, 150);
 
 /// What the map remembers between two repaints.
 pub struct Map {
