@@ -75,7 +75,7 @@ impl Console {
     }
 
     fn camera(&self, name: &str) -> CameraId {
-        self.0.state().cameras.iter().find(|v| v.camera.name == name).unwrap().camera.id
+        self.0.cameras().iter().find(|v| v.camera.name == name).unwrap().camera.id
     }
 
     fn bookmark(&self, command: BookmarkCommand) {

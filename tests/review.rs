@@ -98,7 +98,7 @@ impl Running {
     }
 
     fn start(&self, id: Uuid, camera: usize, starts_at: Timestamp) {
-        let camera = self.0.state().cameras[camera].camera.id;
+        let camera = self.0.cameras()[camera].camera.id;
         self.upload(UploadCommand::Start { id, camera, starts_at });
     }
 
@@ -337,7 +337,7 @@ fn an_uploaded_video_is_analysed_and_a_suspect_is_found_in_it() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    let camera = running.0.state().cameras[0].camera.id;
+    let camera = running.0.cameras()[0].camera.id;
     let (track, reason, expires_in) = (TrackId(900), "seen with a bag".to_owned(), Duration::from_secs(3600));
     running.0.send(Command::SelectSuspect { camera, track, frame, rect, reason, expires_in });
     running.until("the suspect", |s| !s.suspects.is_empty());
@@ -419,7 +419,7 @@ fn who_may_not_see_a_camera_neither_uploads_to_it_nor_analyses_it() {
     let video = clip(files.path(), "a.mkv", 50, &format!("{H264} ! matroskamux"));
     let other = clip(files.path(), "b.mkv", 40, &format!("{H264} ! matroskamux"));
     let running = open(data.path());
-    let gate = running.0.state().cameras[0].camera.id;
+    let gate = running.0.cameras()[0].camera.id;
     let id = running.look(&video).id;
     running.start(id, 0, t("2026-11-20T10:00:00Z"));
     let upload = running.done(id).upload.unwrap();

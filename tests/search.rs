@@ -145,7 +145,7 @@ fn log(data: &Path) -> Vec<Action> {
 
 fn mark(running: &Running, shirt: Hue, trousers: Hue) {
     running.site.send(Command::SelectSuspect {
-        camera: running.site.state().cameras[0].camera.id,
+        camera: running.site.cameras()[0].camera.id,
         track: TrackId(3),
         frame: frame(running.now, shirt, trousers),
         rect: BOX,
@@ -208,7 +208,7 @@ fn anybody_is_found_over_hours_and_cameras_and_saying_who_it_is_improves_the_ran
     );
     let running = open(data.path(), now);
     running.enter(false);
-    let cameras: Vec<_> = running.site.state().cameras.iter().map(|v| v.camera.id).collect();
+    let cameras: Vec<_> = running.site.cameras().iter().map(|v| v.camera.id).collect();
     let who = FindWho::Person { camera: cameras[0], track: TrackId(9), frame: frame(now, RED, BLUE), rect: BOX };
     let start = |hours: u64, cameras| {
         let from = now.minus(Duration::from_secs(hours * 3600));
