@@ -249,6 +249,7 @@ fn suspects_sightings_and_pictures_are_there_after_a_restart() {
         running.until("the suspect", |s| s.suspects.len() == 1 && s.sightings.len() == 1).suspects[0].suspect.id
     };
     let running = open(data.path());
+    running.login("1", PASSWORD);
     let state = running.until("the picture", |s| s.suspects.iter().any(|v| v.crop.is_some()));
     assert_eq!(state.suspects[0].suspect.id, id);
     assert_eq!(state.sightings[0].sighting.suspect, id);
@@ -360,9 +361,9 @@ fn a_site_on_servers_keeps_everything_there() {
         another
     });
     let running = open_on(elsewhere.path(), stores.clone());
+    assert!(matches!(running.login("2", PASSWORD), Access::LoggedIn(_)));
     let state = running.until("the picture", |s| s.suspects.iter().any(|v| v.crop.is_some()));
     assert_eq!((state.suspects[0].suspect.id, state.sightings.len()), (id, 1));
-    assert!(matches!(running.login("2", PASSWORD), Access::LoggedIn(_)));
     runtime.block_on(another.set_active("2", false, "1", 1)).unwrap();
     running.until(
         "the end of the session",
