@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 use vigia::audit::{Fault, Finding, Format};
 use vigia::model::{
-    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, KeptAction, Outcome,
+    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, KeptAction, Looked, Outcome,
     Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
@@ -212,6 +212,7 @@ pub(crate) fn camera(number: u128, name: &str, frame: Option<Frame>) -> CameraVi
             analysed_fps: 4.0,
             latency_ms: 84.0,
         },
+        looked: Arc::default(),
     }
 }
 
@@ -1044,6 +1045,42 @@ fn failing_stores_and_all_shortcuts_are_told() {
     for command in vigia::ui::commands::UiCommand::ALL {
         assert!(shown.iter().any(|text| text.contains(command.tooltip())), "{command:?}");
     }
+}
+
+#[test]
+fn the_health_window_answers_whether_a_camera_was_looked_at() {
+    let mut site = busy(four_streets());
+    let this = Looked::minute_of(site.now);
+    let minute = |ago: u32, analysed, trouble: &str| Looked {
+        id: Uuid::from_u128(u128::from(ago)),
+        camera: site.cameras[0].camera.id,
+        minute: this.minus(Duration::from_secs(60) * ago),
+        received: 720,
+        analysed,
+        above_rate: 700 - analysed,
+        overtaken: 20,
+        trouble: trouble.to_owned(),
+        model: "NanoDet-g 5d0e".to_owned(),
+    };
+    // Half an hour ago the machine could not keep up, and nothing is recorded of the first ten minutes.
+    let minutes = (1..=50).rev().map(|ago| if ago == 30 { minute(30, 12, "stale") } else { minute(ago, 300, "") });
+    site.cameras[0].looked = Arc::new(minutes.collect());
+    let mut harness = open(site);
+    press(&mut harness, Key::F6);
+    // The window grows with the answer, so the strip moves.
+    let ask = |harness: &mut Harness<'_, App>, minute: f32| {
+        let strip = harness.get_by_label("North gate: looked at in 49 of the last 60 minutes").rect();
+        click(harness, pos2(strip.left() + 3.0 * minute + 1.0, strip.center().y));
+        harness.run_steps(2);
+    };
+    ask(&mut harness, 30.0);
+    look(&mut harness, "health_looked");
+    assert!(shows(&harness, "no: 720 frames received, 12 analysed, 688 above the configured rate, 20 overtaken"));
+    assert!(shows(&harness, "; stale (NanoDet-g 5d0e)"));
+    ask(&mut harness, 59.0);
+    assert!(shows(&harness, "yes: 720 frames received, 300 analysed"));
+    ask(&mut harness, 0.0);
+    assert!(shows(&harness, "no: nothing is recorded of that minute"));
 }
 
 #[test]

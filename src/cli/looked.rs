@@ -33,16 +33,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("no: nothing is recorded of {} in that minute, so nobody was looking", args.camera);
     }
     for l in found.iter().filter(|_| !args.json) {
-        let trouble = if l.trouble.is_empty() { String::new() } else { format!("; {}", l.trouble) };
-        println!(
-            "{}: {} frames received, {} analysed, {} above the configured rate, {} overtaken by newer ones{trouble} ({})",
-            if l.is_looking() { "yes" } else { "no" },
-            l.received,
-            l.analysed,
-            l.above_rate,
-            l.overtaken,
-            l.model
-        );
+        println!("{}: {}", if l.is_looking() { "yes" } else { "no" }, l.words());
     }
     Ok(if looking { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -162,6 +162,11 @@ impl Weapons {
         news
     }
 
+    /// The weapons that were told before or just now and are found on the frame of `at`.
+    pub fn standing(&self, at: Timestamp) -> impl Iterator<Item = Detection> {
+        self.candidates.iter().filter(move |w| w.told && w.last_seen == at).map(|w| w.last)
+    }
+
     /// What was told last could not be recorded: it will be told again.
     pub fn untell(&mut self, seen: &WeaponSeen) {
         for w in self.candidates.iter_mut().filter(|w| w.best == seen.weapon) {
@@ -284,6 +289,18 @@ mod tests {
         let carried: Vec<_> = (1..=8).map(|i| Some(knife(280.0 + 14.0 * i as f32, 0.7))).collect();
         let told = run(&mut weapons, 10, &carried);
         assert!(matches!(told[..], [(_, WeaponSeen { holder: Some(TrackId(2)), is_new: false, .. })]), "{told:?}");
+    }
+
+    #[test]
+    fn a_weapon_stands_on_each_frame_that_shows_it_once_it_counts() {
+        let mut weapons = Weapons::new(WeaponConfig::default());
+        let mut frames = [Some(knife(160.0, 0.8)); 6];
+        frames[4] = None;
+        let stands = |(i, frame): (usize, &Option<Detection>)| {
+            run(&mut weapons, i as i64, &[*frame]);
+            weapons.standing(Timestamp(i as i64 * 200_000)).count()
+        };
+        assert_eq!(frames.iter().enumerate().map(stands).collect::<Vec<_>>(), [0, 0, 1, 1, 0, 1]);
     }
 
     #[test]

@@ -34,6 +34,15 @@ impl Looked {
         Timestamp(t.0.div_euclid(minute) * minute)
     }
 
+    /// What became of the frames, in words.
+    pub fn words(&self) -> String {
+        let Self { received, analysed, above_rate, overtaken, trouble, model, .. } = self;
+        let trouble = if trouble.is_empty() { String::new() } else { format!("; {trouble}") };
+        format!(
+            "{received} frames received, {analysed} analysed, {above_rate} above the configured rate, {overtaken} overtaken by newer ones{trouble} ({model})"
+        )
+    }
+
     /// Whether anything in view for a second would have been seen: at least a frame a second on average was analysed.
     pub fn is_looking(&self) -> bool {
         self.analysed >= 60

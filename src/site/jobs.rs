@@ -499,6 +499,9 @@ impl<'a> Work<'a> {
             let corners = weapon.rect.polygon().to_vec();
             let kind = if weapon.class == Class::Gun { DetectionKind::Gun } else { DetectionKind::Knife };
             records.extend(analysis::detection(segment.camera, frame, corners, None, vec![kind], metadata));
+        }
+        for weapon in &seen.armed {
+            let kind = if weapon.class == Class::Gun { DetectionKind::Gun } else { DetectionKind::Knife };
             self.note_weapon(segment, kind, frame.captured_at(), weapon.score);
         }
         for record in &mut records {

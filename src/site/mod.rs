@@ -156,6 +156,7 @@ struct Shared {
     appearance: Arc<Appearance>,
     outlines: Outlines,
     search: Search,
+    looking: looking::Looking,
 }
 
 impl Shared {
@@ -280,6 +281,7 @@ impl Site {
             appearance,
             outlines,
             search: Search::new(),
+            looking: looking::Looking::default(),
         });
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         let others = runtime.block_on(shared.start())?;
@@ -375,7 +377,11 @@ impl Site {
         let stores = self.stores();
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
-        let cameras = self.shared.cameras.paths().iter().map(|p| p.view(now, on_screen)).collect();
+        let view = |path: &Arc<path::CameraPath>| CameraView {
+            looked: self.shared.looking.of(path.camera.id),
+            ..path.view(now, on_screen)
+        };
+        let cameras = self.shared.cameras.paths().iter().map(view).collect();
         let mut state = SiteState {
             now,
             name: self.shared.config.name.clone(),

@@ -2,7 +2,7 @@
 use super::tracklets::Tracklets;
 use crate::{
     follow::{Event, Follower, Observed, WeaponConfig, WeaponSeen, Weapons},
-    model::{CameraId, Class, Descriptor, MatchView, Timestamp, Track, TrackId},
+    model::{CameraId, Class, Descriptor, Detection, MatchView, Timestamp, Track, TrackId},
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
     vision::Analysed,
@@ -98,6 +98,8 @@ pub(super) struct Observations {
     pub tracklets: Vec<Record>,
     /// Weapons that are new, or newly in somebody's hands.
     pub weapons: Vec<WeaponSeen>,
+    /// All weapons that are on the frame, new ones or not.
+    pub armed: Vec<Detection>,
     /// People confirmed for the first time.
     pub new_tracks: u64,
 }
@@ -179,6 +181,7 @@ impl Observer {
         let new_tracks = step.tracks.iter().filter(|t| self.known.insert(t.id)).count() as u64;
         let people: Vec<_> = step.tracks.iter().map(|t| (t.id, t.rect)).collect();
         let weapons = self.weapons.step(at, &analysed.detections, &people);
-        Observations { tracks: step.tracks, ended: step.ended, events, matches, tracklets, weapons, new_tracks }
+        let armed = self.weapons.standing(at).collect();
+        Observations { tracks: step.tracks, ended: step.ended, events, matches, tracklets, weapons, armed, new_tracks }
     }
 }

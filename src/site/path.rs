@@ -262,7 +262,15 @@ impl CameraPath {
                 self.meters.shown.fetch_add(1, Ordering::Relaxed);
             }
         }
-        CameraView { camera: self.public.clone(), status, frame, tracks, weapons, counters: self.counters(now) }
+        CameraView {
+            camera: self.public.clone(),
+            status,
+            frame,
+            tracks,
+            weapons,
+            counters: self.counters(now),
+            looked: Arc::default(), // the site knows
+        }
     }
 
     /// Numbers now.

@@ -8,8 +8,8 @@ use super::{AdminCommand, AdminState, BookmarkCommand, CaseCommand, CaseworkStat
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
-        Camera, CameraId, Characteristics, Detection, Outline, Picture, Rect, Sighting, SightingId, Suspect, SuspectId,
-        Timestamp, Track, TrackId, TrackletId, User,
+        Camera, CameraId, Characteristics, Detection, Looked, Outline, Picture, Rect, Sighting, SightingId, Suspect,
+        SuspectId, Timestamp, Track, TrackId, TrackletId, User,
     },
     video::Frame,
 };
@@ -89,6 +89,8 @@ pub struct CameraView {
     pub weapons: Arc<Vec<WeaponView>>,
     /// Numbers.
     pub counters: CameraCounters,
+    /// Proof of looking: the minutes of the last hour that have ended, of all consoles, oldest first.
+    pub looked: Arc<Vec<Looked>>,
 }
 
 /// A suspect with its picture.

@@ -170,6 +170,7 @@ fn site(tiles: usize) -> SiteState {
         tracks: Arc::default(),
         weapons: Arc::default(),
         counters: CameraCounters::default(),
+        looked: Arc::default(),
     };
     let user = User {
         cc: "1".to_owned(),

@@ -2,10 +2,11 @@
 use super::commands::UiCommand;
 use super::{tokens, widgets};
 use crate::{
-    model::Timestamp,
-    site::{CameraStatus, SiteState, StoreHealth},
+    model::{CameraId, Looked, Timestamp},
+    site::{CameraStatus, CameraView, SiteState, StoreHealth},
 };
-use egui::{Align, Align2, Color32, Grid, Layout, RichText, Ui, vec2};
+use egui::{Align, Align2, Color32, Grid, Layout, RichText, Sense, Ui, vec2};
+use std::time::Duration;
 
 /// Draws the line at the bottom; `true` when it was clicked.
 pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
@@ -46,8 +47,18 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
         .show(context, |ui| {
             ui.label(tokens::weak(&state.analysis));
             ui.add_space(4.0);
-            Grid::new("cameras").num_columns(8).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
-                for title in ["Camera", "State", "Received", "Analysed", "Overtaken", "fps", "Analysed/s", "Latency"] {
+            Grid::new("cameras").num_columns(9).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
+                for title in [
+                    "Camera",
+                    "State",
+                    "Received",
+                    "Analysed",
+                    "Overtaken",
+                    "fps",
+                    "Analysed/s",
+                    "Latency",
+                    "Looked at",
+                ] {
                     ui.label(tokens::small(title));
                 }
                 ui.end_row();
@@ -67,9 +78,11 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
                     ui.label(tokens::digits(format!("{:.1}", counters.fps)));
                     ui.label(tokens::digits(format!("{:.1}", counters.analysed_fps)));
                     ui.label(tokens::digits(format!("{:.0} ms", counters.latency_ms)));
+                    looked(ui, view, state.now);
                     ui.end_row();
                 }
             });
+            answer(ui, state);
             ui.separator();
             Grid::new("stores").num_columns(2).spacing(vec2(20.0, 6.0)).show(ui, |ui| {
                 for store in &state.stores {
@@ -83,6 +96,76 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
                 }
             });
         });
+}
+
+/// Minutes shown.
+const MINUTES: i64 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Width and height of one of them, points.
+const CELL: [f32; 2] = [3.0, 14.0];
+
+/// The minute that was clicked.
+fn asked() -> egui::Id {
+    egui::Id::unique("minute looked at")
+}
+
+/// The last hour of a camera, a cell a minute: whether it was looked at. A click asks what became of the frames of that minute.
+fn looked(ui: &mut Ui, view: &CameraView, now: Timestamp) {
+    let end = Looked::minute_of(now);
+    let minute = |cell: i64| end.minus(MINUTE * u32::try_from(MINUTES - cell).unwrap_or(0));
+    let (rect, response) = ui.allocate_exact_size(vec2(CELL[0] * MINUTES as f32, CELL[1]), Sense::click());
+    let mut good = 0;
+    for cell in 0..MINUTES {
+        let of_minute: Vec<&Looked> = of(view, minute(cell)).collect();
+        let tint = match of_minute.as_slice() {
+            [] => tokens::LINE,
+            all if all.iter().any(|l| l.is_looking()) => tokens::GOOD,
+            all if all.iter().any(|l| l.analysed > 0) => tokens::WARN,
+            _ => tokens::BAD,
+        };
+        good += u32::from(tint == tokens::GOOD);
+        let at = rect.min + vec2(CELL[0] * cell as f32, 0.0);
+        ui.painter().rect_filled(egui::Rect::from_min_size(at, vec2(CELL[0] - 1.0, CELL[1])), 0.0, tint);
+    }
+    let words = format!("{}: looked at in {good} of the last {MINUTES} minutes", view.camera.name);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
+    let under = response.hover_pos().or(response.interact_pointer_pos());
+    let under = under.map(|at| minute((((at.x - rect.left()) / CELL[0]) as i64).clamp(0, MINUTES - 1)));
+    if let (true, Some(minute)) = (response.clicked(), under) {
+        ui.data_mut(|data| data.insert_temp(asked(), (view.camera.id, minute)));
+    }
+    response.on_hover_ui_at_pointer(|ui| {
+        ui.label(words);
+        if let Some(minute) = under {
+            ui.label(sentence(view, minute));
+        }
+    });
+}
+
+fn of(view: &CameraView, minute: Timestamp) -> impl Iterator<Item = &Looked> {
+    view.looked.iter().filter(move |l| l.minute == minute)
+}
+
+/// Whether anybody was looking at the camera in that minute, and what became of its frames at each console.
+fn sentence(view: &CameraView, minute: Timestamp) -> String {
+    let at = format!("{} at {}", view.camera.name, minute.local_date_time());
+    let all: Vec<String> =
+        of(view, minute).map(|l| format!("{}: {}", if l.is_looking() { "yes" } else { "no" }, l.words())).collect();
+    if all.is_empty() {
+        return format!("{at} \u{2013} no: nothing is recorded of that minute");
+    }
+    format!("{at} \u{2013} {}", all.join("\n"))
+}
+
+/// The answer to the last click on a minute.
+fn answer(ui: &mut Ui, state: &SiteState) {
+    let asked: Option<(CameraId, Timestamp)> = ui.data(|data| data.get_temp(asked()));
+    if let Some((camera, minute)) = asked
+        && let Some(view) = widgets::camera(state, camera)
+    {
+        ui.add_space(4.0);
+        ui.label(sentence(view, minute));
+    }
 }
 
 fn describe(store: &StoreHealth, now: Timestamp) -> (Color32, String) {
