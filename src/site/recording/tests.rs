@@ -2,9 +2,11 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{Rect, SystemClock, TrackId},
-    site::{CameraConfig, Command, Site, SiteConfig},
+    model::{Class, Detection, Rect, SystemClock, TrackId},
+    site::{CameraConfig, Command, Site, SiteConfig, analysis::Analysis},
     store::LogFilter,
+    video::{Color, Frame},
+    vision::Analysed,
 };
 use gstreamer::{self as gst, prelude::*};
 use std::{path::Path, time::Instant};
@@ -195,6 +197,34 @@ fn around_a_click_the_seconds_before_and_after_are_recorded_and_nothing_else() {
     let (before, past) = (marked.seconds_since(from), until.seconds_since(marked));
     assert!((2.0..5.0).contains(&before), "recorded from {before} s before the click");
     assert!((1.5..4.5).contains(&past), "recorded until {past} s after the click");
+}
+
+#[test]
+fn a_knife_opens_a_recording_that_has_the_seconds_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, video) = (folder.path().join("data"), folder.path().join("a.mkv"));
+    footage_of(&video, 30);
+    let recording =
+        RecordingConfig { record: RecordMode::Events, segment_s: 1.0, pre_roll_s: 2.0, ..RecordingConfig::default() };
+    let site = open_with(&data, &video, recording);
+    wait("four seconds of pictures", || (site.summary().cameras[0].received > 100).then_some(()));
+    assert!(stored(&site).is_empty() && site.shared.recording.state().spooled.is_empty(), "nothing has happened yet");
+    // No footage of an armed person can be had: what a detector would say is made by hand.
+    let camera = site.shared.cameras.paths()[0].camera.id;
+    let mut analysis = Analysis::new(Arc::clone(&site.shared));
+    let armed_at = SystemClock.now();
+    for i in 0..8 {
+        let at = armed_at.plus(Duration::from_millis(100 * i));
+        let frame = Frame::from_i420(320, 240, &vec![90; 320 * 240 * 3 / 2], Color::BT601, 0, at).unwrap();
+        let found = |class, rect| Detection { rect, score: 0.8, class };
+        let person = found(Class::Person, Rect::new(100.0, 40.0, 60.0, 160.0));
+        let knife = found(Class::Knife, Rect::new(158.0, 120.0, 22.0, 10.0));
+        let detections = vec![person, knife];
+        analysis.take(&Analysed { camera, frame, epoch: 0, detections, descriptors: vec![None, None] });
+    }
+    let first = wait("the recording", || stored(&site).first().cloned());
+    let before = armed_at.seconds_since(first.starts_at);
+    assert!((2.0..6.0).contains(&before), "recorded from {before} s before the knife");
 }
 
 #[test]
