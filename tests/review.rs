@@ -98,7 +98,7 @@ impl Running {
     }
 
     fn start(&self, id: Uuid, camera: usize, starts_at: Timestamp) {
-        let camera = self.0.cameras()[camera].camera.id;
+        let camera = self.0.state().cameras[camera].camera.id;
         self.upload(UploadCommand::Start { id, camera, starts_at });
     }
 
