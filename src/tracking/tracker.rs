@@ -77,7 +77,9 @@ pub struct TrackerConfig {
     pub max_tentative: f64,
     /// A confirmed person not seen for so long has left for good.
     pub max_lost: f64,
-    /// Somebody known for only `t` seconds is waited for at most `max_lost / 10 + patience * t`.
+    /// Somebody known for only `t` seconds is waited for at most `least_wait + patience * t`.
+    pub least_wait: f64,
+    /// See [`least_wait`](Self::least_wait).
     pub patience: f64,
     /// For so long the predicted box of somebody not seen is still reported,
     pub coast: f64,
@@ -145,6 +147,7 @@ impl Default for TrackerConfig {
             confirm_hits: 3,
             max_tentative: 0.1,
             max_lost: 2.5,
+            least_wait: 0.25,
             patience: 2.0,
             coast: 0.25,
             coast_hidden: 1.0,
@@ -190,6 +193,7 @@ impl TrackerConfig {
             gate_low: self.gate_low * gate,
             new_score: self.new_score * (1.0 - SLOW_SCORE * slow as f32),
             confirm_hits: if slow >= 0.5 { SLOW_HITS.min(self.confirm_hits) } else { self.confirm_hits },
+            least_wait: self.least_wait * (1.0 + slow), // a frame in between may miss anybody
             ..self.clone()
         }
     }
@@ -756,7 +760,7 @@ impl Target {
         let (x, y) = self.motion.rect().center();
         let inside = config.frame.is_none_or(|(w, h)| Rect::new(0.0, 0.0, w, h).contains(x, y));
         let limit = if self.id.is_some() {
-            config.max_lost.min(config.max_lost / 10.0 + config.patience * self.known_for())
+            config.max_lost.min(config.least_wait + config.patience * self.known_for())
         } else {
             config.max_tentative
         };
@@ -876,13 +880,14 @@ mod tests {
             jitter in proptest::collection::vec((-2.0f64..2.0, -2.0f64..2.0, 0u8..10), 400),
         ) {
             let mut tracker = Tracker::new(TrackerConfig::default());
-            let (mut ids, mut i) = (BTreeSet::<TrackId>::new(), 0);
+            let (mut ids, mut i, mut missed) = (BTreeSet::<TrackId>::new(), 0, false);
             walk(fps, 0.0, 8.0, |t| {
                 let (dx, dy, luck) = jitter[i];
                 i += 1;
                 let seen = person(960.0 + speed * t + dx, 540.0 + dy);
-                // one detection in ten is missed, and a whole second behind a pillar
-                let hidden = luck == 0 || (4.0..5.0).contains(&t);
+                // one detection in ten is missed, never two in a row, and a whole second behind a pillar
+                missed = luck == 0 && !missed;
+                let hidden = missed || (4.0..5.0).contains(&t);
                 ids.extend(step(&mut tracker, t, if hidden { &[] } else { std::slice::from_ref(&seen) }).matched.iter().flatten());
             });
             prop_assert_eq!(ids.len(), 1);
