@@ -401,7 +401,7 @@ impl Tracker {
                 })
             })
             .collect();
-        tracks.sort_by_key(|t| t.id);
+        tracks.sort_unstable_by_key(|t| t.id);
         tracks
     }
 }
