@@ -1,6 +1,6 @@
 //! `vigia demo`: four virtual cameras over real RTSP, served by a second process, and the console on them.
 use super::{console, prerequisites, simulate};
-use crate::site::{CameraConfig, RecordMode, RecordingConfig, SiteConfig};
+use crate::site::{CameraConfig, OverlapConfig, RecordMode, RecordingConfig, SiteConfig};
 use std::process::ExitCode;
 
 /// What the demo keeps of its recordings, 10⁹ bytes.
@@ -26,6 +26,8 @@ pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
         },
     };
     let (simulator, served) = simulate::start_process(&[])?;
+    // Every two of the windows have a part of the footage in common.
+    config.overlaps = vec![OverlapConfig { cameras: served.cameras.iter().map(|c| c.name.clone()).collect() }];
     config.cameras = served
         .cameras
         .into_iter()

@@ -1,7 +1,7 @@
 //! `vigia replay`: runs a recorded site again and compares its tracks and sightings, byte for byte.
 use super::prerequisites;
 use crate::{
-    follow::{FollowConfig, Follower, Observed},
+    follow::{FollowConfig, Follower, Observed, Topology},
     model::{CameraId, Class, Descriptor, Rect, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId},
     site::{self, Replayed, replay::appearance_hash, tape::event_line},
     store::{file, url_of_key},
@@ -58,6 +58,9 @@ struct Record {
     tracker: TrackerConfig,
     #[serde(rename = "camera")]
     cameras: Vec<Camera>,
+    /// Groups of cameras, by name, whose views overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overlaps: Vec<Vec<String>>,
     #[serde(rename = "suspect", default, skip_serializing_if = "Vec::is_empty")]
     suspects: Vec<Marked>,
 }
@@ -210,6 +213,8 @@ fn replay(record: &Record, folder: &Path, detector: &Detector, appearance: &Appe
     let names: BTreeMap<CameraId, &str> = record.cameras.iter().map(|c| (id_of(&c.name), c.name.as_str())).collect();
     let name = |camera: &CameraId| names.get(camera).copied().unwrap_or_default();
     let mut follower = Follower::new(record.follow, crop_url);
+    let overlaps = record.overlaps.iter().map(|group| group.iter().map(|name| id_of(name)).collect());
+    follower.set_topology(Topology::new(overlaps, []));
     let mut log = String::new();
     let mut number = 0;
     for step in &steps {

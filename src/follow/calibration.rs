@@ -27,6 +27,11 @@ impl Calibration {
         1.0 / (1.0 + (-(self.slope * similarity + self.offset)).exp())
     }
 
+    /// The natural logarithm of the odds.
+    pub fn log_odds(&self, similarity: f32) -> f64 {
+        f64::from(self.slope) * f64::from(similarity) + f64::from(self.offset)
+    }
+
     /// The curve that makes labelled pairs (similarity, same person?) most likely, by Newton's method on the logistic loss, with
     /// Platt's smoothed targets against overconfidence (Platt 1999; Lin, Lin & Weng 2007). `prior` is the share of same-person pairs
     /// to be expected in use; pairs are weighted to it. `None` without pairs of both kinds.

@@ -1,5 +1,9 @@
 //! Compares the tracks of every camera with every suspect and keeps the sightings.
-use super::{Calibration, Gallery};
+use super::{
+    Calibration, Gallery,
+    joint::{Candidate, assign_jointly},
+    topology::{Stop, Topology, Travel},
+};
 use crate::model::{
     CameraId, Decision, Descriptor, MatchView, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
     TrackId,
@@ -12,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FollowConfig {
-    /// From this probability on a possible match is opened and the operator alerted.
+    /// From this probability on the operator is alerted to a possible match.
     pub alert: f32,
-    /// From this probability on a stay of the past is listed to decide on, without an alert; below it is passed over.
+    /// From this probability on somebody seen now or in the past is listed to decide on, without an alert; below it is passed over.
     pub list: f32,
     /// How far back a fresh suspect is searched for, hours; 0 turns it off.
     pub search_back_hours: f64,
@@ -54,8 +58,10 @@ pub struct Observed<'a> {
 /// What changed; each is a record to keep.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A possible match appeared: the operator is to be alerted. The crop at the track's box is to be stored under its `crop_url`.
+    /// A possible match appeared and is to be listed. The crop at the track's box is to be stored under its `crop_url`.
     Opened(Sighting),
+    /// A possible match became, or is from the beginning, so probable that the operator is to be alerted; once a stay.
+    Alert(Sighting),
     /// A sighting went on, ended, or was decided.
     Changed(Sighting),
     /// A suspect's gallery grew or was cleaned.
@@ -64,8 +70,24 @@ pub enum Event {
 
 /// Between two records of a sighting that merely goes on.
 const RECORD_EVERY_SECONDS: f64 = 5.0;
-/// A better candidate takes over an undecided match only when it is clearly better.
-const TAKE_OVER: f32 = 0.1;
+/// After the first looks of a track, on which it is compared at once, only one in so many seconds counts: pictures that follow each
+/// other closely err alike.
+const LOOK_EVERY_SECONDS: f64 = 0.5;
+/// A track's likeness is that of about so many looks, the newest ones.
+const LOOKS_WEIGHED: f32 = 8.0;
+/// Likeness of so few looks is believed by halves, see [`Likeness::log_odds`].
+const DOUBT: f32 = 1.0;
+/// A track not measured for longer, seconds, is not in view now.
+const PRESENT_SECONDS: f64 = 1.0;
+/// Pairs with smaller log-odds are neither matches nor rivals.
+const FLOOR: f64 = -4.0;
+/// Log-odds by which a match that is open already is favoured, so that it does not come and go.
+const KEEP: f64 = 1.0;
+/// How often whoever is in view beside a suspect is looked at, seconds, and how many of them are remembered, those most like it.
+const BYSTANDERS_EVERY_SECONDS: f64 = 1.0;
+const BYSTANDERS: usize = 24;
+/// Boxes that overlap more (IoU) may be of one person.
+const ONE_PERSON: f32 = 0.3;
 /// Looks of ended sightings that are kept for a late decision.
 const LOOKS: usize = 256;
 /// Rejected looks kept for each suspect.
@@ -78,6 +100,49 @@ struct Followed {
     gallery: Gallery,
     /// The looks of matches that an operator said are somebody else.
     strangers: Vec<(SightingId, Gallery)>,
+    /// Who was in view beside the suspect, and is therefore somebody else.
+    bystanders: BTreeMap<(CameraId, TrackId), Gallery>,
+    bystanders_at: Timestamp,
+    /// Where the suspect was for certain last, by the end of the stay.
+    last: Option<Stop>,
+}
+
+impl Followed {
+    fn new(suspect: Suspect) -> Self {
+        let gallery = Gallery::new(suspect.gallery.clone());
+        let bystanders_at = Timestamp(i64::MIN / 2);
+        Self { suspect, gallery, strangers: Vec::new(), bystanders: BTreeMap::new(), bystanders_at, last: None }
+    }
+
+    /// Everybody who looks a bit like the suspect and is somebody else.
+    fn others(&self) -> impl Iterator<Item = &Gallery> {
+        self.strangers.iter().map(|(_, look)| look).chain(self.bystanders.values())
+    }
+
+    fn stands_beside(&mut self, key: (CameraId, TrackId), look: &Gallery) {
+        self.bystanders.insert(key, look.clone());
+        if self.bystanders.len() > BYSTANDERS {
+            let like = |g: &Gallery| self.gallery.similarity(g).unwrap_or(-1.0);
+            let least = self.bystanders.iter().map(|(key, g)| (like(g), *key)).min_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((_, key)) = least {
+                self.bystanders.remove(&key);
+            }
+        }
+    }
+}
+
+/// How like a suspect a track's looks were.
+#[derive(Clone, Copy)]
+struct Likeness {
+    mean: f32,
+    looks: f32,
+}
+
+impl Likeness {
+    fn add(&mut self, similarity: f32) {
+        self.looks = (self.looks + 1.0).min(LOOKS_WEIGHED);
+        self.mean += (similarity - self.mean) / self.looks;
+    }
 }
 
 struct Seen {
@@ -88,6 +153,14 @@ struct Seen {
     sighting: Option<SightingId>,
     rejected_for: BTreeSet<SuspectId>,
     rect: Rect,
+    /// When a look was compared last.
+    compared_at: Timestamp,
+    /// With every suspect.
+    likeness: BTreeMap<SuspectId, Likeness>,
+    /// The suspects that it may be, and the log-odds of that by its looks alone.
+    candidates: Vec<(SuspectId, f64)>,
+    /// The suspects whose possible match it was, and whether the operator was alerted.
+    offered: BTreeMap<SuspectId, bool>,
 }
 
 /// All suspects against all tracks.
@@ -99,6 +172,8 @@ pub struct Follower {
     sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
     /// What the tracks of sightings that have ended looked like: people often decide after the exit.
     looks: VecDeque<(SightingId, Gallery)>,
+    topology: Topology,
+    travel: Travel,
 }
 
 impl Follower {
@@ -111,13 +186,19 @@ impl Follower {
             tracks: BTreeMap::new(),
             sightings: BTreeMap::new(),
             looks: VecDeque::new(),
+            topology: Topology::default(),
+            travel: Travel::default(),
         }
+    }
+
+    /// Says how the cameras lie to each other; before that no views overlap and no places are known.
+    pub fn set_topology(&mut self, topology: Topology) {
+        self.topology = topology;
     }
 
     /// Follows a suspect from an earlier run, or one marked on another console.
     pub fn follow(&mut self, suspect: Suspect) {
-        let gallery = Gallery::new(suspect.gallery.clone());
-        self.suspects.insert(suspect.id, Followed { suspect, gallery, strangers: Vec::new() });
+        self.suspects.insert(suspect.id, Followed::new(suspect));
     }
 
     /// Follows, learns or ends as another console's version of a suspect says, in which this console's own is merged. What comes of
@@ -176,6 +257,7 @@ impl Follower {
         if let Some(seen) = self.tracks.get_mut(&key) {
             seen.sighting = Some(id);
         }
+        self.is_certainly(&sighting);
         self.sightings.insert(id, (sighting.clone(), last_seen_at));
         events.push(Event::Changed(sighting));
         events
@@ -184,6 +266,10 @@ impl Follower {
     /// Stops following; open sightings are closed.
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
         self.suspects.remove(&suspect);
+        for seen in self.tracks.values_mut() {
+            seen.likeness.remove(&suspect);
+            seen.candidates.retain(|(s, _)| *s != suspect);
+        }
         let open: Vec<_> =
             self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
         open.into_iter().filter_map(|s| self.close(s.id, s.last_seen_at)).collect()
@@ -217,6 +303,10 @@ impl Follower {
                 sighting: None,
                 rejected_for: BTreeSet::new(),
                 rect: o.track.rect,
+                compared_at: Timestamp(i64::MIN / 2),
+                likeness: BTreeMap::new(),
+                candidates: Vec::new(),
+                offered: BTreeMap::new(),
             });
             if measured {
                 seen.last_seen = at;
@@ -224,11 +314,17 @@ impl Follower {
                 if let Some(descriptor) = o.descriptor {
                     seen.gallery.add(descriptor, self.config.track_gallery);
                     seen.crops += 1;
+                    let due = at.seconds_since(seen.compared_at) >= LOOK_EVERY_SECONDS;
+                    if self.config.live_follow && (due || seen.crops <= self.config.least_crops) {
+                        seen.compared_at = at;
+                        seen.compare(descriptor, &self.suspects);
+                    }
                 }
             }
         }
         if self.config.live_follow {
-            self.compare(camera, at, observed, &mut events);
+            self.note_bystanders(camera, at, observed);
+            self.assign(camera, at, observed, &mut events);
         }
         for o in observed.iter().filter(|o| o.track.measured_at == o.track.at) {
             self.go_on(camera, at, o, &mut events);
@@ -236,79 +332,151 @@ impl Follower {
         events
     }
 
-    /// Opens or improves possible matches: the most probable pairs first, one track a suspect and one suspect a track.
-    fn compare(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>], events: &mut Vec<Event>) {
-        let mut pairs = Vec::new();
-        for o in observed {
-            let Some(seen) = self.tracks.get(&(camera, o.track.id)) else { continue };
-            if seen.crops < self.config.least_crops || self.is_certain(seen) {
+    /// Whoever is in view beside a suspect that is certain is somebody else.
+    fn note_bystanders(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) {
+        let measured = || observed.iter().filter(|o| o.track.measured_at == o.track.at);
+        for o in measured() {
+            let Some(suspect) = self.certain(camera, o.track.id) else { continue };
+            let Some(f) = self.suspects.get_mut(&suspect) else { continue };
+            f.bystanders.remove(&(camera, o.track.id));
+            if at.seconds_since(f.bystanders_at) < BYSTANDERS_EVERY_SECONDS {
                 continue;
             }
-            for f in self.suspects.values() {
-                if !seen.rejected_for.contains(&f.suspect.id) {
-                    let p = match_probability(&f.gallery, f.strangers.iter().map(|(_, look)| look), &seen.gallery);
-                    if p >= self.config.alert {
-                        pairs.push((p, o.track.id, f.suspect.id));
-                    }
+            f.bystanders_at = at;
+            for other in measured().filter(|b| b.track.id != o.track.id && b.track.rect.iou(&o.track.rect) < ONE_PERSON) {
+                let key = (camera, other.track.id);
+                if let Some(seen) = self.tracks.get(&key).filter(|seen| seen.crops >= self.config.least_crops) {
+                    f.stands_beside(key, &seen.gallery);
                 }
             }
-        }
-        pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-        // In this camera: who is taken for whom already, and how surely.
-        let mut taken: BTreeMap<SuspectId, (TrackId, f32, bool)> = BTreeMap::new();
-        for o in observed {
-            if let Some((s, _)) =
-                self.tracks.get(&(camera, o.track.id)).and_then(|t| t.sighting).and_then(|id| self.sightings.get(&id))
-            {
-                let sure = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
-                taken.insert(s.suspect, (o.track.id, s.probability, sure));
-            }
-        }
-        for (p, track, suspect) in pairs {
-            // Taken for somebody else already, with a greater probability.
-            let busy = self.tracks.get(&(camera, track)).is_none_or(|t| t.sighting.is_some());
-            if let Some(&(holder, held, sure)) = taken.get(&suspect) {
-                if holder == track {
-                    self.improve(camera, track, p);
-                    continue;
-                }
-                if busy || sure || p < held + TAKE_OVER {
-                    continue;
-                }
-                let old = self.tracks.get_mut(&(camera, holder)).and_then(|t| t.sighting.take());
-                events.extend(old.and_then(|id| self.close(id, at)));
-            }
-            let Some(seen) = self.tracks.get_mut(&(camera, track)) else { continue };
-            if busy {
-                continue;
-            }
-            let id = sighting_id(suspect, camera, track, at);
-            let sighting = Sighting {
-                id,
-                suspect,
-                camera,
-                track,
-                entered_at: seen.first_seen,
-                last_seen_at: at,
-                left_at: None,
-                probability: p,
-                decision: Decision::Pending,
-                crop_url: (self.crop_url)(id),
-                rect: seen.rect,
-            };
-            seen.sighting = Some(id);
-            taken.insert(suspect, (track, p, false));
-            self.sightings.insert(id, (sighting.clone(), at));
-            events.push(Event::Opened(sighting));
         }
     }
 
-    fn improve(&mut self, camera: CameraId, track: TrackId, p: f32) {
-        if let Some((s, _)) =
-            self.tracks.get(&(camera, track)).and_then(|t| t.sighting).and_then(|id| self.sightings.get_mut(&id))
-        {
-            s.probability = s.probability.max(p);
+    /// Whose certain stay the track is.
+    fn certain(&self, camera: CameraId, track: TrackId) -> Option<SuspectId> {
+        let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
+        is_certain(&s.decision).then_some(s.suspect)
+    }
+
+    /// Opens, goes on with and closes possible matches: those that are true together with the greatest probability, over all cameras.
+    fn assign(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>], events: &mut Vec<Event>) {
+        let here: BTreeSet<TrackId> =
+            observed.iter().filter(|o| o.track.measured_at == o.track.at).map(|o| o.track.id).collect();
+        // Whoever is seen for certain now, and where.
+        let mut certain: BTreeMap<SuspectId, Vec<CameraId>> = BTreeMap::new();
+        for ((c, track), seen) in self.tracks.iter().filter(|(_, seen)| seen.is_present(at)) {
+            if let Some(suspect) = seen.sighting.and_then(|_| self.certain(*c, *track)) {
+                certain.entry(suspect).or_default().push(*c);
+            }
         }
+        let list = log_odds(self.config.list);
+        let mut possible: Vec<Candidate> = Vec::new();
+        for ((c, track), seen) in self.tracks.iter().filter(|(_, seen)| !seen.candidates.is_empty()) {
+            if seen.crops < self.config.least_crops || !seen.is_present(at) || self.certain(*c, *track).is_some() {
+                continue;
+            }
+            for &(suspect, by_looks) in &seen.candidates {
+                let Some(f) = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect)) else { continue };
+                let elsewhere = certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, *c)));
+                if elsewhere {
+                    continue;
+                }
+                let travelled = f.last.map_or(0.0, |last| {
+                    self.travel.evidence(&self.topology, &last, *c, seen.first_seen)
+                });
+                let odds = by_looks + travelled;
+                if odds > FLOOR {
+                    possible.push(Candidate { suspect, camera: *c, track: *track, gain: odds });
+                }
+            }
+        }
+        if possible.is_empty() && !here.iter().any(|track| self.open_match(camera, *track).is_some()) {
+            return;
+        }
+        let mut gains = possible.clone();
+        for c in &mut gains {
+            let is_open = self.open_match(c.camera, c.track).is_some_and(|s| s.suspect == c.suspect);
+            c.gain += if is_open { KEEP } else { 0.0 } - list;
+        }
+        let chosen = assign_jointly(&gains, |a, b| self.may_be_in_both(a, b));
+        let mut taken: BTreeMap<TrackId, (SuspectId, f32)> = BTreeMap::new();
+        for (c, _) in possible.iter().zip(&chosen).filter(|(c, chosen)| **chosen && c.camera == camera) {
+            taken.insert(c.track, (c.suspect, self.posterior(c, &possible)));
+        }
+        for track in here {
+            let open = self.open_match(camera, track).map(|s| (s.id, s.suspect));
+            let match_now = taken.get(&track).copied();
+            if let Some((id, suspect)) = open {
+                if match_now.is_some_and(|(now, _)| now == suspect) {
+                    self.go_on_matching(id, match_now.map_or(0.0, |(_, p)| p), events);
+                    continue;
+                }
+                events.extend(self.close(id, at));
+            }
+            if let Some((suspect, p)) = match_now.filter(|(_, p)| *p >= self.config.list) {
+                self.open(camera, track, suspect, p, at, events);
+            }
+        }
+    }
+
+    /// The sighting of a track that waits for a decision.
+    fn open_match(&self, camera: CameraId, track: TrackId) -> Option<&Sighting> {
+        let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
+        (!is_certain(&s.decision)).then_some(s)
+    }
+
+    /// How probable a candidate is against all that it excludes: nobody, other suspects for that track, other tracks for that suspect.
+    fn posterior(&self, c: &Candidate, all: &[Candidate]) -> f32 {
+        let excluded = |o: &&Candidate| {
+            let same_track = (o.camera, o.track) == (c.camera, c.track);
+            if o.suspect == c.suspect { !same_track && !self.may_be_in_both(o.camera, c.camera) } else { same_track }
+        };
+        let rivals: f64 = all.iter().filter(excluded).map(|o| o.gain.exp()).sum();
+        let odds = c.gain.exp();
+        (odds / (1.0 + odds + rivals)) as f32
+    }
+
+    fn go_on_matching(&mut self, id: SightingId, p: f32, events: &mut Vec<Event>) {
+        let Some((s, _)) = self.sightings.get_mut(&id) else { return };
+        s.probability = p;
+        let Some(seen) = self.tracks.get_mut(&(s.camera, s.track)) else { return };
+        let alerted = seen.offered.entry(s.suspect).or_default();
+        if p >= self.config.alert && !*alerted {
+            *alerted = true;
+            events.push(Event::Alert(s.clone()));
+        }
+    }
+
+    fn open(
+        &mut self,
+        camera: CameraId,
+        track: TrackId,
+        suspect: SuspectId,
+        p: f32,
+        at: Timestamp,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(seen) = self.tracks.get_mut(&(camera, track)) else { return };
+        // The stay is one, also where it was taken for another meanwhile.
+        let id = sighting_id(suspect, camera, track, seen.first_seen);
+        let sighting = Sighting {
+            id,
+            suspect,
+            camera,
+            track,
+            entered_at: seen.first_seen,
+            last_seen_at: at,
+            left_at: None,
+            probability: p,
+            decision: Decision::Pending,
+            crop_url: (self.crop_url)(id),
+            rect: seen.rect,
+        };
+        seen.sighting = Some(id);
+        let again = seen.offered.contains_key(&suspect);
+        self.sightings.insert(id, (sighting.clone(), at));
+        events.push(if again { Event::Changed(sighting) } else { Event::Opened(sighting) });
+        self.go_on_matching(id, p, events);
     }
 
     /// A measured track that belongs to a suspect: the sighting goes on, and a certain one teaches the gallery.
@@ -320,8 +488,11 @@ impl Follower {
             *recorded = at;
             events.push(Event::Changed(sighting.clone()));
         }
-        let certain = matches!(sighting.decision, Decision::Origin | Decision::Confirmed { .. });
+        let certain = is_certain(&sighting.decision);
         let (suspect, descriptor) = (sighting.suspect, o.descriptor);
+        if certain && let Some(last) = self.suspects.get_mut(&suspect).and_then(|f| f.last.as_mut()) {
+            last.until = last.until.max(at);
+        }
         if certain
             && o.track.score >= TEACHING_SCORE
             && let (Some(descriptor), Some(f)) = (descriptor, self.suspects.get_mut(&suspect))
@@ -395,6 +566,9 @@ impl Follower {
                 events.push(Event::Gallery(f.suspect.clone()));
             }
         }
+        if !rejected {
+            self.is_certainly(&decided);
+        }
         if let Some((open, _)) = self.sightings.get_mut(&decided.id) {
             open.decision = decided.decision.clone();
         }
@@ -423,7 +597,7 @@ impl Follower {
     /// How probable it is that whoever looks like this is the suspect; `None` when the suspect is not followed.
     pub fn probability_of(&self, suspect: SuspectId, look: &Gallery) -> Option<f32> {
         let f = self.suspects.get(&suspect)?;
-        Some(match_probability(&f.gallery, f.strangers.iter().map(|(_, look)| look), look))
+        Some(match_probability(&f.gallery, f.others(), look))
     }
 
     /// Keeps what the person of a sighting looked like, for the decision on it.
@@ -446,7 +620,35 @@ impl Follower {
 
     /// Whether two cameras may show one person at the same instant. One camera shows a person once.
     pub fn may_be_in_both(&self, a: CameraId, b: CameraId) -> bool {
-        a != b
+        self.topology.may_be_in_both(a, b)
+    }
+
+    /// Takes note of a certain stay: of when whoever comes next from there comes, and that the track is nobody else's.
+    fn is_certainly(&mut self, sighting: &Sighting) {
+        let Some(f) = self.suspects.get_mut(&sighting.suspect) else { return };
+        f.bystanders.remove(&(sighting.camera, sighting.track));
+        let stop = Stop { camera: sighting.camera, from: sighting.entered_at, until: sighting.last_seen_at };
+        if f.last.is_none_or(|last| last.until <= stop.until) {
+            f.last = Some(stop);
+        }
+    }
+
+    /// Learns how long people take between cameras, from all certain stays that are known: those confirmed, and those where somebody
+    /// was marked. What was learned before is forgotten.
+    pub fn learn_travel(&mut self, sightings: &[Sighting]) {
+        let mut stays: BTreeMap<SuspectId, Vec<Stop>> = BTreeMap::new();
+        for s in sightings.iter().filter(|s| is_certain(&s.decision)) {
+            let stop = Stop { camera: s.camera, from: s.entered_at, until: s.left_at.unwrap_or(s.last_seen_at) };
+            stays.entry(s.suspect).or_default().push(stop);
+        }
+        self.travel = Travel::default();
+        for (suspect, stops) in &stays {
+            self.travel.learn(stops);
+            let last = stops.iter().max_by_key(|s| s.until).copied();
+            if let Some(f) = self.suspects.get_mut(suspect).filter(|f| f.last.is_none()) {
+                f.last = last;
+            }
+        }
     }
 
     /// Takes back a decision that could not be recorded.
@@ -461,26 +663,81 @@ impl Follower {
         self.sightings.remove(&sighting.id);
         if let Some(seen) = self.tracks.get_mut(&(sighting.camera, sighting.track)) {
             seen.sighting = None;
+            seen.offered.remove(&sighting.suspect);
         }
     }
 
-    /// Who the tracks of one camera are taken for.
+    /// Who the tracks of one camera are taken for: for certain, or so probably that the operator was alerted.
     pub fn matches(&self, camera: CameraId) -> BTreeMap<TrackId, MatchView> {
         self.tracks
             .range((camera, TrackId(0))..=(camera, TrackId(u64::MAX)))
             .filter_map(|((_, track), seen)| {
                 let (s, _) = self.sightings.get(&seen.sighting?)?;
-                let certain = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
+                let certain = is_certain(&s.decision);
+                if !certain && seen.offered.get(&s.suspect) != Some(&true) {
+                    return None;
+                }
                 Some((*track, MatchView { suspect: s.suspect, probability: s.probability, certain }))
             })
             .collect()
     }
+}
 
-    fn is_certain(&self, seen: &Seen) -> bool {
-        seen.sighting
-            .and_then(|id| self.sightings.get(&id))
-            .is_some_and(|(s, _)| matches!(s.decision, Decision::Origin | Decision::Confirmed { .. }))
+impl Seen {
+    fn is_present(&self, at: Timestamp) -> bool {
+        at.seconds_since(self.last_seen) <= PRESENT_SECONDS
     }
+
+    /// One more look: how like every suspect it is, and which of them the track may be therefore.
+    fn compare(&mut self, descriptor: &Descriptor, suspects: &BTreeMap<SuspectId, Followed>) {
+        let curve = Calibration::shipped(descriptor.kind);
+        self.candidates.clear();
+        for (id, f) in suspects {
+            let Some(near) = f.gallery.nearest(descriptor) else { continue };
+            let likeness = match self.likeness.get_mut(id) {
+                Some(likeness) => {
+                    likeness.add(near);
+                    *likeness
+                }
+                None => {
+                    // Marked after this track came into view: its looks so far count, too.
+                    let mean = f.gallery.similarity(&self.gallery).unwrap_or(near);
+                    let first = Likeness { mean, looks: (self.gallery.len() as f32).clamp(1.0, LOOKS_WEIGHED) };
+                    self.likeness.insert(*id, first);
+                    first
+                }
+            };
+            let odds = curve.log_odds(likeness.mean);
+            if odds > FLOOR {
+                let odds = against_others(odds, curve, likeness.mean, f.others(), &self.gallery);
+                let doubt = f64::from(likeness.looks / (likeness.looks + DOUBT));
+                self.candidates.push((*id, odds * if odds > 0.0 { doubt } else { 1.0 }));
+            }
+        }
+    }
+}
+
+fn is_certain(decision: &Decision) -> bool {
+    matches!(decision, Decision::Origin | Decision::Confirmed { .. })
+}
+
+/// The log-odds of a probability.
+fn log_odds(p: f32) -> f64 {
+    let p = f64::from(p).clamp(1e-6, 1.0 - 1e-6);
+    (p / (1.0 - p)).ln()
+}
+
+/// Log-odds lowered by the nearest of those who are known to be somebody else: that it is this one is as possible as that it is the
+/// suspect, and the odds between the two are those of the curve at their similarities.
+fn against_others<'a>(
+    odds: f64,
+    curve: Calibration,
+    near: f32,
+    others: impl Iterator<Item = &'a Gallery>,
+    look: &Gallery,
+) -> f64 {
+    let nearest = others.filter_map(|other| other.similarity(look)).max_by(f32::total_cmp);
+    odds - nearest.map_or(0.0, |s| (odds + f64::from(curve.slope * (s - near))).exp().ln_1p())
 }
 
 /// How probable it is that whoever looks like `look` is `who`, `0.0..=1.0`; 0 where they cannot be compared. Where a stranger was told apart before, the two compete: the odds between them are
@@ -488,9 +745,8 @@ impl Follower {
 pub fn match_probability<'a>(who: &Gallery, strangers: impl Iterator<Item = &'a Gallery>, look: &Gallery) -> f32 {
     let (Some(near), Some(kind)) = (who.similarity(look), look.vectors().first().map(|d| d.kind)) else { return 0.0 };
     let curve = Calibration::shipped(kind);
-    let nearest = strangers.filter_map(|stranger| stranger.similarity(look)).max_by(f32::total_cmp);
-    let stranger = nearest.map_or(0.0, |s| (curve.slope * (s - near)).exp());
-    curve.probability(near) / (1.0 + stranger)
+    let odds = against_others(curve.log_odds(near), curve, near, strangers, look);
+    (1.0 / (1.0 + (-odds).exp())) as f32
 }
 
 /// The same stay has the same identity however often it is computed: a replay yields the same records.
@@ -600,7 +856,7 @@ mod tests {
         let mut f = Follower::new(FollowConfig::default(), |id| id.to_string());
         assert_eq!(f.take_over(&theirs, now), []);
         let opened = see(&mut f, B, 3, &descriptor(0, 0.08), 4..8);
-        let [Event::Opened(s)] = &opened[..] else { panic!("{opened:?}") };
+        let [Event::Opened(s), Event::Alert(_)] = &opened[..] else { panic!("{opened:?}") };
         assert!(s.suspect == theirs.id && f.sees(s.id));
 
         // decided there: this console has seen the track, so it is this one that learns
@@ -612,7 +868,7 @@ mod tests {
         assert!(more.changed_at > learned.changed_at);
         f.take_over(&more, now);
         let stranger_no_more = see(&mut f, A, 4, &descriptor(1, 0.05), 8..12);
-        assert!(matches!(&stranger_no_more[..], [Event::Opened(_)]), "{stranger_no_more:?}");
+        assert!(matches!(&stranger_no_more[..], [Event::Opened(_), ..]), "{stranger_no_more:?}");
 
         let ended = Suspect { ended_at: Some(now), ..more };
         let closed = f.take_over(&ended, now);
@@ -660,8 +916,8 @@ mod tests {
         f.mark(&suspect(2, gallery), TrackId(8), Rect::default());
         let red = see(&mut f, B, 1, &descriptor(0, 0.06), 8..12);
         let blue = see(&mut f, B, 2, &descriptor(2, 0.06), 8..12);
-        assert!(matches!(&red[..], [Event::Opened(s)] if s.suspect == Uuid::from_u128(1)), "{red:?}");
-        assert!(matches!(&blue[..], [Event::Opened(s)] if s.suspect == Uuid::from_u128(2)), "{blue:?}");
+        assert!(matches!(&red[..], [Event::Opened(s), ..] if s.suspect == Uuid::from_u128(1)), "{red:?}");
+        assert!(matches!(&blue[..], [Event::Opened(s), ..] if s.suspect == Uuid::from_u128(2)), "{blue:?}");
     }
 
     #[test]

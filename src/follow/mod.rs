@@ -4,11 +4,14 @@
 mod calibration;
 mod follower;
 mod gallery;
+mod joint;
 mod search;
+mod topology;
 mod weapons;
 
 pub use calibration::{Calibration, Reliability, ReliabilityBin};
 pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
 pub use search::{Hit, Index, Stay};
+pub use topology::Topology;
 pub use weapons::{Undecided, WeaponConfig, WeaponSeen, Weapons};

@@ -8,7 +8,7 @@ use super::{
     stills, tracklets,
 };
 use crate::{
-    follow::Event,
+    follow::{Event, Topology},
     model::{CameraId, Class, DetectionKind, DetectionRecord, Picture, Rect, Sighting, SightingId, Timestamp, TrackId},
     store::url_of_key,
     sync::Record,
@@ -93,7 +93,9 @@ impl Analysis {
             self.shared.show(&events, Some(frame));
         }
         let concerns = |event: &Event| match event {
-            Event::Opened(s) | Event::Changed(s) => s.camera == analysed.camera && s.left_at.is_none(),
+            Event::Opened(s) | Event::Alert(s) | Event::Changed(s) => {
+                s.camera == analysed.camera && s.left_at.is_none()
+            }
             Event::Gallery(_) => false,
         };
         if !armed.is_empty() || events.iter().any(concerns) {
@@ -112,7 +114,7 @@ impl Analysis {
             let mut follower = self.shared.follower();
             for event in events {
                 match event {
-                    Event::Opened(sighting) => follower.unopen(&sighting),
+                    Event::Opened(sighting) | Event::Alert(sighting) => follower.unopen(&sighting),
                     Event::Changed(sighting) if sighting.left_at.is_some() => {
                         self.owed.insert(sighting.id, sighting);
                     }
@@ -167,6 +169,7 @@ impl Shared {
         for event in events {
             match event {
                 Event::Gallery(suspect) => records.push(Record::Suspect(suspect.clone())),
+                Event::Alert(sighting) => records.push(Record::Sighting(sighting.clone())),
                 Event::Changed(sighting) => {
                     records.push(Record::Sighting(sighting.clone()));
                     if let (Some((camera, frame)), None) = (seen, sighting.left_at)
@@ -220,7 +223,7 @@ impl Shared {
         }
     }
 
-    /// Puts committed events on the board; an opened sighting is an alert, with its picture out of `frame`.
+    /// Puts committed events on the board, an opened sighting with its picture out of `frame`.
     pub fn show(&self, events: &[Event], frame: Option<&Frame>) {
         let now = self.records.clock.now();
         for event in events {
@@ -230,14 +233,33 @@ impl Shared {
                 Event::Changed(sighting) => self.board.lock().put_sighting(sighting, None),
                 Event::Opened(sighting) => {
                     let picture = frame.and_then(|f| crop(f, sighting.rect));
+                    self.board.lock().put_sighting(sighting, picture);
+                }
+                Event::Alert(sighting) => {
                     let camera = self.camera_name(sighting.camera);
                     let mut board = self.board.lock();
                     let text = alert(&sighting, board.suspect(sighting.suspect), &camera);
                     board.notice(now, NoticeLevel::Alert, text, Some(sighting.id));
-                    board.put_sighting(sighting, picture);
+                    board.put_sighting(sighting, None);
                 }
             }
         }
+    }
+
+    /// Which views overlap, as the configuration says it by the cameras' names, and where the cameras stand.
+    pub fn topology(&self) -> Topology {
+        let paths = self.cameras.paths();
+        let named = |name: &String| paths.iter().find(|p| p.camera.name == *name).map(|p| p.camera.id);
+        Topology::new(
+            self.config.overlaps.iter().map(|group| group.cameras.iter().filter_map(named).collect()),
+            paths.iter().filter_map(|p| Some((p.camera.id, p.camera.location?))),
+        )
+    }
+
+    /// Learns how long people take from camera to camera, from the decided sightings that are on the board.
+    pub fn learn_travel(&self) {
+        let known: Vec<Sighting> = self.board.lock().sightings().into_iter().map(|v| v.sighting).collect();
+        self.follower().learn_travel(&known);
     }
 
     /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.
@@ -245,8 +267,10 @@ impl Shared {
         let _order = self.order.lock().await;
         let now = self.records.clock.now();
         let mut events = Vec::new();
+        let topology = self.topology();
         {
             let mut follower = self.follower();
+            follower.set_topology(topology); // cameras come and go
             for path in self.cameras.paths().iter() {
                 if matches!(path.status(), CameraStatus::Stale { .. }) {
                     events.extend(follower.camera_lost(path.camera.id));

@@ -379,6 +379,7 @@ impl Shared {
         records.push(Record::Action(entry));
         if self.commit(&records, NOT_DONE).await {
             self.show(&events, None);
+            self.learn_travel();
         } else {
             self.follower().undecide(&sighting);
         }

@@ -68,6 +68,9 @@ pub struct SiteConfig {
     /// The cameras, in the order of the wall.
     #[serde(rename = "camera")]
     pub cameras: Vec<CameraConfig>,
+    /// Groups of cameras whose views overlap.
+    #[serde(rename = "overlap")]
+    pub overlaps: Vec<OverlapConfig>,
 }
 
 impl Default for SiteConfig {
@@ -87,8 +90,17 @@ impl Default for SiteConfig {
             map: MapConfig::default(),
             stores: Addresses::default(),
             cameras: Vec::new(),
+            overlaps: Vec::new(),
         }
     }
+}
+
+/// Cameras of which every two may show one person at the same instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlapConfig {
+    /// Their names, two or more.
+    pub cameras: Vec<String>,
 }
 
 /// How frames are analysed.
@@ -278,6 +290,9 @@ impl SiteConfig {
                 return Err(format!("camera \"{}\": {why}", camera.name));
             }
         }
+        if config.overlaps.iter().any(|o| o.cameras.len() < 2) {
+            return Err("an `[[overlap]]` needs the names of at least two `cameras`".to_owned());
+        }
         Ok(config)
     }
 
@@ -314,7 +329,7 @@ impl SiteConfig {
                 w.follow_hours > 0.0 && w.follow_hours <= 8760.0,
                 "`weapons.follow_hours` must be above 0 and at most 8760",
             ),
-            (f.list > 0.0 && f.list <= 1.0, "`follow.list` must be above 0 and at most 1"),
+            (f.list > 0.0 && f.list <= f.alert, "`follow.list` must be above 0 and at most `follow.alert`"),
             (
                 (0.0..=8760.0).contains(&f.search_back_hours),
                 "`follow.search_back_hours` must be between 0 (off) and 8760",
@@ -374,6 +389,8 @@ mod tests {
             ("[video]\nstall_after_s = 0\n", "stall_after_s"),
             ("[analysis.detector]\ninput = 100\n", "input"),
             ("[follow]\nalert = nan\n", "alert"),
+            ("[follow]\nalert = 0.5\nlist = 0.6\n", "list"),
+            ("[[overlap]]\ncameras = [\"A\"]\n", "overlap"),
             ("[session]\nidle_minutes = 0\n", "idle_minutes"),
             ("[map]\ntiles = \"https://tiles.example/{z}\"\n", "map.tiles"),
             ("[recording]\nsegment_s = 0\n", "segment_s"),

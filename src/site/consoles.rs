@@ -80,7 +80,8 @@ impl Shared {
         let Some(known) = known else {
             if heard.decision == Decision::Pending {
                 pictures.push(Change::Sighting(heard.clone()));
-                if now.seconds_since(heard.last_seen_at) < NEWS_SECONDS {
+                let is_probable = heard.probability >= self.config.follow.alert;
+                if is_probable && now.seconds_since(heard.last_seen_at) < NEWS_SECONDS {
                     let text = analysis::alert(&heard, board.suspect(heard.suspect), &camera);
                     board.notice(now, NoticeLevel::Alert, text, Some(heard.id));
                 }
@@ -93,6 +94,14 @@ impl Shared {
             return Vec::new();
         }
         board.put_sighting(sighting.clone(), None);
+        let alert = self.config.follow.alert;
+        if sighting.decision == Decision::Pending
+            && (known.probability < alert && sighting.probability >= alert)
+            && now.seconds_since(sighting.last_seen_at) < NEWS_SECONDS
+        {
+            let text = analysis::alert(&sighting, board.suspect(sighting.suspect), &camera);
+            board.notice(now, NoticeLevel::Alert, text, Some(sighting.id));
+        }
         drop(board);
         if sighting.decision == known.decision || sighting.decision.decided_at().is_none() {
             return Vec::new();
@@ -100,6 +109,7 @@ impl Shared {
         // The console that sees the track learns from the decision, and says so where that changes more than was heard.
         let decision = sighting.decision.clone();
         let mut events = self.follower().decide(&sighting, decision);
+        self.learn_travel();
         events.retain(|event| !matches!(event, Event::Changed(same) if *same == sighting));
         events
     }

@@ -314,7 +314,8 @@ impl<'a> Work<'a> {
     fn new(shared: &'a Arc<Shared>, background: &'a Background, job: Job) -> Self {
         // Recorded video is compared whatever the site's law says of live pictures: this is review.
         let config = FollowConfig { live_follow: true, ..shared.config.follow };
-        let follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
+        let mut follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
+        follower.set_topology(shared.topology());
         let start = Instant::now();
         let (watching, open, waiting) = (None, BTreeMap::new(), Vec::new());
         let followed = BTreeSet::new();

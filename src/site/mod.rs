@@ -49,8 +49,8 @@ pub use cases::CaseCommand;
 pub use casework::{CaseSuspect, CaseView, CaseworkState};
 pub use check::{Checked, Misfit};
 pub use config::{
-    AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, ReplayConfig, SessionConfig, SiteConfig,
-    VideoConfig,
+    AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,
+    SiteConfig, VideoConfig,
 };
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};

@@ -183,6 +183,7 @@ impl Shared {
             self.records.journal.append(&records).await?;
         }
         self.show(&events, None);
+        self.learn_travel();
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod score;
 mod sweep;
 mod tracker;
 
+pub use assignment::{Edge, assign};
 pub use motchallenge::{
     MotDetection, MotError, ResultRow, parse_detections, track_detections, track_recording, write_results,
 };

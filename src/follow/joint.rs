@@ -1,0 +1,194 @@
+//! Who is whom over all cameras at one instant.
+use crate::{
+    model::{CameraId, SuspectId, TrackId},
+    tracking::{Edge, assign},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A track that may be a suspect, and what it is worth to say so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub suspect: SuspectId,
+    /// Where.
+    pub camera: CameraId,
+    /// The camera's track.
+    pub track: TrackId,
+    /// Log-odds above those from which on it is said; only what is above 0 is chosen.
+    pub gain: f64,
+}
+
+/// Steps of the search within one group of people who can be taken for each other; people are rarely that many.
+const MOST_STEPS: u32 = 64;
+
+/// Which candidates are true together, so that the sum of their gains is greatest: a track is one suspect at most, a suspect is one
+/// track of a camera at most, and is in two cameras at once only where `may_be_in_both` says so. The answer does not depend on
+/// the order of the candidates, but where two answers are worth the same.
+///
+/// Without the last condition every camera is an assignment problem of its own, solved exactly; where its answer puts somebody into two
+/// places at once, either of the two is left out, and the better of both ways is taken (branch and bound). After 64 such steps
+/// within one group the less probable place is left out without trying the other.
+pub fn assign_jointly(candidates: &[Candidate], may_be_in_both: impl Fn(CameraId, CameraId) -> bool) -> Vec<bool> {
+    let mut chosen = vec![false; candidates.len()];
+    for group in groups(candidates) {
+        let mut search = Search { candidates, may_be_in_both: &may_be_in_both, steps: MOST_STEPS, best: (0.0, Vec::new()) };
+        search.step(&group);
+        for i in search.best.1 {
+            if let Some(slot) = chosen.get_mut(i) {
+                *slot = true;
+            }
+        }
+    }
+    chosen
+}
+
+/// Candidates that share a suspect or a track, directly or over others.
+fn groups(candidates: &[Candidate]) -> Vec<Vec<usize>> {
+    let mut group_of: Vec<usize> = (0..candidates.len()).collect();
+    let root = |group_of: &[usize], mut i: usize| {
+        while let Some(&up) = group_of.get(i).filter(|up| **up != i) {
+            i = up;
+        }
+        i
+    };
+    let (mut suspects, mut tracks) = (BTreeMap::new(), BTreeMap::new());
+    for (i, c) in candidates.iter().enumerate().filter(|(_, c)| c.gain > 0.0) {
+        let (s, t) = (*suspects.entry(c.suspect).or_insert(i), *tracks.entry((c.camera, c.track)).or_insert(i));
+        for other in [s, t] {
+            let (a, b) = (root(&group_of, i), root(&group_of, other));
+            if let Some(slot) = group_of.get_mut(a.max(b)) {
+                *slot = a.min(b);
+            }
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (i, _) in candidates.iter().enumerate().filter(|(_, c)| c.gain > 0.0) {
+        groups.entry(root(&group_of, i)).or_default().push(i);
+    }
+    groups.into_values().collect()
+}
+
+struct Search<'a, F> {
+    candidates: &'a [Candidate],
+    may_be_in_both: &'a F,
+    steps: u32,
+    /// The greatest sum so far, and which candidates it is of.
+    best: (f64, Vec<usize>),
+}
+
+impl<F: Fn(CameraId, CameraId) -> bool> Search<'_, F> {
+    fn step(&mut self, allowed: &[usize]) {
+        let found = self.camera_by_camera(allowed);
+        let sum: f64 = found.iter().map(|(_, c)| c.gain).sum();
+        if sum <= self.best.0 {
+            return; // what is left out later only lowers it
+        }
+        let conflict = found.iter().enumerate().find_map(|(n, (i, a))| {
+            let elsewhere = |(_, b): &&(usize, Candidate)| {
+                a.suspect == b.suspect && !(self.may_be_in_both)(a.camera, b.camera)
+            };
+            found.iter().skip(n + 1).find(elsewhere).map(|(j, b)| if a.gain < b.gain { (*i, *j) } else { (*j, *i) })
+        });
+        let Some((weaker, stronger)) = conflict else {
+            self.best = (sum, found.into_iter().map(|(i, _)| i).collect());
+            return;
+        };
+        for (n, out) in [weaker, stronger].into_iter().enumerate() {
+            if n > 0 {
+                if self.steps == 0 {
+                    return;
+                }
+                self.steps -= 1;
+            }
+            let rest: Vec<usize> = allowed.iter().copied().filter(|i| *i != out).collect();
+            self.step(&rest);
+        }
+    }
+
+    /// The best assignment of each camera by itself.
+    fn camera_by_camera(&self, allowed: &[usize]) -> Vec<(usize, Candidate)> {
+        let of = |i: &usize| self.candidates.get(*i).map(|c| (*i, *c));
+        let rows: Vec<_> =
+            allowed.iter().filter_map(of).map(|(_, c)| (c.camera, c.suspect)).collect::<BTreeSet<_>>().into_iter().collect();
+        let cols: Vec<_> =
+            allowed.iter().filter_map(of).map(|(_, c)| (c.camera, c.track)).collect::<BTreeSet<_>>().into_iter().collect();
+        let place = |c: &Candidate| {
+            Some((rows.binary_search(&(c.camera, c.suspect)).ok()?, cols.binary_search(&(c.camera, c.track)).ok()?))
+        };
+        let edges: Vec<Edge> = allowed
+            .iter()
+            .filter_map(of)
+            .filter_map(|(_, c)| place(&c).map(|(row, col)| Edge { row, col, gain: c.gain }))
+            .collect();
+        let assigned = assign(rows.len(), cols.len(), &edges);
+        let is_taken = |c: &Candidate| place(c).is_some_and(|(row, col)| assigned.get(row) == Some(&Some(col)));
+        allowed.iter().filter_map(of).filter(|(_, c)| is_taken(c)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn candidate((suspect, camera, track, gain): (u128, u128, u64, f64)) -> Candidate {
+        Candidate { suspect: Uuid::from_u128(suspect), camera: Uuid::from_u128(camera), track: TrackId(track), gain }
+    }
+
+    /// Cameras 0 and 1 overlap.
+    fn overlap(a: CameraId, b: CameraId) -> bool {
+        a != b && a.as_u128() < 2 && b.as_u128() < 2
+    }
+
+    fn is_possible(chosen: &[&Candidate]) -> bool {
+        chosen.iter().enumerate().all(|(n, a)| {
+            chosen.iter().skip(n + 1).all(|b| {
+                (a.camera, a.track) != (b.camera, b.track)
+                    && (a.suspect != b.suspect || overlap(a.camera, b.camera))
+            })
+        })
+    }
+
+    fn of(candidates: &[Candidate], chosen: &[bool]) -> f64 {
+        candidates.iter().zip(chosen).filter(|(_, c)| **c).map(|(c, _)| c.gain).sum()
+    }
+
+    #[test]
+    fn nobody_is_in_two_places_at_once_but_where_views_overlap() {
+        let here = [candidate((1, 0, 1, 2.0)), candidate((1, 1, 1, 1.0)), candidate((1, 2, 1, 1.5))];
+        assert_eq!(assign_jointly(&here, overlap), [true, true, false]);
+    }
+
+    #[test]
+    fn the_whole_is_what_counts_not_the_greatest_first() {
+        // Greedily suspect 1 takes track 1, and nothing is left for suspect 2.
+        let two = [candidate((1, 0, 1, 2.0)), candidate((1, 0, 2, 1.8)), candidate((2, 0, 1, 1.9))];
+        assert_eq!(assign_jointly(&two, overlap), [false, true, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn as_good_as_trying_everything_and_possible_whatever_the_order(
+            candidates in proptest::collection::btree_map((0u128..3, 0u128..4, 0u64..2), 0.01f64..3.0, 0..11)
+        ) {
+            let candidates: Vec<Candidate> =
+                candidates.into_iter().map(|((s, c, t), gain)| candidate((s, c, t, gain))).collect();
+            let found = assign_jointly(&candidates, overlap);
+            let chosen: Vec<&Candidate> = candidates.iter().zip(&found).filter(|(_, c)| **c).map(|(c, _)| c).collect();
+            prop_assert!(is_possible(&chosen));
+            let mut best = 0.0f64;
+            for mask in 0u32..1 << candidates.len() {
+                let some: Vec<&Candidate> =
+                    candidates.iter().enumerate().filter(|(i, _)| mask >> i & 1 == 1).map(|(_, c)| c).collect();
+                if is_possible(&some) {
+                    best = best.max(some.iter().map(|c| c.gain).sum());
+                }
+            }
+            prop_assert!((of(&candidates, &found) - best).abs() < 1e-9, "{} {best}", of(&candidates, &found));
+            let backwards: Vec<Candidate> = candidates.iter().rev().copied().collect();
+            let found = assign_jointly(&backwards, overlap);
+            prop_assert!((of(&backwards, &found) - best).abs() < 1e-9);
+        }
+    }
+}
