@@ -1,6 +1,7 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
 mod export;
 mod follow;
+mod follow_load;
 mod growth;
 mod overlay;
 mod search;
@@ -104,6 +105,8 @@ pub enum Command {
         #[arg(long)]
         models: Option<PathBuf>,
     },
+    /// Processor time of following many suspects among many people on many cameras
+    FollowLoad(follow_load::Load),
     /// Search among stored appearances, against one pass over the same memory
     Search {
         /// Vectors
@@ -189,6 +192,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             let detector = Detector::load(&models, compute, DetectorConfig::default())?;
             follow::measure(&truth(gt)?, &detector, &Appearance::load(&models, compute)?)?
         }
+        Command::FollowLoad(load) => follow_load::measure(load, || cpu_seconds(libc::RUSAGE_SELF)),
         Command::Search { vectors, length } => search::measure(*vectors, *length),
         Command::Overlay { gt, video, fps, models } => {
             let video = video.clone().unwrap_or_else(|| prerequisites::footage(simulate::FOOTAGE));

@@ -22,7 +22,7 @@ pub struct FollowConfig {
     pub list: f32,
     /// How far back a fresh suspect is searched for, hours; 0 turns it off.
     pub search_back_hours: f64,
-    /// How many crops of a track must have been seen before it is compared at all.
+    /// How many crops of a track, a fifth of a second apart or more, must have been seen well before it may be a match.
     pub least_crops: u32,
     /// Vectors kept for each suspect.
     pub gallery: usize,
@@ -39,7 +39,7 @@ impl Default for FollowConfig {
             alert: 0.6,
             list: 0.3,
             search_back_hours: 24.0,
-            least_crops: 3,
+            least_crops: 5,
             gallery: 12,
             track_gallery: 6,
             live_follow: true,
@@ -70,8 +70,8 @@ pub enum Event {
 
 /// Between two records of a sighting that merely goes on.
 const RECORD_EVERY_SECONDS: f64 = 5.0;
-/// After the first looks of a track, on which it is compared at once, only one in so many seconds counts: pictures that follow each
-/// other closely err alike.
+/// Looks that count are so far apart, seconds, while a track is new, and later: pictures that follow each other closely err alike.
+const FIRST_LOOKS_EVERY_SECONDS: f64 = 0.18;
 const LOOK_EVERY_SECONDS: f64 = 0.5;
 /// A track's likeness is that of about so many looks, the newest ones.
 const LOOKS_WEIGHED: f32 = 8.0;
@@ -79,8 +79,11 @@ const LOOKS_WEIGHED: f32 = 8.0;
 const DOUBT: f32 = 1.0;
 /// A track not measured for longer, seconds, is not in view now.
 const PRESENT_SECONDS: f64 = 1.0;
-/// Pairs with smaller log-odds are neither matches nor rivals.
-const FLOOR: f64 = -4.0;
+/// Pairs whose log-odds are so much below those of the list are neither matches nor rivals.
+const FLOOR: f64 = -2.0;
+/// Whom a track is less like (log-odds) it is compared with on every fourth look only.
+const UNLIKE: f64 = -4.0;
+const UNLIKE_EVERY: u32 = 4;
 /// Log-odds by which a match that is open already is favoured, so that it does not come and go.
 const KEEP: f64 = 1.0;
 /// How often whoever is in view beside a suspect is looked at, seconds, and how many of them are remembered, those most like it.
@@ -169,6 +172,8 @@ pub struct Follower {
     crop_url: fn(SightingId) -> String,
     suspects: BTreeMap<SuspectId, Followed>,
     tracks: BTreeMap<(CameraId, TrackId), Seen>,
+    /// The tracks that each suspect may be.
+    possible: BTreeMap<SuspectId, BTreeSet<(CameraId, TrackId)>>,
     sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
     /// What the tracks of sightings that have ended looked like: people often decide after the exit.
     looks: VecDeque<(SightingId, Gallery)>,
@@ -184,6 +189,7 @@ impl Follower {
             crop_url,
             suspects: BTreeMap::new(),
             tracks: BTreeMap::new(),
+            possible: BTreeMap::new(),
             sightings: BTreeMap::new(),
             looks: VecDeque::new(),
             topology: Topology::default(),
@@ -194,6 +200,11 @@ impl Follower {
     /// Says how the cameras lie to each other; before that no views overlap and no places are known.
     pub fn set_topology(&mut self, topology: Topology) {
         self.topology = topology;
+    }
+
+    /// How the cameras lie to each other, as far as it was said.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// Follows a suspect from an earlier run, or one marked on another console.
@@ -266,6 +277,7 @@ impl Follower {
     /// Stops following; open sightings are closed.
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
         self.suspects.remove(&suspect);
+        self.possible.remove(&suspect);
         for seen in self.tracks.values_mut() {
             seen.likeness.remove(&suspect);
             seen.candidates.retain(|(s, _)| *s != suspect);
@@ -313,11 +325,21 @@ impl Follower {
                 seen.rect = o.track.rect;
                 if let Some(descriptor) = o.descriptor {
                     seen.gallery.add(descriptor, self.config.track_gallery);
-                    seen.crops += 1;
-                    let due = at.seconds_since(seen.compared_at) >= LOOK_EVERY_SECONDS;
-                    if self.config.live_follow && (due || seen.crops <= self.config.least_crops) {
+                    let first = seen.crops < self.config.least_crops;
+                    let apart = if first { FIRST_LOOKS_EVERY_SECONDS } else { LOOK_EVERY_SECONDS };
+                    if at.seconds_since(seen.compared_at) >= apart {
                         seen.compared_at = at;
-                        seen.compare(descriptor, &self.suspects);
+                        seen.crops += 1;
+                        if self.config.live_follow {
+                            let before = seen.compare(descriptor, &self.suspects, &self.config);
+                            let key = (camera, o.track.id);
+                            for (suspect, _) in before {
+                                self.possible.entry(suspect).or_default().remove(&key);
+                            }
+                            for (suspect, _) in &seen.candidates {
+                                self.possible.entry(*suspect).or_default().insert(key);
+                            }
+                        }
                     }
                 }
             }
@@ -343,7 +365,8 @@ impl Follower {
                 continue;
             }
             f.bystanders_at = at;
-            for other in measured().filter(|b| b.track.id != o.track.id && b.track.rect.iou(&o.track.rect) < ONE_PERSON) {
+            for other in measured().filter(|b| b.track.id != o.track.id && b.track.rect.iou(&o.track.rect) < ONE_PERSON)
+            {
                 let key = (camera, other.track.id);
                 if let Some(seen) = self.tracks.get(&key).filter(|seen| seen.crops >= self.config.least_crops) {
                     f.stands_beside(key, &seen.gallery);
@@ -355,37 +378,46 @@ impl Follower {
     /// Whose certain stay the track is.
     fn certain(&self, camera: CameraId, track: TrackId) -> Option<SuspectId> {
         let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
-        is_certain(&s.decision).then_some(s.suspect)
+        s.decision.is_certain().then_some(s.suspect)
     }
 
     /// Opens, goes on with and closes possible matches: those that are true together with the greatest probability, over all cameras.
     fn assign(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>], events: &mut Vec<Event>) {
         let here: BTreeSet<TrackId> =
             observed.iter().filter(|o| o.track.measured_at == o.track.at).map(|o| o.track.id).collect();
+        // All tracks that compete with those of this camera: of the suspects that these may be, and of those that the former may be.
+        let may_be = |keys: &mut dyn Iterator<Item = (CameraId, TrackId)>| -> BTreeSet<SuspectId> {
+            keys.filter_map(|key| self.tracks.get(&key)).flat_map(|seen| seen.candidates.iter().map(|c| c.0)).collect()
+        };
+        let of = |suspects: &BTreeSet<SuspectId>| -> BTreeSet<(CameraId, TrackId)> {
+            suspects.iter().filter_map(|s| self.possible.get(s)).flatten().copied().collect()
+        };
+        let first = of(&may_be(&mut here.iter().map(|track| (camera, *track))));
+        let concerned = of(&may_be(&mut first.into_iter()));
         // Whoever is seen for certain now, and where.
         let mut certain: BTreeMap<SuspectId, Vec<CameraId>> = BTreeMap::new();
-        for ((c, track), seen) in self.tracks.iter().filter(|(_, seen)| seen.is_present(at)) {
-            if let Some(suspect) = seen.sighting.and_then(|_| self.certain(*c, *track)) {
-                certain.entry(suspect).or_default().push(*c);
+        for (s, _) in self.sightings.values().filter(|(s, _)| s.decision.is_certain()) {
+            if self.tracks.get(&(s.camera, s.track)).is_some_and(|seen| seen.is_present(at)) {
+                certain.entry(s.suspect).or_default().push(s.camera);
             }
         }
         let list = log_odds(self.config.list);
         let mut possible: Vec<Candidate> = Vec::new();
-        for ((c, track), seen) in self.tracks.iter().filter(|(_, seen)| !seen.candidates.is_empty()) {
+        for (c, track) in &concerned {
+            let Some(seen) = self.tracks.get(&(*c, *track)) else { continue };
             if seen.crops < self.config.least_crops || !seen.is_present(at) || self.certain(*c, *track).is_some() {
                 continue;
             }
             for &(suspect, by_looks) in &seen.candidates {
-                let Some(f) = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect)) else { continue };
-                let elsewhere = certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, *c)));
-                if elsewhere {
+                let Some(f) = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect)) else {
                     continue;
+                };
+                if certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, *c))) {
+                    continue; // elsewhere
                 }
-                let travelled = f.last.map_or(0.0, |last| {
-                    self.travel.evidence(&self.topology, &last, *c, seen.first_seen)
-                });
-                let odds = by_looks + travelled;
-                if odds > FLOOR {
+                let travelled = |last| self.travel.evidence(&self.topology, &last, *c, seen.first_seen);
+                let odds = by_looks + f.last.map_or(0.0, travelled);
+                if odds > list + FLOOR {
                     possible.push(Candidate { suspect, camera: *c, track: *track, gain: odds });
                 }
             }
@@ -398,7 +430,7 @@ impl Follower {
             let is_open = self.open_match(c.camera, c.track).is_some_and(|s| s.suspect == c.suspect);
             c.gain += if is_open { KEEP } else { 0.0 } - list;
         }
-        let chosen = assign_jointly(&gains, |a, b| self.may_be_in_both(a, b));
+        let chosen = assign_jointly(&gains, |a, b| self.may_be_in_both(a, b), |c| c.camera == camera);
         let mut taken: BTreeMap<TrackId, (SuspectId, f32)> = BTreeMap::new();
         for (c, _) in possible.iter().zip(&chosen).filter(|(c, chosen)| **chosen && c.camera == camera) {
             taken.insert(c.track, (c.suspect, self.posterior(c, &possible)));
@@ -422,7 +454,7 @@ impl Follower {
     /// The sighting of a track that waits for a decision.
     fn open_match(&self, camera: CameraId, track: TrackId) -> Option<&Sighting> {
         let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
-        (!is_certain(&s.decision)).then_some(s)
+        (!s.decision.is_certain()).then_some(s)
     }
 
     /// How probable a candidate is against all that it excludes: nobody, other suspects for that track, other tracks for that suspect.
@@ -488,7 +520,7 @@ impl Follower {
             *recorded = at;
             events.push(Event::Changed(sighting.clone()));
         }
-        let certain = is_certain(&sighting.decision);
+        let certain = sighting.decision.is_certain();
         let (suspect, descriptor) = (sighting.suspect, o.descriptor);
         if certain && let Some(last) = self.suspects.get_mut(&suspect).and_then(|f| f.last.as_mut()) {
             last.until = last.until.max(at);
@@ -509,7 +541,12 @@ impl Follower {
         let Some(seen) = self.tracks.get(&(camera, track)) else { return Vec::new() };
         let (sighting, at) = (seen.sighting, seen.last_seen);
         let closed = sighting.and_then(|id| self.close(id, at));
-        self.tracks.remove(&(camera, track));
+        let seen = self.tracks.remove(&(camera, track));
+        for (suspect, _) in seen.into_iter().flat_map(|seen| seen.candidates) {
+            if let Some(tracks) = self.possible.get_mut(&suspect) {
+                tracks.remove(&(camera, track));
+            }
+        }
         closed.into_iter().collect()
     }
 
@@ -637,7 +674,7 @@ impl Follower {
     /// was marked. What was learned before is forgotten.
     pub fn learn_travel(&mut self, sightings: &[Sighting]) {
         let mut stays: BTreeMap<SuspectId, Vec<Stop>> = BTreeMap::new();
-        for s in sightings.iter().filter(|s| is_certain(&s.decision)) {
+        for s in sightings.iter().filter(|s| s.decision.is_certain()) {
             let stop = Stop { camera: s.camera, from: s.entered_at, until: s.left_at.unwrap_or(s.last_seen_at) };
             stays.entry(s.suspect).or_default().push(stop);
         }
@@ -673,7 +710,7 @@ impl Follower {
             .range((camera, TrackId(0))..=(camera, TrackId(u64::MAX)))
             .filter_map(|((_, track), seen)| {
                 let (s, _) = self.sightings.get(&seen.sighting?)?;
-                let certain = is_certain(&s.decision);
+                let certain = s.decision.is_certain();
                 if !certain && seen.offered.get(&s.suspect) != Some(&true) {
                     return None;
                 }
@@ -688,13 +725,25 @@ impl Seen {
         at.seconds_since(self.last_seen) <= PRESENT_SECONDS
     }
 
-    /// One more look: how like every suspect it is, and which of them the track may be therefore.
-    fn compare(&mut self, descriptor: &Descriptor, suspects: &BTreeMap<SuspectId, Followed>) {
+    /// One more look: how like every suspect it is, and which of them the track may be therefore. Returns which it might have been
+    /// before.
+    fn compare(
+        &mut self,
+        descriptor: &Descriptor,
+        suspects: &BTreeMap<SuspectId, Followed>,
+        config: &FollowConfig,
+    ) -> Vec<(SuspectId, f64)> {
         let curve = Calibration::shipped(descriptor.kind);
-        self.candidates.clear();
+        let (floor, all) = (log_odds(config.list) + FLOOR, self.crops.is_multiple_of(UNLIKE_EVERY));
+        let before = std::mem::take(&mut self.candidates);
         for (id, f) in suspects {
+            let known = self.likeness.get_mut(id);
+            let is_unlike = known.as_ref().is_some_and(|l| curve.log_odds(l.mean) < UNLIKE);
+            if is_unlike && !all && self.crops > config.least_crops {
+                continue;
+            }
             let Some(near) = f.gallery.nearest(descriptor) else { continue };
-            let likeness = match self.likeness.get_mut(id) {
+            let likeness = match known {
                 Some(likeness) => {
                     likeness.add(near);
                     *likeness
@@ -708,17 +757,14 @@ impl Seen {
                 }
             };
             let odds = curve.log_odds(likeness.mean);
-            if odds > FLOOR {
+            if odds > floor {
                 let odds = against_others(odds, curve, likeness.mean, f.others(), &self.gallery);
                 let doubt = f64::from(likeness.looks / (likeness.looks + DOUBT));
-                self.candidates.push((*id, odds * if odds > 0.0 { doubt } else { 1.0 }));
+                self.candidates.push((*id, if odds > 0.0 { odds * doubt } else { odds }));
             }
         }
+        before
     }
-}
-
-fn is_certain(decision: &Decision) -> bool {
-    matches!(decision, Decision::Origin | Decision::Confirmed { .. })
 }
 
 /// The log-odds of a probability.
@@ -855,7 +901,7 @@ mod tests {
         let theirs = suspect(1, vec![descriptor(0, 0.0)]);
         let mut f = Follower::new(FollowConfig::default(), |id| id.to_string());
         assert_eq!(f.take_over(&theirs, now), []);
-        let opened = see(&mut f, B, 3, &descriptor(0, 0.08), 4..8);
+        let opened = see(&mut f, B, 3, &descriptor(0, 0.08), 4..10);
         let [Event::Opened(s), Event::Alert(_)] = &opened[..] else { panic!("{opened:?}") };
         assert!(s.suspect == theirs.id && f.sees(s.id));
 
@@ -867,13 +913,53 @@ mod tests {
         more.touch(now);
         assert!(more.changed_at > learned.changed_at);
         f.take_over(&more, now);
-        let stranger_no_more = see(&mut f, A, 4, &descriptor(1, 0.05), 8..12);
+        let stranger_no_more = see(&mut f, A, 4, &descriptor(1, 0.05), 16..24); // B is left: nobody is in both
         assert!(matches!(&stranger_no_more[..], [Event::Opened(_), ..]), "{stranger_no_more:?}");
 
         let ended = Suspect { ended_at: Some(now), ..more };
         let closed = f.take_over(&ended, now);
         assert_eq!(closed.len(), 2, "both stays end: {closed:?}");
-        assert!(!see(&mut f, B, 5, &descriptor(0, 0.0), 12..20).iter().any(|e| matches!(e, Event::Opened(_))));
+        assert!(!see(&mut f, B, 5, &descriptor(0, 0.0), 24..32).iter().any(|e| matches!(e, Event::Opened(_))));
+    }
+
+    /// What is not probable enough for an alert is listed and not drawn; who is certain elsewhere is not here, but where views overlap.
+    #[test]
+    fn alerts_need_more_than_a_place_on_the_list_and_nobody_is_in_two_places() {
+        let alerts = |events: &[Event]| events.iter().any(|e| matches!(e, Event::Alert(_)));
+        let opens = |events: &[Event]| events.iter().any(|e| matches!(e, Event::Opened(_)));
+        let beside = |topology: Topology, tilt: f32| {
+            let (mut f, red) = marked();
+            f.set_topology(topology);
+            let mut events = Vec::new();
+            for t in 4..16 {
+                events.extend(see(&mut f, A, 7, &red, t..t + 1));
+                events.extend(see(&mut f, B, 3, &descriptor(0, tilt), t..t + 1));
+            }
+            let drawn = f.matches(B).contains_key(&TrackId(3));
+            assert_eq!(drawn, alerts(&events));
+            events
+        };
+        let overlapping = || Topology::new([vec![A, B]], []);
+        assert!(alerts(&beside(overlapping(), 0.1)));
+        let unlikely = beside(overlapping(), 0.5);
+        assert!(opens(&unlikely) && !alerts(&unlikely), "{unlikely:?}");
+        assert!(!opens(&beside(Topology::default(), 0.1)));
+    }
+
+    #[test]
+    fn whoever_was_seen_beside_the_suspect_is_somebody_else() {
+        let (mut f, red) = marked();
+        let look = descriptor(0, 0.3);
+        for t in 4..12 {
+            let (suspect, other) = (track(7, t), Track { rect: Rect::new(200.0, 10.0, 30.0, 80.0), ..track(8, t) });
+            let both = [
+                Observed { track: &suspect, descriptor: Some(&red) },
+                Observed { track: &other, descriptor: Some(&look) },
+            ];
+            f.observe(A, suspect.at, &both);
+        }
+        assert!(!see(&mut f, B, 3, &look, 20..30).iter().any(|e| matches!(e, Event::Alert(_))));
+        assert!(see(&mut f, B, 4, &red, 40..50).iter().any(|e| matches!(e, Event::Alert(_))));
     }
 
     #[test]
@@ -914,8 +1000,8 @@ mod tests {
         see(&mut f, A, 8, &blue, 4..8);
         let gallery = f.appearance_of(A, TrackId(8));
         f.mark(&suspect(2, gallery), TrackId(8), Rect::default());
-        let red = see(&mut f, B, 1, &descriptor(0, 0.06), 8..12);
-        let blue = see(&mut f, B, 2, &descriptor(2, 0.06), 8..12);
+        let red = see(&mut f, B, 1, &descriptor(0, 0.06), 14..22);
+        let blue = see(&mut f, B, 2, &descriptor(2, 0.06), 14..22);
         assert!(matches!(&red[..], [Event::Opened(s), ..] if s.suspect == Uuid::from_u128(1)), "{red:?}");
         assert!(matches!(&blue[..], [Event::Opened(s), ..] if s.suspect == Uuid::from_u128(2)), "{blue:?}");
     }

@@ -1,6 +1,7 @@
 //! How the cameras of a site lie to each other: which views overlap, how far apart they stand, and how long people take from one to
 //! another.
 use crate::model::{CameraId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Nobody on foot is faster, metres a second: sprinters are.
@@ -17,7 +18,7 @@ const MOST_EVIDENCE: f64 = 2.0;
 const BINS: usize = 14;
 
 /// Overlaps and places.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Topology {
     overlaps: BTreeSet<(CameraId, CameraId)>,
     /// Latitude and longitude, degrees.

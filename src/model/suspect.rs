@@ -105,6 +105,11 @@ impl Decision {
         }
     }
 
+    /// Whether a person says it is the suspect.
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::Origin | Self::Confirmed { .. })
+    }
+
     /// When somebody decided.
     pub fn decided_at(&self) -> Option<Timestamp> {
         match self {

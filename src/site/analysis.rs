@@ -258,8 +258,8 @@ impl Shared {
 
     /// Learns how long people take from camera to camera, from the decided sightings that are on the board.
     pub fn learn_travel(&self) {
-        let known: Vec<Sighting> = self.board.lock().sightings().into_iter().map(|v| v.sighting).collect();
-        self.follower().learn_travel(&known);
+        let known = self.board.lock().sightings();
+        self.follower().learn_travel(known.into_iter().map(|v| v.sighting));
     }
 
     /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.

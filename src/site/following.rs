@@ -5,7 +5,7 @@ use super::{
     tape::{Tape, Told, pictures_hash},
 };
 use crate::{
-    follow::{Event, Follower, Gallery},
+    follow::{Event, Follower, Gallery, Topology},
     model::{CameraId, Decision, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, TrackId},
     vision::Analysed,
 };
@@ -71,6 +71,14 @@ impl Following {
                 self.follower.unopen(sighting);
                 Vec::new()
             }
+            Told::Topology { topology } => {
+                self.follower.set_topology(topology.clone());
+                Vec::new()
+            }
+            Told::Travel { certain } => {
+                self.follower.learn_travel(certain);
+                Vec::new()
+            }
             Told::Frame { .. } | Told::Video { .. } => Vec::new(),
         };
         if let Some(tape) = &self.tape {
@@ -109,6 +117,19 @@ impl Following {
 
     pub fn remember(&mut self, sighting: SightingId, looks: &Gallery) {
         self.take(&Told::Remember { sighting, looks: looks.vectors().to_vec() });
+    }
+
+    /// How the cameras lie to each other, where that is news.
+    pub fn set_topology(&mut self, topology: Topology) {
+        if *self.follower.topology() != topology {
+            self.take(&Told::Topology { topology });
+        }
+    }
+
+    /// From the certain ones of these.
+    pub fn learn_travel(&mut self, sightings: impl Iterator<Item = Sighting>) {
+        let certain = sightings.filter(|s| s.decision.is_certain()).collect();
+        self.take(&Told::Travel { certain });
     }
 
     pub fn undecide(&mut self, sighting: &Sighting) {

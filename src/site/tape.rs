@@ -8,7 +8,7 @@
 //! DIR/videos/       a link to (or copy of) each recorded file
 //! ```
 use crate::{
-    follow::{Event, FollowConfig, WeaponConfig},
+    follow::{Event, FollowConfig, Topology, WeaponConfig},
     model::{
         CameraId, Decision, Descriptor, Rect, Segment, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
         TrackId,
@@ -67,6 +67,10 @@ pub(super) enum Told {
     Decide { sighting: Sighting, decision: Decision },
     /// How the person of a sighting looked, out of a store.
     Remember { sighting: SightingId, looks: Vec<Descriptor> },
+    /// How the cameras lie to each other.
+    Topology { topology: Topology },
+    /// All certain stays that are known.
+    Travel { certain: Vec<Sighting> },
     /// The journal refused a decision.
     Undecide { sighting: Sighting },
     /// The journal refused a sighting.
@@ -188,6 +192,7 @@ pub(crate) fn event_line(event: &Event) -> String {
     let json = |sighting: &Sighting| serde_json::to_string(sighting).unwrap_or_else(|error| error.to_string());
     match event {
         Event::Opened(sighting) => format!("opened {}", json(sighting)),
+        Event::Alert(sighting) => format!("alert {}", json(sighting)),
         Event::Changed(sighting) => format!("changed {}", json(sighting)),
         Event::Gallery(suspect) => format!("gallery {} {}", suspect.label, gallery_hash(&suspect.gallery)),
     }

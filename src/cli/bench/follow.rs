@@ -1,7 +1,7 @@
 //! Following across the demo's virtual cameras, against the footage's ground truth.
 use super::super::simulate;
 use crate::{
-    follow::{Event, FollowConfig, Follower, Gallery, Observed},
+    follow::{Event, FollowConfig, Follower, Gallery, Observed, Topology},
     model::{CameraId, Class, Decision, Descriptor, Rect, Suspect, Timestamp, Track, TrackId},
     tracking::{Observation, Tracker, TrackerConfig},
     video::read_file,
@@ -107,12 +107,14 @@ fn camera(view: usize) -> CameraId {
 
 fn run(truth: &People, views: &[Vec<Seen>], operator: bool) -> serde_json::Value {
     let mut follower = Follower::new(FollowConfig::default(), |id| id.to_string());
+    follower.set_topology(Topology::new([(0..views.len()).map(camera).collect()], [])); // as the demo configures them
     let mut crops: BTreeMap<(usize, TrackId), u32> = BTreeMap::new();
     let mut origin: BTreeMap<u32, (usize, TrackId)> = BTreeMap::new();
     // When somebody marked came into another view, and when that was told rightly.
     let mut came: BTreeMap<(u32, usize), Timestamp> = BTreeMap::new();
     let mut told: BTreeMap<(u32, usize), Timestamp> = BTreeMap::new();
     let (mut right, mut wrong, mut missed, mut false_follows, mut true_follows) = (0u32, 0u32, 0u32, 0u32, 0u32);
+    let mut listed = 0u32;
     let frames = views.iter().map(Vec::len).min().unwrap_or(0);
     for i in 0..frames {
         for (view, seen) in views.iter().enumerate().filter_map(|(v, all)| Some((v, all.get(i)?))) {
@@ -128,7 +130,8 @@ fn run(truth: &People, views: &[Vec<Seen>], operator: bool) -> serde_json::Value
             let observed: Vec<_> =
                 seen.people.iter().map(|(track, d)| Observed { track, descriptor: d.as_ref() }).collect();
             for event in follower.observe(camera(view), at, &observed) {
-                let Event::Opened(sighting) = event else { continue };
+                listed += u32::from(matches!(event, Event::Opened(_)));
+                let Event::Alert(sighting) = event else { continue };
                 let truly = seen.people.iter().find(|(t, _)| t.id == sighting.track).and_then(|(t, _)| who(t));
                 let same = truly.is_some_and(|id| Uuid::from_u128(id.into()) == sighting.suspect);
                 (true_follows, false_follows) = (true_follows + u32::from(same), false_follows + u32::from(!same));
@@ -182,7 +185,7 @@ fn run(truth: &People, views: &[Vec<Seen>], operator: bool) -> serde_json::Value
     json!({
         "suspects": origin.len(), "cross_camera_idf1": 2.0 * tp / (2.0 * tp + fp + fneg).max(1.0),
         "id_precision": tp / (tp + fp).max(1.0), "id_recall": tp / (tp + fneg).max(1.0),
-        "true_follows": true_follows, "false_follows": false_follows,
+        "true_follows": true_follows, "false_follows": false_follows, "listed_without_alert": listed.saturating_sub(true_follows + false_follows),
         "false_follows_per_camera_hour": f64::from(false_follows) / hours,
         "entries_into_other_views": came.len(), "found": delays.len(),
         "median_s_to_first_correct_alert": delays.get(delays.len() / 2), "longest_s": delays.last(),
