@@ -96,11 +96,15 @@ pub enum Command {
         #[arg(long)]
         reference: Option<PathBuf>,
     },
-    /// Following across the demo's virtual cameras: IDF1, false follows, time to the first correct alert
+    /// Following across cameras: IDF1, false follows, time to the first correct alert; over the demo's virtual cameras, and from one room
+    /// into another where that footage lies beside the demo's
     Follow {
-        /// MOTChallenge ground truth of the demo footage (PETS09-S2L1/gt/gt.txt)
+        /// MOTChallenge ground truth of the demo footage: its gt.txt, or a folder that holds PETS09-S2L1
         #[arg(long)]
         gt: PathBuf,
+        /// Who is where in the two rooms
+        #[arg(long, default_value = "tests/two_rooms.json")]
+        rooms: PathBuf,
         /// Folder of the trained weights
         #[arg(long)]
         models: Option<PathBuf>,
@@ -186,11 +190,11 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Outline { masks, models, reference } => {
             outline(masks, &prerequisites::models_dir(models.as_deref()), reference.as_deref())?
         }
-        Command::Follow { gt, models } => {
+        Command::Follow { gt, rooms, models } => {
             let models = prerequisites::models_dir(models.as_deref());
             let compute = Compute::choose(DeviceChoice::Auto, 1)?;
             let detector = Detector::load(&models, compute, DetectorConfig::default())?;
-            follow::measure(&truth(gt)?, &detector, &Appearance::load(&models, compute)?)?
+            follow::measure(&truth(gt)?, rooms, &detector, &Appearance::load(&models, compute)?)?
         }
         Command::FollowLoad(load) => follow_load::measure(load, || cpu_seconds(libc::RUSAGE_SELF)),
         Command::Search { vectors, length } => search::measure(*vectors, *length),
@@ -551,6 +555,8 @@ fn peer(_: &[MotDetection], _: u32) -> Option<Box<dyn FnMut()>> {
 
 /// The people of each frame (from 1) of a MOTChallenge ground truth: number and box.
 fn truth(gt: &std::path::Path) -> anyhow::Result<BTreeMap<u32, Vec<(u32, Rect)>>> {
+    let inside = gt.join("PETS09-S2L1/gt/gt.txt");
+    let gt = if inside.is_file() { inside.as_path() } else { gt };
     let text = std::fs::read_to_string(gt).with_context(|| format!("cannot read {}", gt.display()))?;
     let mut truth: BTreeMap<u32, Vec<(u32, Rect)>> = BTreeMap::new();
     for line in text.lines() {

@@ -2,6 +2,7 @@
 mod analyze;
 mod audit;
 mod bench;
+mod calibrate;
 mod camera;
 mod check;
 mod console;
@@ -20,6 +21,7 @@ mod track;
 mod upload;
 mod user;
 mod verify;
+mod views;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -72,6 +74,8 @@ enum Command {
     /// The key that signs packages of evidence
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// How true the probabilities of possible matches are, and the curve that this site's own decisions make of them
+    Calibrate(calibrate::Args),
     /// Was anybody looking at a camera then?
     Looked(looked::Args),
     /// List what Vigia needs: found or missing, version, what to do
@@ -114,6 +118,7 @@ impl Cli {
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),
             Some(Command::Evidence(command)) => evidence::run(&command),
+            Some(Command::Calibrate(args)) => calibrate::run(&args),
             Some(Command::Looked(args)) => looked::run(&args),
             Some(Command::Doctor(args)) => doctor::run(&args),
             Some(Command::Bench(command)) => bench::run(&command),

@@ -1,5 +1,5 @@
 //! From the similarity of two appearances to the probability that they are one person.
-use crate::model::DescriptorKind;
+use crate::model::{DescriptorKind, FittedCurve};
 use serde::{Deserialize, Serialize};
 
 /// A logistic curve (Platt scaling): `p = 1 / (1 + exp(-(slope * similarity + offset)))`.
@@ -30,6 +30,41 @@ impl Calibration {
     /// The natural logarithm of the odds.
     pub fn log_odds(&self, similarity: f32) -> f64 {
         f64::from(self.slope) * f64::from(similarity) + f64::from(self.offset)
+    }
+
+    /// The curve that labelled pairs (similarity, same person?) of one site make of `shipped`: its log-odds are stretched and shifted so
+    /// that the pairs become most likely (Platt scaling, by Newton's method), with normal priors on both, around not at all and
+    /// with deviations of 0.5 and 1.5, so that few pairs change little. Pairs count as they come: whoever decides sees all matches from some
+    /// probability on, whatever they are, so what is said of the rest stays true.
+    pub fn refit(shipped: Self, pairs: &[(f32, bool)]) -> Self {
+        const PRECISION: (f64, f64) = (4.0, 1.0 / 2.25);
+        let (mut stretch, mut shift) = (1.0f64, 0.0f64);
+        for _ in 0..100 {
+            let (mut ga, mut gb) = (PRECISION.0 * (stretch - 1.0), PRECISION.1 * shift);
+            let (mut haa, mut hab, mut hbb) = (PRECISION.0, 0.0, PRECISION.1);
+            for &(similarity, same) in pairs {
+                let x = shipped.log_odds(similarity).clamp(-20.0, 20.0);
+                let p = 1.0 / (1.0 + (-(stretch * x + shift)).exp());
+                let (g, h) = (p - f64::from(u8::from(same)), p * (1.0 - p));
+                ga += g * x;
+                gb += g;
+                haa += h * x * x;
+                hab += h * x;
+                hbb += h;
+            }
+            let determinant = haa * hbb - hab * hab; // positive: the priors are proper
+            let (da, db) = ((hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant);
+            let shorten = 1.0 / da.abs().max(db.abs()).max(1.0);
+            stretch -= da * shorten;
+            shift -= db * shorten;
+            if da.abs() + db.abs() < 1e-9 {
+                break;
+            }
+        }
+        // Who is more alike is never less probable.
+        let stretch = stretch.max(0.05);
+        let slope = stretch * f64::from(shipped.slope);
+        Self { slope: slope as f32, offset: (stretch * f64::from(shipped.offset) + shift) as f32 }
     }
 
     /// The curve that makes labelled pairs (similarity, same person?) most likely, by Newton's method on the logistic loss, with
@@ -71,6 +106,45 @@ impl Calibration {
             }
         }
         (a.is_finite() && b.is_finite()).then_some(Self { slope: a as f32, offset: b as f32 })
+    }
+}
+
+/// The curves in use, one a kind of appearance vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curves {
+    stripes: Calibration,
+    learned: Calibration,
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Self {
+            stripes: Calibration::shipped(DescriptorKind::ColourStripes),
+            learned: Calibration::shipped(DescriptorKind::Learned),
+        }
+    }
+}
+
+impl Curves {
+    /// The shipped ones, but where the site has its own.
+    pub fn of(fitted: &[FittedCurve]) -> Self {
+        let mut curves = Self::default();
+        for own in fitted {
+            let curve = Calibration { slope: own.slope as f32, offset: own.intercept as f32 };
+            match own.kind {
+                DescriptorKind::ColourStripes => curves.stripes = curve,
+                DescriptorKind::Learned => curves.learned = curve,
+            }
+        }
+        curves
+    }
+
+    /// The curve of a kind.
+    pub fn get(&self, kind: DescriptorKind) -> Calibration {
+        match kind {
+            DescriptorKind::ColourStripes => self.stripes,
+            DescriptorKind::Learned => self.learned,
+        }
     }
 }
 
@@ -132,6 +206,31 @@ mod tests {
         let honest = Reliability::of(&pairs(0.7), 0.7);
         assert!(honest.ece < 1e-6 && honest.bins.len() == 1 && honest.bins[0].pairs == 100, "{honest:?}");
         assert!((Reliability::of(&pairs(0.95), 0.7).ece - 0.25).abs() < 1e-6);
+    }
+
+    #[test]
+    fn few_decisions_change_the_shipped_curve_little_and_many_make_it_true() {
+        let shipped = Calibration { slope: 20.0, offset: -14.0 }; // even odds at .7
+        // At this site strangers look alike: even odds are at .8.
+        let truth = Calibration { slope: 20.0, offset: -16.0 };
+        let decided = |n: usize| -> Vec<(f32, bool)> {
+            (0..n)
+                .map(|i| {
+                    let similarity = 0.6 + 0.4 * (i * 37 % 101) as f32 / 101.0;
+                    (similarity, truth.probability(similarity) > (i * 61 % 103) as f32 / 103.0)
+                })
+                .collect()
+        };
+        let off = |c: Calibration| (c.probability(0.8) - 0.5).abs();
+        let (few, many) = (Calibration::refit(shipped, &decided(3)), Calibration::refit(shipped, &decided(1000)));
+        assert!(off(many) < 0.05, "{many:?}");
+        assert!(off(few) > off(many) && off(few) < off(shipped) + 0.05, "{few:?}");
+        assert_eq!(Calibration::refit(shipped, &[]), shipped);
+        // All confirmed, all alike, and the other way round: finite, and never upside down.
+        for same in [true, false] {
+            let curve = Calibration::refit(shipped, &vec![(0.9, same); 500]);
+            assert!(curve.slope > 0.0 && curve.slope.is_finite() && curve.offset.is_finite());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Compares the tracks of every camera with every suspect and keeps the sightings.
 use super::{
-    Calibration, Gallery,
+    Calibration, Curves, Gallery,
     joint::{Candidate, assign_jointly},
     topology::{Stop, Topology, Travel},
 };
@@ -179,6 +179,7 @@ pub struct Follower {
     looks: VecDeque<(SightingId, Gallery)>,
     topology: Topology,
     travel: Travel,
+    curves: Curves,
 }
 
 impl Follower {
@@ -194,7 +195,18 @@ impl Follower {
             looks: VecDeque::new(),
             topology: Topology::default(),
             travel: Travel::default(),
+            curves: Curves::default(),
         }
+    }
+
+    /// Says how probable likeness is at this site; before that the shipped curves are used.
+    pub fn set_curves(&mut self, curves: Curves) {
+        self.curves = curves;
+    }
+
+    /// The curves in use.
+    pub fn curves(&self) -> Curves {
+        self.curves
     }
 
     /// Says how the cameras lie to each other; before that no views overlap and no places are known.
@@ -331,7 +343,7 @@ impl Follower {
                         seen.compared_at = at;
                         seen.crops += 1;
                         if self.config.live_follow {
-                            let before = seen.compare(descriptor, &self.suspects, &self.config);
+                            let before = seen.compare(descriptor, &self.suspects, &self.config, &self.curves);
                             let key = (camera, o.track.id);
                             for (suspect, _) in before {
                                 self.possible.entry(suspect).or_default().remove(&key);
@@ -634,7 +646,7 @@ impl Follower {
     /// How probable it is that whoever looks like this is the suspect; `None` when the suspect is not followed.
     pub fn probability_of(&self, suspect: SuspectId, look: &Gallery) -> Option<f32> {
         let f = self.suspects.get(&suspect)?;
-        Some(match_probability(&f.gallery, f.others(), look))
+        Some(match_probability(&self.curves, &f.gallery, f.others(), look))
     }
 
     /// Keeps what the person of a sighting looked like, for the decision on it.
@@ -732,8 +744,9 @@ impl Seen {
         descriptor: &Descriptor,
         suspects: &BTreeMap<SuspectId, Followed>,
         config: &FollowConfig,
+        curves: &Curves,
     ) -> Vec<(SuspectId, f64)> {
-        let curve = Calibration::shipped(descriptor.kind);
+        let curve = curves.get(descriptor.kind);
         let (floor, all) = (log_odds(config.list) + FLOOR, self.crops.is_multiple_of(UNLIKE_EVERY));
         let before = std::mem::take(&mut self.candidates);
         for (id, f) in suspects {
@@ -788,9 +801,14 @@ fn against_others<'a>(
 
 /// How probable it is that whoever looks like `look` is `who`, `0.0..=1.0`; 0 where they cannot be compared. Where a stranger was told apart before, the two compete: the odds between them are
 /// those of the calibrated curve at their similarities.
-pub fn match_probability<'a>(who: &Gallery, strangers: impl Iterator<Item = &'a Gallery>, look: &Gallery) -> f32 {
+pub fn match_probability<'a>(
+    curves: &Curves,
+    who: &Gallery,
+    strangers: impl Iterator<Item = &'a Gallery>,
+    look: &Gallery,
+) -> f32 {
     let (Some(near), Some(kind)) = (who.similarity(look), look.vectors().first().map(|d| d.kind)) else { return 0.0 };
-    let curve = Calibration::shipped(kind);
+    let curve = curves.get(kind);
     let odds = against_others(curve.log_odds(near), curve, near, strangers, look);
     (1.0 / (1.0 + (-odds).exp())) as f32
 }

@@ -9,7 +9,7 @@ mod search;
 mod topology;
 mod weapons;
 
-pub use calibration::{Calibration, Reliability, ReliabilityBin};
+pub use calibration::{Calibration, Curves, Reliability, ReliabilityBin};
 pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
 pub use search::{Hit, Index, Stay};

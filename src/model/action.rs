@@ -69,11 +69,13 @@ pub enum Action {
     /// Began a new chain of entries, because the log holds more of the old one than this console knows of; `details` say where
     /// the old one ended.
     BeginChain,
+    /// Fitted the curve from likeness to probability to what was confirmed and rejected at this site, or tried to.
+    Calibrate,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -104,6 +106,7 @@ impl Action {
         Self::MigrateSite,
         Self::RetryRecords,
         Self::BeginChain,
+        Self::Calibrate,
     ];
 
     /// The action with this spelling.
@@ -144,6 +147,7 @@ impl Action {
             Self::MigrateSite => "MIGRATE_SITE",
             Self::RetryRecords => "RETRY_RECORDS",
             Self::BeginChain => "BEGIN_CHAIN",
+            Self::Calibrate => "CALIBRATE",
         }
     }
 }

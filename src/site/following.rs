@@ -5,7 +5,7 @@ use super::{
     tape::{Tape, Told, pictures_hash},
 };
 use crate::{
-    follow::{Event, Follower, Gallery, Topology},
+    follow::{Curves, Event, Follower, Gallery, Topology},
     model::{CameraId, Decision, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, TrackId},
     vision::Analysed,
 };
@@ -75,6 +75,10 @@ impl Following {
                 self.follower.set_topology(topology.clone());
                 Vec::new()
             }
+            Told::Curves { curves } => {
+                self.follower.set_curves(*curves);
+                Vec::new()
+            }
             Told::Travel { certain } => {
                 self.follower.learn_travel(certain);
                 Vec::new()
@@ -123,6 +127,13 @@ impl Following {
     pub fn set_topology(&mut self, topology: Topology) {
         if *self.follower.topology() != topology {
             self.take(&Told::Topology { topology });
+        }
+    }
+
+    /// How probable likeness is at this site, where that is news.
+    pub fn set_curves(&mut self, curves: Curves) {
+        if self.follower.curves() != curves {
+            self.take(&Told::Curves { curves });
         }
     }
 

@@ -316,6 +316,7 @@ impl<'a> Work<'a> {
         let config = FollowConfig { live_follow: true, ..shared.config.follow };
         let mut follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
         follower.set_topology(shared.topology());
+        follower.set_curves(shared.follower().curves());
         let start = Instant::now();
         let (watching, open, waiting) = (None, BTreeMap::new(), Vec::new());
         let followed = BTreeSet::new();

@@ -4,6 +4,7 @@ mod administration;
 mod analysis;
 mod board;
 mod bookmarks;
+mod calibration;
 mod cameras;
 mod cases;
 mod casework;
@@ -47,6 +48,7 @@ pub use administration::{
 pub use bookmarks::BookmarkCommand;
 pub use cases::CaseCommand;
 pub use casework::{CaseSuspect, CaseView, CaseworkState};
+pub use calibration::SiteCalibration;
 pub use check::{Checked, Misfit};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,
@@ -301,6 +303,7 @@ impl Site {
                 ticking.record_looking(&mut minutes).await;
                 if seconds.is_multiple_of(60) {
                     ticking.tidy_search();
+                    ticking.load_curves().await;
                 }
                 ticking.look_at_recording().await;
                 if seconds.is_multiple_of(ANCHOR_EVERY)

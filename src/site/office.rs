@@ -2,6 +2,7 @@
 use super::{
     SiteConfig, SiteError,
     administration::{AdministrationError, CameraEdit},
+    calibration::SiteCalibration,
     check::Checked,
     console_user,
     export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported},
@@ -170,6 +171,18 @@ impl Office {
                 tracing::warn!("the end of the action log was not written down elsewhere: {error}");
             }
             uploaded
+        })
+    }
+
+    /// Fits the site's own curves from likeness to probability to what was confirmed and rejected, where that is enough. Recorded.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn calibrate(&self) -> Result<Vec<SiteCalibration>, SiteError> {
+        self.runtime.block_on(async {
+            let found = self.records.calibrate(self.who()).await;
+            self.records.anchor().await?;
+            found
         })
     }
 

@@ -371,6 +371,7 @@ impl Shared {
             find.who = Gallery::new(gallery);
         }
         let (hits, compared) = self.people_like(find.who.vectors(), &find.range, CANDIDATES).await?;
+        let curves = self.follower().curves();
         let rate = |looks: &Gallery| match find.suspect {
             Some(id) => self.follower().probability_of(id, looks),
             None => None,
@@ -379,7 +380,8 @@ impl Shared {
             .into_iter()
             .map(|hit| {
                 let looks = Gallery::new(hit.looks.clone());
-                let p = rate(&looks).unwrap_or_else(|| match_probability(&find.who, find.strangers.iter(), &looks));
+                let p = rate(&looks)
+                    .unwrap_or_else(|| match_probability(&curves, &find.who, find.strangers.iter(), &looks));
                 (hit, p)
             })
             .collect();

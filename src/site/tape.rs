@@ -8,7 +8,7 @@
 //! DIR/videos/       a link to (or copy of) each recorded file
 //! ```
 use crate::{
-    follow::{Event, FollowConfig, Topology, WeaponConfig},
+    follow::{Curves, Event, FollowConfig, Topology, WeaponConfig},
     model::{
         CameraId, Decision, Descriptor, Rect, Segment, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
         TrackId,
@@ -69,6 +69,8 @@ pub(super) enum Told {
     Remember { sighting: SightingId, looks: Vec<Descriptor> },
     /// How the cameras lie to each other.
     Topology { topology: Topology },
+    /// How probable likeness is at this site.
+    Curves { curves: Curves },
     /// All certain stays that are known.
     Travel { certain: Vec<Sighting> },
     /// The journal refused a decision.

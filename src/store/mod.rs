@@ -7,6 +7,7 @@ pub mod address;
 mod bookmarks;
 pub mod cameras;
 mod cases;
+mod curves;
 mod examine;
 pub mod file;
 pub mod folder;

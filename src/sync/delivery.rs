@@ -257,6 +257,7 @@ impl Queue {
             Record::Job(job) => cameras.put_job(job).await,
             Record::Bookmark(bookmark) => cameras.put_bookmark(bookmark).await,
             Record::CaseFact(fact) => cameras.put_case_fact(fact).await,
+            Record::Curve(curve) => cameras.put_curve(curve).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }

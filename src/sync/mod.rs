@@ -8,7 +8,7 @@ pub use journal::{Journal, JournalError};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, Gap, Hold, Job, Looked, Segment, Sighting, Suspect,
+    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, FittedCurve, Gap, Hold, Job, Looked, Segment, Sighting, Suspect,
     Tracklet, Upload,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub enum Record {
     Bookmark(Bookmark),
     /// Something that was done to a case.
     CaseFact(CaseFact),
+    /// The site's own curve from likeness to probability.
+    Curve(FittedCurve),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -98,6 +100,7 @@ impl Record {
             Self::Job(_) => "job",
             Self::Bookmark(_) => "bookmark",
             Self::CaseFact(_) => "case",
+            Self::Curve(_) => "curve",
             Self::Object { .. } => "object",
         }
     }
@@ -128,6 +131,7 @@ impl Record {
             Self::Job(j) => format!("{kind}:{}", j.id),
             Self::Bookmark(b) => format!("{kind}:{}", b.id),
             Self::CaseFact(f) => format!("{kind}:{}", f.id),
+            Self::Curve(c) => format!("{kind}:{:?}", c.kind),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }

@@ -629,6 +629,7 @@ fn action(action: Action) -> &'static str {
         Action::MigrateSite => "Migrate site",
         Action::RetryRecords => "Retry records",
         Action::BeginChain => "Begin chain",
+        Action::Calibrate => "Calibrate matches",
     }
 }
 
