@@ -235,7 +235,7 @@ mod tests {
             ((2, TrackId(1)), track(500.0, 200..260, 2)), // never beside the others
         ]);
         let pairs = pairs_of(&all);
-        let (same, other): (Vec<_>, Vec<_>) = pairs.iter().partition(|p| p.2);
+        let (same, other): (Vec<_>, Vec<_>) = pairs.iter().copied().partition(|p| p.2);
         assert!(!same.is_empty() && same.iter().all(|p| p.1 > 0.99), "{pairs:?}");
         assert!(!other.is_empty() && other.iter().all(|p| p.1 < 0.01), "{pairs:?}");
         assert!(pairs.iter().all(|p| p.0 < 100), "{pairs:?}");

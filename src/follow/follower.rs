@@ -75,8 +75,10 @@ const FIRST_LOOKS_EVERY_SECONDS: f64 = 0.18;
 const LOOK_EVERY_SECONDS: f64 = 0.5;
 /// A track's likeness is that of about so many looks, the newest ones.
 const LOOKS_WEIGHED: f32 = 8.0;
-/// Likeness of so few looks is believed by halves, see [`Likeness::log_odds`].
-const DOUBT: f32 = 1.0;
+/// Log-odds for a suspect after n looks count n/(n + this).
+const DOUBT: f32 = 0.3;
+/// Log-odds by which it is less probable that somebody who once stood beside the suspect came than that the suspect did.
+const BYSTANDER: f64 = -1.0;
 /// A track not measured for longer, seconds, is not in view now.
 const PRESENT_SECONDS: f64 = 1.0;
 /// Pairs whose log-odds are so much below those of the list are neither matches nor rivals.
@@ -117,9 +119,10 @@ impl Followed {
         Self { suspect, gallery, strangers: Vec::new(), bystanders: BTreeMap::new(), bystanders_at, last: None }
     }
 
-    /// Everybody who looks a bit like the suspect and is somebody else.
-    fn others(&self) -> impl Iterator<Item = &Gallery> {
-        self.strangers.iter().map(|(_, look)| look).chain(self.bystanders.values())
+    /// Everybody who is known to be somebody else, with the log-odds that it was they who came, where they look no less alike.
+    fn others(&self) -> impl Iterator<Item = (&Gallery, f64)> {
+        let strangers = self.strangers.iter().map(|(_, look)| (look, 0.0));
+        strangers.chain(self.bystanders.values().map(|look| (look, BYSTANDER)))
     }
 
     fn stands_beside(&mut self, key: (CameraId, TrackId), look: &Gallery) {
@@ -160,7 +163,7 @@ struct Seen {
     compared_at: Timestamp,
     /// With every suspect.
     likeness: BTreeMap<SuspectId, Likeness>,
-    /// The suspects that it may be, and the log-odds of that by its looks alone.
+    /// The suspects that it may be, in their order, and the log-odds of that by its looks alone.
     candidates: Vec<(SuspectId, f64)>,
     /// The suspects whose possible match it was, and whether the operator was alerted.
     offered: BTreeMap<SuspectId, bool>,
@@ -397,15 +400,6 @@ impl Follower {
     fn assign(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>], events: &mut Vec<Event>) {
         let here: BTreeSet<TrackId> =
             observed.iter().filter(|o| o.track.measured_at == o.track.at).map(|o| o.track.id).collect();
-        // All tracks that compete with those of this camera: of the suspects that these may be, and of those that the former may be.
-        let may_be = |keys: &mut dyn Iterator<Item = (CameraId, TrackId)>| -> BTreeSet<SuspectId> {
-            keys.filter_map(|key| self.tracks.get(&key)).flat_map(|seen| seen.candidates.iter().map(|c| c.0)).collect()
-        };
-        let of = |suspects: &BTreeSet<SuspectId>| -> BTreeSet<(CameraId, TrackId)> {
-            suspects.iter().filter_map(|s| self.possible.get(s)).flatten().copied().collect()
-        };
-        let first = of(&may_be(&mut here.iter().map(|track| (camera, *track))));
-        let concerned = of(&may_be(&mut first.into_iter()));
         // Whoever is seen for certain now, and where.
         let mut certain: BTreeMap<SuspectId, Vec<CameraId>> = BTreeMap::new();
         for (s, _) in self.sightings.values().filter(|(s, _)| s.decision.is_certain()) {
@@ -414,24 +408,34 @@ impl Follower {
             }
         }
         let list = log_odds(self.config.list);
-        let mut possible: Vec<Candidate> = Vec::new();
-        for (c, track) in &concerned {
-            let Some(seen) = self.tracks.get(&(*c, *track)) else { continue };
-            if seen.crops < self.config.least_crops || !seen.is_present(at) || self.certain(*c, *track).is_some() {
-                continue;
+        let candidate = |key: &(CameraId, TrackId), suspect: SuspectId, by_looks: f64| {
+            let (c, seen) = (key.0, self.tracks.get(key)?);
+            let f = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect))?;
+            if certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, c))) {
+                return None; // elsewhere
             }
-            for &(suspect, by_looks) in &seen.candidates {
-                let Some(f) = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect)) else {
-                    continue;
-                };
-                if certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, *c))) {
-                    continue; // elsewhere
-                }
-                let travelled = |last| self.travel.evidence(&self.topology, &last, *c, seen.first_seen);
-                let odds = by_looks + f.last.map_or(0.0, travelled);
-                if odds > list + FLOOR {
-                    possible.push(Candidate { suspect, camera: *c, track: *track, gain: odds });
-                }
+            let travelled = |last| self.travel.evidence(&self.topology, &last, c, seen.first_seen);
+            let gain = by_looks + f.last.map_or(0.0, travelled);
+            (gain > list + FLOOR).then_some(Candidate { suspect, camera: c, track: key.1, gain })
+        };
+        let comparable = |key: &(CameraId, TrackId)| {
+            let seen = self.tracks.get(key).filter(|seen| seen.crops >= self.config.least_crops && seen.is_present(at));
+            seen.filter(|_| self.certain(key.0, key.1).is_none())
+        };
+        let mut possible: Vec<Candidate> = Vec::new();
+        for key in here.iter().map(|track| (camera, *track)) {
+            let all = comparable(&key).into_iter().flat_map(|seen| &seen.candidates);
+            possible.extend(all.filter_map(|(suspect, odds)| candidate(&key, *suspect, *odds)));
+        }
+        // Who else may be whom these may be, on other cameras; but whoever is taken for somebody else there.
+        let is_open = |c: &Candidate| self.open_match(c.camera, c.track).is_some_and(|s| s.suspect == c.suspect);
+        let wanted: BTreeSet<SuspectId> =
+            possible.iter().filter(|c| c.gain > list || is_open(c)).map(|c| c.suspect).collect();
+        for suspect in wanted {
+            for key in self.possible.get(&suspect).into_iter().flatten().filter(|key| key.0 != camera) {
+                let taken = self.open_match(key.0, key.1).is_some_and(|s| s.suspect != suspect);
+                let odds = comparable(key).filter(|_| !taken).and_then(|seen| seen.odds_of(suspect));
+                possible.extend(odds.and_then(|odds| candidate(key, suspect, odds)));
             }
         }
         if possible.is_empty() && !here.iter().any(|track| self.open_match(camera, *track).is_some()) {
@@ -439,8 +443,7 @@ impl Follower {
         }
         let mut gains = possible.clone();
         for c in &mut gains {
-            let is_open = self.open_match(c.camera, c.track).is_some_and(|s| s.suspect == c.suspect);
-            c.gain += if is_open { KEEP } else { 0.0 } - list;
+            c.gain += if is_open(c) { KEEP } else { 0.0 } - list;
         }
         let chosen = assign_jointly(&gains, |a, b| self.may_be_in_both(a, b), |c| c.camera == camera);
         let mut taken: BTreeMap<TrackId, (SuspectId, f32)> = BTreeMap::new();
@@ -646,7 +649,7 @@ impl Follower {
     /// How probable it is that whoever looks like this is the suspect; `None` when the suspect is not followed.
     pub fn probability_of(&self, suspect: SuspectId, look: &Gallery) -> Option<f32> {
         let f = self.suspects.get(&suspect)?;
-        Some(match_probability(&self.curves, &f.gallery, f.others(), look))
+        Some(probability_among(&self.curves, &f.gallery, f.others(), look))
     }
 
     /// Keeps what the person of a sighting looked like, for the decision on it.
@@ -737,6 +740,11 @@ impl Seen {
         at.seconds_since(self.last_seen) <= PRESENT_SECONDS
     }
 
+    fn odds_of(&self, suspect: SuspectId) -> Option<f64> {
+        let place = self.candidates.binary_search_by_key(&suspect, |(s, _)| *s).ok()?;
+        self.candidates.get(place).map(|(_, odds)| *odds)
+    }
+
     /// One more look: how like every suspect it is, and which of them the track may be therefore. Returns which it might have been
     /// before.
     fn compare(
@@ -786,30 +794,41 @@ fn log_odds(p: f32) -> f64 {
     (p / (1.0 - p)).ln()
 }
 
-/// Log-odds lowered by the nearest of those who are known to be somebody else: that it is this one is as possible as that it is the
-/// suspect, and the odds between the two are those of the curve at their similarities.
+/// Log-odds lowered by the nearest of those who are known to be somebody else: the odds between two are those of the curve at their
+/// similarities, and those given with each.
 fn against_others<'a>(
     odds: f64,
     curve: Calibration,
     near: f32,
-    others: impl Iterator<Item = &'a Gallery>,
+    others: impl Iterator<Item = (&'a Gallery, f64)>,
     look: &Gallery,
 ) -> f64 {
-    let nearest = others.filter_map(|other| other.similarity(look)).max_by(f32::total_cmp);
-    odds - nearest.map_or(0.0, |s| (odds + f64::from(curve.slope * (s - near))).exp().ln_1p())
+    let against = |(other, prior): (&Gallery, f64)| {
+        other.similarity(look).map(|s| odds + prior + f64::from(curve.slope * (s - near)))
+    };
+    odds - others.filter_map(against).max_by(f64::total_cmp).map_or(0.0, |nearest| nearest.exp().ln_1p())
 }
 
-/// How probable it is that whoever looks like `look` is `who`, `0.0..=1.0`; 0 where they cannot be compared. Where a stranger was told apart before, the two compete: the odds between them are
-/// those of the calibrated curve at their similarities.
+/// How probable it is that whoever looks like `look` is `who`, `0.0..=1.0`; 0 where they cannot be compared. Where strangers were told
+/// apart before, the one most like `look` competes: the odds between the two are those of the calibrated curve at their similarities.
 pub fn match_probability<'a>(
     curves: &Curves,
     who: &Gallery,
     strangers: impl Iterator<Item = &'a Gallery>,
     look: &Gallery,
 ) -> f32 {
+    probability_among(curves, who, strangers.map(|stranger| (stranger, 0.0)), look)
+}
+
+fn probability_among<'a>(
+    curves: &Curves,
+    who: &Gallery,
+    others: impl Iterator<Item = (&'a Gallery, f64)>,
+    look: &Gallery,
+) -> f32 {
     let (Some(near), Some(kind)) = (who.similarity(look), look.vectors().first().map(|d| d.kind)) else { return 0.0 };
     let curve = curves.get(kind);
-    let odds = against_others(curve.log_odds(near), curve, near, strangers, look);
+    let odds = against_others(curve.log_odds(near), curve, near, others, look);
     (1.0 / (1.0 + (-odds).exp())) as f32
 }
 

@@ -46,9 +46,9 @@ pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
 };
 pub use bookmarks::BookmarkCommand;
+pub use calibration::SiteCalibration;
 pub use cases::CaseCommand;
 pub use casework::{CaseSuspect, CaseView, CaseworkState};
-pub use calibration::SiteCalibration;
 pub use check::{Checked, Misfit};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,

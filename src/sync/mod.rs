@@ -8,8 +8,8 @@ pub use journal::{Journal, JournalError};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, FittedCurve, Gap, Hold, Job, Looked, Segment, Sighting, Suspect,
-    Tracklet, Upload,
+    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, FittedCurve, Gap, Hold, Job, Looked, Segment, Sighting,
+    Suspect, Tracklet, Upload,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,7 +151,8 @@ impl Record {
             | Self::Hold(_)
             | Self::Job(_)
             | Self::Bookmark(_)
-            | Self::CaseFact(_) => Destination::Cameras,
+            | Self::CaseFact(_)
+            | Self::Curve(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }
