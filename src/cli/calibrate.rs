@@ -196,7 +196,9 @@ fn pairs_of(all: &BTreeMap<Key, Tracked>) -> Vec<(u32, f32, bool)> {
                 continue;
             }
             let mut gallery = Gallery::default();
-            known.iter().for_each(|(_, look)| drop(gallery.add(look, 12)));
+            for (_, look) in known {
+                gallery.add(look, 12);
+            }
             let likeness: Vec<f32> = later.iter().take(8).filter_map(|(_, look)| gallery.nearest(look)).collect();
             pairs.push((*last, likeness.iter().sum::<f32>() / likeness.len().max(1) as f32, same));
         }
