@@ -47,7 +47,10 @@ impl Records {
         let now = self.clock.now();
         let found = self.decided().await.map(|decided| {
             [DescriptorKind::ColourStripes, DescriptorKind::Learned]
-                .map(|kind| fit(kind, decided.iter().filter(|d| d.0 == kind).map(|d| d.1).collect(), now))
+                .map(|kind| {
+                    let of_kind: Vec<Decided> = decided.iter().filter(|d| d.0 == kind).map(|d| d.1).collect();
+                    fit(kind, &of_kind, now)
+                })
                 .to_vec()
         });
         let outcome = found.as_ref().map_or_else(|e| Outcome::Failed(e.to_string()), |_| Outcome::Succeeded);
@@ -110,7 +113,7 @@ fn likeness(suspect: &Suspect, look: &Gallery) -> Option<f32> {
     before.similarity(look)
 }
 
-fn fit(kind: DescriptorKind, decided: Vec<Decided>, now: Timestamp) -> SiteCalibration {
+fn fit(kind: DescriptorKind, decided: &[Decided], now: Timestamp) -> SiteCalibration {
     let shipped = Calibration::shipped(kind);
     let pairs: Vec<(f32, bool)> = decided.iter().map(|(_, alike, same)| (*alike, *same)).collect();
     let confirmed = pairs.iter().filter(|p| p.1).count();
@@ -167,12 +170,12 @@ mod tests {
             let of = |n: usize, alike: f32, same: bool| (0..n).map(move |i| (Timestamp(i as i64), alike, same));
             of(confirmed, 0.8, true).chain(of(rejected, 0.7, false)).collect()
         };
-        let few = fit(DescriptorKind::Learned, decided(20, 12), Timestamp(9));
+        let few = fit(DescriptorKind::Learned, &decided(20, 12), Timestamp(9));
         assert!(few.curve.is_none() && few.held_out.is_none());
         assert_eq!((few.confirmed, few.rejected), ((20, 0), (12, 8)));
-        let enough = fit(DescriptorKind::Learned, decided(20, 20), Timestamp(9));
+        let enough = fit(DescriptorKind::Learned, &decided(20, 20), Timestamp(9));
         let curve = enough.curve.unwrap();
         assert_eq!((curve.confirmed, curve.rejected, curve.fitted_at), (20, 20, Timestamp(9)));
-        assert!(fit(DescriptorKind::Learned, Vec::new(), Timestamp(9)).curve.is_none());
+        assert!(fit(DescriptorKind::Learned, &[], Timestamp(9)).curve.is_none());
     }
 }

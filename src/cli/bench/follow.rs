@@ -63,12 +63,13 @@ pub(super) fn measure(
     }
     let truth = (0..views.len()).map(|view| in_view(truth, view)).collect();
     let demo = Scene { views, truth, frame_us: 100_000, every: 2, overlapping: true };
-    let (all, odd): (Plan, fn(u32) -> bool) = (Plan { marks: |_| true, decides: false }, |id| id % 2 == 1);
+    let all = Plan { marks: |_| true, decides: false };
+    let odd = Plan { marks: |id| id % 2 == 1, ..all };
     let last = demo.views.iter().flatten().map(|seen| seen.frame).max().unwrap_or(0);
     let both = |frames: Range<u32>| {
         json!({
-            "unattended": run(&demo, frames.clone(), Plan { marks: odd, decides: false }),
-            "with_operator": run(&demo, frames, Plan { marks: odd, decides: true }),
+            "unattended": run(&demo, frames.clone(), odd),
+            "with_operator": run(&demo, frames, Plan { decides: true, ..odd }),
         })
     };
     let rooms = match rooms(labels, detector, appearance)? {
@@ -103,11 +104,13 @@ struct Labels {
     rooms: Vec<Room>,
 }
 
+/// Frame, left, top, width, height.
+type Label = (u32, f32, f32, f32, f32);
+
 #[derive(Deserialize)]
 struct Room {
     file: String,
-    /// Frame, left, top, width, height.
-    people: BTreeMap<u32, Vec<(u32, f32, f32, f32, f32)>>,
+    people: BTreeMap<u32, Vec<Label>>,
 }
 
 /// Frames between the two rooms: ten seconds.
