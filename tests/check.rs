@@ -12,7 +12,7 @@ use vigia::{
         Suspect, SystemClock, TrackId,
     },
     site::{Misfit, Office, SiteConfig},
-    store::{Address, Addresses, DataFolder, LogFilter, NewUser, Stores, url_of_key},
+    store::{Address, Addresses, DataFolder, DetectionFilter, LogFilter, NewUser, Stores, url_of_key},
 };
 
 const SHA256_OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -193,6 +193,46 @@ fn embedded_stores_are_compared() {
     fs::write(site.data().join("objects/crops/left.jpg"), b"spoilt").unwrap(); // nobody's: not read
     let json: serde_json::Value = serde_json::from_slice(&check(&["--deep", "--json"]).stdout).unwrap();
     assert_eq!(json["objects"], 3);
+}
+
+/// A detection of a camera that nobody knows is refused; once the camera is there it is offered again and taken.
+#[test]
+fn what_a_store_refused_is_listed_with_its_reason_and_offered_again() {
+    let site = Site::new(Addresses::default());
+    let (camera, _, detection) = site.stores(fill);
+    let unknown = Camera { id: Uuid::now_v7(), name: "Later".to_owned(), ..camera };
+    let early = DetectionRecord { id: Uuid::now_v7(), camera: unknown.id, ..detection };
+    site.runtime.block_on(async {
+        let journal = site.data().join("databases/journal.sqlite");
+        let journal = vigia::sync::Journal::open(journal, Arc::new(SystemClock)).await.unwrap();
+        journal.append(&[vigia::sync::Record::Detection(early.clone())]).await.unwrap();
+        journal.close().await;
+    });
+    let office = site.office();
+    let refused = loop {
+        let (stores, refused) = office.journal().unwrap();
+        if !refused.is_empty() {
+            assert_eq!(stores.iter().find(|s| s.store == "cameras").unwrap().set_aside, 1);
+            break refused;
+        }
+    };
+    assert_eq!((refused.len(), refused[0].store.as_str()), (1, "cameras"));
+    assert!(refused[0].record.contains(&early.id.to_string()) && refused[0].why.contains("FOREIGN KEY"), "{refused:?}");
+    drop(office);
+
+    site.stores(async |stores| stores.cameras.upsert_camera(&unknown).await.unwrap());
+    let mut vigia = std::process::Command::new(env!("CARGO_BIN_EXE_vigia"));
+    let out = vigia.args(["journal", "--offer-again", "--data-dir"]).arg(site.data()).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success() && text.contains("1 offered again"), "{text}");
+    site.stores(async |stores| {
+        let filter = DetectionFilter { camera: Some(unknown.id), ..DetectionFilter::default() };
+        assert_eq!(stores.cameras.detections(&filter).await.unwrap(), [early]);
+        let filter = LogFilter { action: Some(Action::RetryRecords), ..LogFilter::default() };
+        let entries = stores.actions.page(&filter, None, 10).await.unwrap();
+        assert_eq!(entries.len(), 1);
+        assert!(entries[0].details.to_string().contains("detection:"), "{:?}", entries[0].details);
+    });
 }
 
 #[test]

@@ -12,8 +12,8 @@ use vigia::{
     cli::prerequisites,
     model::{Action, Outcome, Rect, SystemClock, TrackId},
     site::{
-        Access, AdminCommand, CameraConfig, CameraEdit, CameraStatus, Command, LogCommand, Site, SiteConfig, SiteError,
-        SiteState,
+        Access, AdminCommand, AuditConfig, CameraConfig, CameraEdit, CameraStatus, Command, LogCommand, Site,
+        SiteConfig, SiteError, SiteState, WhenUnreachable,
     },
     store::{Address, Addresses, LogFilter, StoreError},
     video::{Color, Frame},
@@ -22,6 +22,10 @@ use vigia::{
 const PASSWORD: &str = "correct horse battery staple";
 
 fn open(data: &Path, stores: &Addresses) -> Result<Site, SiteError> {
+    open_with(data, stores, WhenUnreachable::Queue)
+}
+
+fn open_with(data: &Path, stores: &Addresses, when_unreachable: WhenUnreachable) -> Result<Site, SiteError> {
     gstreamer::init().unwrap();
     let gate = CameraConfig {
         name: "Gate".to_owned(),
@@ -34,7 +38,8 @@ fn open(data: &Path, stores: &Addresses) -> Result<Site, SiteError> {
         record: None,
         active: true,
     };
-    let config = SiteConfig { cameras: vec![gate], stores: stores.clone(), ..SiteConfig::default() };
+    let audit = AuditConfig { when_unreachable, ..AuditConfig::default() };
+    let config = SiteConfig { cameras: vec![gate], stores: stores.clone(), audit, ..SiteConfig::default() };
     Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock))
 }
 
@@ -176,6 +181,96 @@ fn a_first_start_without_its_databases_waits_for_the_first_user_and_a_wrong_pass
     let error = open(data.path(), &stores).err().expect("a wrong password is no reason to wait");
     assert!(matches!(&error, SiteError::Store(StoreError::Denied { .. })), "{error:?}");
     assert!(!error.to_string().contains("0ther"), "{error}");
+}
+
+/// Marks whoever stands in the middle of a picture of the first camera.
+fn mark(site: &Site) {
+    let state = site.state();
+    let bytes: Vec<u8> = (0..320 * 360).map(|i| (i % 200) as u8).collect();
+    site.send(Command::SelectSuspect {
+        camera: state.cameras[0].camera.id,
+        track: TrackId(3),
+        frame: Frame::from_i420(320, 240, &bytes, Color::BT601, 0, state.now).unwrap(),
+        rect: Rect::new(50.0, 40.0, 60.0, 120.0),
+        reason: "left a bag".into(),
+        expires_in: Duration::from_secs(3600),
+    });
+}
+
+fn is_told(state: &SiteState, words: &str) -> bool {
+    state.notices.iter().any(|n| n.text.contains(words))
+}
+
+/// `when_unreachable = "refuse"`: nothing that belongs in the log is done, the cameras go on, and what was tried is in the log later.
+#[test]
+fn where_the_site_wants_it_nothing_is_done_while_the_log_on_a_server_is_down() {
+    let mongo = servers::Mongo::start();
+    let stores = Addresses { action_logs: address(&mongo.database()), ..Addresses::default() };
+    let data = tempfile::tempdir().unwrap();
+    let site = open_with(data.path(), &stores, WhenUnreachable::Refuse).unwrap();
+    create_administrator(&site);
+    until(&site, "the camera", |s| live(s, "Gate"));
+    mongo.kill();
+
+    mark(&site);
+    let state = until(&site, "the refusal", |s| is_told(s, "nothing is done that cannot be entered in the action log"));
+    assert!(state.suspects.is_empty() && live(&state, "Gate"));
+    until(&site, "the trouble on the health screen", |s| {
+        s.stores.iter().any(|h| h.store == "action log" && h.error.as_ref().is_some_and(|e| e.contains("nobody can log in")))
+    });
+    let quay = CameraEdit { name: Some("Quay".into()), url: Some("test:".into()), ..CameraEdit::default() };
+    site.send(Command::Administer(AdminCommand::AddCamera(quay)));
+    site.send(Command::Logout);
+    until(&site, "the way out", |s| matches!(s.access, Access::LoggedOut { .. }));
+    let Access::LoggedOut { error: Some(words), .. } = log_in(&site) else { panic!("somebody is logged in") };
+    assert!(words.contains("Nobody can log in now") && words.contains("follows go on"), "{words}");
+
+    mongo.restart();
+    until(&site, "the end of the trouble", |s| failing(s).is_empty());
+    assert!(matches!(log_in(&site), Access::LoggedIn(_)));
+    assert_eq!(site.state().cameras.len(), 1, "the other camera was not registered");
+    mark(&site);
+    until(&site, "the suspect", |s| s.suspects.len() == 1);
+    site.send(Command::Log(LogCommand::Read(LogFilter::default())));
+    let page = until(&site, "the log", |s| s.log.page.is_some()).log.page.unwrap();
+    let log: Vec<_> = page.entries.iter().filter_map(|kept| kept.entry.as_ref().ok()).collect();
+    for (action, who) in [(Action::SelectSuspect, "1"), (Action::ChangeCamera, "1"), (Action::Login, "1")] {
+        let tried = |e: &&&vigia::model::ActionRecord| {
+            let Outcome::Refused(why) = &e.outcome else { return false };
+            e.action == action && e.user_cc == who && why.contains("action log")
+        };
+        assert_eq!(log.iter().filter(tried).count(), 1, "{action:?}");
+    }
+}
+
+#[test]
+fn where_the_site_wants_it_nothing_is_done_while_the_embedded_log_is_broken() {
+    let data = tempfile::tempdir().unwrap();
+    let site = open_with(data.path(), &Addresses::default(), WhenUnreachable::Refuse).unwrap();
+    create_administrator(&site);
+    until(&site, "the camera", |s| live(s, "Gate"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = async |name: &str| {
+        let file = data.path().join("databases").join(name);
+        <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!("sqlite:{}", file.display())).await.unwrap()
+    };
+    runtime.block_on(async {
+        sqlx::query("DROP TABLE action_logs").execute(&mut database("action_logs.sqlite").await).await.unwrap();
+    });
+    mark(&site);
+    let state = until(&site, "the refusal", |s| is_told(s, "nothing is done that cannot be entered in the action log"));
+    assert!(state.suspects.is_empty() && live(&state, "Gate"));
+    site.send(Command::Logout);
+    until(&site, "the way out", |s| matches!(s.access, Access::LoggedOut { .. }));
+    assert!(matches!(log_in(&site), Access::LoggedOut { error: Some(e), .. } if e.contains("Nobody can log in now")));
+    // What was tried is kept.
+    let kept: Vec<String> = runtime.block_on(async {
+        let bodies = sqlx::query_scalar("SELECT body FROM journal WHERE kind = 'action' ORDER BY id");
+        bodies.fetch_all(&mut database("journal.sqlite").await).await.unwrap()
+    });
+    for action in ["SELECT_SUSPECT", "LOGIN"] {
+        assert!(kept.iter().any(|e| e.contains(action) && e.contains("refused")), "{action}: {kept:?}");
+    }
 }
 
 #[test]

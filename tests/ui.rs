@@ -32,6 +32,7 @@ use vigia::site::{
     WeaponView,
 };
 use vigia::store::LogFilter;
+use vigia::sync::RefusedRecord;
 use vigia::ui::{Console, tokens};
 use vigia::video::{Color, Frame};
 
@@ -148,7 +149,7 @@ fn picture_of(harness: &Harness<'_, App>, camera: &str) -> egui::Rect {
 }
 
 pub(crate) fn state(access: Access) -> SiteState {
-    let store = |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None, failing_since: None };
+    let store = |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None, failing_since: None, set_aside: 0 };
     SiteState {
         now: NOW,
         name: "North precinct".to_owned(),
@@ -166,6 +167,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         map: Default::default(),
         log: LogView::default(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
+        refused: Arc::default(),
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),
         find: None,
@@ -1081,6 +1083,34 @@ fn the_health_window_answers_whether_a_camera_was_looked_at() {
     assert!(shows(&harness, "yes: 720 frames received, 300 analysed"));
     ask(&mut harness, 0.0);
     assert!(shows(&harness, "no: nothing is recorded of that minute"));
+}
+
+#[test]
+fn what_a_store_refused_is_listed_with_its_reason_and_offered_again() {
+    let mut site = busy(four_streets());
+    let refused = |id: i64, record: &str, why: &str| RefusedRecord {
+        id,
+        store: "cameras".to_owned(),
+        record: record.to_owned(),
+        why: why.to_owned(),
+        at: NOW,
+    };
+    site.refused = Arc::new(vec![
+        refused(7, "detection:0199f3a0-0000-7000-8000-000000000001", "the record is not accepted: FOREIGN KEY constraint failed"),
+        refused(9, "object:crops/a.jpg", "the record is not accepted: there is another object under the key crops/a.jpg"),
+    ]);
+    site.stores[1].set_aside = 2;
+    site.stores[1].error = Some("2 set aside, the last because the record is not accepted".to_owned());
+    let mut harness = open(site);
+    press(&mut harness, Key::F6);
+    look(&mut harness, "refused");
+    assert!(shows(&harness, "FOREIGN KEY constraint failed") && shows(&harness, "object:crops/a.jpg"));
+    harness.get_all_by_label("Offer again").nth(1).unwrap().click();
+    harness.run_steps(3);
+    assert!(matches!(&asked(&mut harness)[..], [Command::OfferAgain(ids)] if ids[..] == [9]));
+    harness.get_by_label("Offer all 2 again").click();
+    harness.run_steps(3);
+    assert!(matches!(&asked(&mut harness)[..], [Command::OfferAgain(ids)] if ids[..] == [7, 9]));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod doctor;
 mod evidence;
 mod export;
 mod jobs;
+mod journal;
 mod looked;
 mod migrate;
 pub mod prerequisites;
@@ -60,6 +61,8 @@ enum Command {
     Upload(upload::Args),
     /// List the analyses of recorded video and what they found
     Jobs(jobs::Args),
+    /// Show what waits for its store and what a store refused, and offer that again
+    Journal(journal::Args),
     /// Compare the stores with each other: what a record names must be there, and what is kept twice must be the same
     Check(check::Args),
     /// Copy a whole site to other stores, from files to servers or back, and compare the copy with it
@@ -112,6 +115,7 @@ impl Cli {
             Some(Command::Camera(command)) => camera::run(&command),
             Some(Command::Upload(args)) => upload::run(&args),
             Some(Command::Jobs(args)) => jobs::run(&args),
+            Some(Command::Journal(args)) => journal::run(&args),
             Some(Command::Check(args)) => check::run(&args),
             Some(Command::Migrate(args)) => migrate::run(&args),
             Some(Command::Audit(command)) => audit::run(&command),

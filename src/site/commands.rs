@@ -77,6 +77,9 @@ impl Queue {
 
 impl Shared {
     async fn execute(self: &Arc<Self>, command: Command, user: Option<User>) {
+        if self.refuses(&command, user.as_ref()).await {
+            return;
+        }
         if let Some(user) = &user
             && !self.permits(&command, user).await
         {
@@ -110,6 +113,7 @@ impl Shared {
             (Command::Export(command), Some(user)) => self.export_command(&user, command).await,
             (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
             (Command::Case(command), Some(user)) => self.case_command(&user, command).await,
+            (Command::OfferAgain(ids), Some(user)) => self.offer_again(&user, &ids).await,
             (Command::StillHere, _) | (_, None) => {} // never queued
         }
     }

@@ -164,8 +164,21 @@ impl Default for SessionConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
+    /// What becomes of an action whose entry cannot reach the log now.
+    pub when_unreachable: WhenUnreachable,
     /// For how many days an anchor on S3 can be neither changed nor deleted, by nobody.
     pub anchor_lock_days: u32,
+}
+
+/// What becomes of an action whose entry cannot reach the action log now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUnreachable {
+    /// It is done; its entry waits in the journal.
+    #[default]
+    Queue,
+    /// It is refused before anything is done; that it was tried waits in the journal.
+    Refuse,
 }
 
 impl AuditConfig {
@@ -177,7 +190,7 @@ impl AuditConfig {
 
 impl Default for AuditConfig {
     fn default() -> Self {
-        Self { anchor_lock_days: 365 }
+        Self { when_unreachable: WhenUnreachable::Queue, anchor_lock_days: 365 }
     }
 }
 

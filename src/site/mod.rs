@@ -26,9 +26,11 @@ mod observer;
 mod office;
 mod outlines;
 mod path;
+mod policy;
 mod proposals;
 pub(crate) mod recording;
 mod records;
+mod refused;
 pub(crate) mod replay;
 mod retention;
 mod review;
@@ -52,7 +54,7 @@ pub use casework::{CaseSuspect, CaseView, CaseworkState};
 pub use check::{Checked, Misfit};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,
-    SiteConfig, VideoConfig,
+    SiteConfig, VideoConfig, WhenUnreachable,
 };
 pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
@@ -72,7 +74,7 @@ use crate::{
     follow::Follower,
     model::{CameraId, Clock},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
-    sync::JournalError,
+    sync::{JournalError, RefusedRecord},
     vision::{Appearance, Compute, Detector, Outliner, VisionError, Worker},
 };
 use analysis::Analysis;
@@ -153,6 +155,7 @@ struct Shared {
     recording: Arc<Recording>,
     review: Review,
     casework: Casework,
+    refused: Mutex<Arc<Vec<RefusedRecord>>>,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -278,6 +281,7 @@ impl Site {
             recording,
             review: Review::default(),
             casework: Casework::default(),
+            refused: Mutex::default(),
             model,
             analysis,
             appearance,
@@ -325,6 +329,7 @@ impl Site {
                 reading.read_cameras().await;
                 reading.read_users(false).await;
                 reading.read_casework().await;
+                reading.read_refused().await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
@@ -422,6 +427,10 @@ impl Site {
             },
             log: board.log.view.clone(),
             stores,
+            refused: match &board.access {
+                Access::LoggedIn(user) if user.is_admin => self.shared.refused(),
+                _ => Arc::default(),
+            },
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&board.access),
@@ -440,12 +449,13 @@ impl Site {
     pub fn stores(&self) -> Vec<StoreHealth> {
         let records = &self.shared.records;
         let users = self.shared.away.users_trouble().unzip();
-        let users = StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1 };
+        let users = StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1, set_aside: 0 };
         let delivered = records.delivery.health().into_iter().map(|h| StoreHealth {
             store: h.store.to_owned(),
             backlog: h.backlog,
             error: h.error,
             failing_since: h.failing_since,
+            set_aside: h.set_aside,
         });
         let mut stores: Vec<_> = std::iter::once(users).chain(delivered).collect();
         for (missing, why) in records.stores.missing() {
@@ -453,9 +463,15 @@ impl Site {
                 health.error = Some(why);
             }
         }
+        if records.when_unreachable == WhenUnreachable::Refuse
+            && let Some(log) = stores.iter_mut().find(|s| s.store == "action log" && !s.works())
+            && let Some(error) = &mut log.error
+        {
+            error.push_str(". Until it takes entries nobody can log in, and nothing is done that belongs in it");
+        }
         if let Some((failing, backlog)) = self.shared.recording.health() {
             let (error, failing_since) = failing.unzip();
-            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since });
+            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since, set_aside: 0 });
         }
         stores
     }

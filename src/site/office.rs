@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     audit::{Finding, Format},
-    model::{ActionRecord, Camera, Clock, Hash, Job, Looked, Rights, Timestamp, Upload, User},
-    store::{Addresses, DataFolder, LogFilter, NewUser},
+    model::{Action, ActionRecord, Camera, Clock, Hash, Job, Looked, Rights, Timestamp, Upload, User},
+    store::{Addresses, DataFolder, LogFilter, NewUser, StoreError},
+    sync::{Health, RefusedRecord},
     video::probe,
 };
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
@@ -49,12 +50,22 @@ impl Office {
     }
 
     /// Does something that is recorded, and writes the new head of the chain down.
-    fn act<T>(&self, work: impl Future<Output = Result<T, AdministrationError>>) -> Result<T, AdministrationError> {
+    fn act<T>(
+        &self,
+        action: Action,
+        work: impl Future<Output = Result<T, AdministrationError>>,
+    ) -> Result<T, AdministrationError> {
         self.runtime.block_on(async {
+            self.permit(action).await.map_err(SiteError::from)?;
             let done = work.await;
             self.records.anchor().await?;
             done
         })
+    }
+
+    /// Refuses, and records that, where the site wants nothing done while the log is away.
+    async fn permit(&self, action: Action) -> Result<(), StoreError> {
+        self.records.permit(self.who(), action).await
     }
 
     /// Registers a user; the first must be an administrator.
@@ -62,7 +73,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn add_user(&self, new: NewUser) -> Result<User, AdministrationError> {
-        self.act(self.records.add_user(self.who(), new))
+        self.act(Action::CreateUser, self.records.add_user(self.who(), new))
     }
 
     /// All users.
@@ -78,7 +89,8 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_active(&self, cc: &str, active: bool) -> Result<User, AdministrationError> {
-        self.act(self.records.set_user_active(self.who(), cc, active))
+        let action = if active { Action::ReactivateUser } else { Action::DeactivateUser };
+        self.act(action, self.records.set_user_active(self.who(), cc, active))
     }
 
     /// Gives a user a new password.
@@ -86,7 +98,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_password(&self, cc: &str, password: String) -> Result<User, AdministrationError> {
-        self.act(self.records.set_user_password(self.who(), cc, password))
+        self.act(Action::ChangePassword, self.records.set_user_password(self.who(), cc, password))
     }
 
     /// Says which cameras (names or ids) a user may see.
@@ -94,7 +106,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn set_user_cameras(&self, cc: &str, cameras: &[String]) -> Result<User, AdministrationError> {
-        self.act(self.records.name_user_cameras(self.who(), cc, cameras))
+        self.act(Action::ChangeRights, self.records.name_user_cameras(self.who(), cc, cameras))
     }
 
     /// What became of the frames of a camera (its name or id) in the minute of `at`, at each console.
@@ -116,7 +128,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn add_camera(&self, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
-        self.act(self.records.add_camera(self.who(), edit))
+        self.act(Action::ChangeCamera, self.records.add_camera(self.who(), edit))
     }
 
     /// Changes a camera, named by its name or id.
@@ -124,7 +136,7 @@ impl Office {
     /// # Errors
     /// [`AdministrationError`]; it is recorded, too.
     pub fn edit_camera(&self, which: &str, edit: &CameraEdit) -> Result<Camera, AdministrationError> {
-        self.act(self.records.edit_camera(self.who(), which, edit))
+        self.act(Action::ChangeCamera, self.records.edit_camera(self.who(), which, edit))
     }
 
     /// All cameras, deactivated ones too.
@@ -148,6 +160,7 @@ impl Office {
         progress: &(dyn Fn(UploadStep<'_>) + Send + Sync),
     ) -> Result<Upload, UploadError> {
         self.runtime.block_on(async {
+            self.permit(Action::UploadVideo).await?;
             let mut of = None;
             let uploaded = async {
                 let cameras = self.records.stores.cameras.cameras().await?;
@@ -193,6 +206,7 @@ impl Office {
     /// The first store that does not answer, and when records still wait for one: then nothing is known.
     pub fn check(&self, deep: bool, repair: bool) -> Result<Checked, SiteError> {
         self.runtime.block_on(async {
+            self.permit(Action::CheckStores).await?;
             let checked = self.records.check(self.who(), deep, repair).await;
             self.records.anchor().await?;
             checked
@@ -211,10 +225,35 @@ impl Office {
         to: Option<&Path>,
         progress: MigrateProgress<'_>,
     ) -> Result<Migrated, MigrateError> {
+        self.runtime.block_on(self.permit(Action::MigrateSite))?;
         let other = to.filter(|to| *to != self.folder.path()).map(DataFolder::open).transpose()?;
         let folder = other.as_ref().unwrap_or(&self.folder);
         let here = self.stores.in_folder(&self.folder);
         self.runtime.block_on(self.records.migrate(self.who(), here, config, folder, progress))
+    }
+
+    /// How the delivery to each store is doing, after one more attempt, and the records that stores refused for what they are.
+    ///
+    /// # Errors
+    /// The journal's trouble.
+    pub fn journal(&self) -> Result<(Vec<Health>, Vec<RefusedRecord>), SiteError> {
+        self.runtime.block_on(async {
+            self.records.delivery.flush().await;
+            Ok((self.records.delivery.health(), self.records.journal.refusals(u32::MAX).await?))
+        })
+    }
+
+    /// Offers all refused records to their stores again; returns how many. Recorded.
+    ///
+    /// # Errors
+    /// The journal's trouble.
+    pub fn offer_again(&self) -> Result<u64, SiteError> {
+        self.runtime.block_on(async {
+            self.permit(Action::RetryRecords).await?;
+            let refused = self.records.journal.refusals(u32::MAX).await?;
+            let ids: Vec<i64> = refused.iter().map(|record| record.id).collect();
+            self.records.offer_again(self.who(), &ids).await
+        })
     }
 
     /// The newest analyses of recorded video, and all that are not over, newest first.
@@ -231,6 +270,7 @@ impl Office {
     /// The store's trouble: then nothing is known.
     pub fn verify_log(&self) -> Result<(u64, Vec<Finding>), SiteError> {
         self.runtime.block_on(async {
+            self.permit(Action::AccessLogs).await?;
             self.records.delivery.flush().await;
             let done = self.records.verify_log(self.who(), &|_| {}).await;
             self.records.anchor().await?;
@@ -260,6 +300,7 @@ impl Office {
     /// [`ExportError`]; it is recorded, too.
     pub fn export_evidence(&self, request: &ExportRequest, progress: ExportProgress) -> Result<Exported, ExportError> {
         self.runtime.block_on(async {
+            self.permit(Action::ExportEvidence).await?;
             let who = self.who();
             let done = self.records.export_evidence(who, &Rights::All, &self.site, request, progress).await;
             self.records.anchor().await?;
@@ -273,6 +314,7 @@ impl Office {
     /// The store's or the file's trouble; it is recorded, too.
     pub fn export_log(&self, filter: &LogFilter, format: Format, to: &Path) -> Result<u64, SiteError> {
         self.runtime.block_on(async {
+            self.permit(Action::ExportLog).await?;
             self.records.delivery.flush().await;
             let done = self.records.export_log(self.who(), filter, format, to, &|_| {}).await;
             self.records.anchor().await?;

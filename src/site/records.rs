@@ -1,6 +1,6 @@
 //! What a site keeps: its stores, the journal before them, and the audit trail. A running site and the command line work on
 //! the same.
-use super::{SiteConfig, SiteError, console_user};
+use super::{SiteConfig, SiteError, WhenUnreachable, console_user};
 use crate::{
     audit::{Anchors, Head, chain},
     model::{Action, ActionRecord, Clock, Outcome},
@@ -28,6 +28,8 @@ pub(super) struct Records {
     pub data: PathBuf,
     /// What the administrator should know about how the records were found.
     pub warning: Option<String>,
+    /// What becomes of an action whose entry cannot reach the log now.
+    pub when_unreachable: WhenUnreachable,
     pub(super) anchors: Anchors,
     /// The head written down last.
     pub(super) anchored: Mutex<Option<Head>>,
@@ -68,6 +70,7 @@ impl Records {
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             anchors: Anchors::new(folder.anchors()).locked_in(&stores.objects, config.audit.lock_for()),
             data: folder.path().to_owned(),
+            when_unreachable: config.audit.when_unreachable,
             anchored: Mutex::default(),
             warning: strange.then(|| {
                 let count = beyond - head.seq;

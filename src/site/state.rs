@@ -11,6 +11,7 @@ use crate::{
         Camera, CameraId, Characteristics, Detection, Looked, Outline, Picture, Rect, Sighting, SightingId, Suspect,
         SuspectId, Timestamp, Track, TrackId, TrackletId, User,
     },
+    sync::RefusedRecord,
     video::Frame,
 };
 use std::{sync::Arc, time::Duration};
@@ -122,6 +123,15 @@ pub struct StoreHealth {
     pub error: Option<String>,
     /// Since when the store takes nothing; `None` while it does.
     pub failing_since: Option<Timestamp>,
+    /// Records that the store refused for what they are.
+    pub set_aside: u64,
+}
+
+impl StoreHealth {
+    /// Whether the store takes records, though it may have refused some.
+    pub fn works(&self) -> bool {
+        self.error.is_none() || (self.set_aside > 0 && self.failing_since.is_none())
+    }
 }
 
 /// A video that comes, or came, as a file.
@@ -296,6 +306,8 @@ pub struct SiteState {
     pub log: LogView,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
+    /// The records that stores refused for what they are, for administrators, oldest first; the journal keeps them.
+    pub refused: Arc<Vec<RefusedRecord>>,
     /// Notices not yet forgotten, oldest first.
     pub notices: Vec<Notice>,
     /// Detector, device and appearance model in use, in words: `NanoDet-g on CPU · appearance: colour stripes`.
@@ -470,4 +482,6 @@ pub enum Command {
     Map(MapCommand),
     /// Does something to a case.
     Case(CaseCommand),
+    /// Offers records again that their stores had refused (administrators only).
+    OfferAgain(Vec<i64>),
 }

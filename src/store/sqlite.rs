@@ -2,7 +2,7 @@
 use super::StoreError;
 use crate::model::Timestamp;
 use sqlx::{
-    Connection as _, Row, SqlitePool,
+    ConnectOptions as _, Connection as _, Row, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -71,6 +71,12 @@ impl Database {
             e => StoreError::Damaged { place: path.display().to_string(), detail: e.to_string() },
         })?;
         Ok(db)
+    }
+
+    /// A connection that remembers nothing of the file; an absent one is not made.
+    pub(crate) async fn fresh(&self) -> sqlx::Result<sqlx::SqliteConnection> {
+        let patience = Duration::from_secs(2);
+        SqliteConnectOptions::new().filename(&self.path).busy_timeout(patience).connect().await
     }
 
     pub(crate) fn pool(&self) -> &SqlitePool {

@@ -19,6 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// So often a record is offered to a store that works and refuses it.
 const MAX_ATTEMPTS: u32 = 3;
+/// How long the action log may take to say that it takes entries, where actions wait for that.
+const LOG_WITHIN: Duration = Duration::from_secs(4);
 /// Records taken from the journal at once.
 const BATCH: u32 = 16;
 /// Sightings that an emptied suspect state gets back beside those that are open or undecided.
@@ -111,6 +113,20 @@ impl Delivery {
             empty &= queue.flush().await;
         }
         empty
+    }
+
+    /// Whether the action log takes entries now: what waits for it is delivered, and the log itself is asked.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn reaches_the_log(&self) -> Result<(), StoreError> {
+        let away = |detail: String| StoreError::Unavailable { place: Destination::Actions.name().to_owned(), detail };
+        let asked = async {
+            self.stores.actions.takes_entries().await?;
+            let Some(queue) = self.queues.iter().find(|q| q.destination == Destination::Actions) else { return Ok(()) };
+            if queue.flush().await { Ok(()) } else { Err(away(queue.health().error.unwrap_or_default())) }
+        };
+        tokio::time::timeout(LOG_WITHIN, asked).await.unwrap_or_else(|_| Err(away("no answer".to_owned())))
     }
 
     /// Stops after the records under way. What is left stays in the journal for the next start.

@@ -2,7 +2,7 @@
 use super::{Destination, Record};
 use crate::{
     audit::Head,
-    model::{ActionRecord, Clock, Hash, Sighting, Suspect},
+    model::{ActionRecord, Clock, Hash, Sighting, Suspect, Timestamp},
     store::{
         StoreError,
         sqlite::{Database, TextColumns as _, to_json},
@@ -55,6 +55,21 @@ struct Inner {
     /// Held while the file and `counts` change, so that they agree.
     writing: tokio::sync::Mutex<()>,
     trouble: Mutex<Option<String>>,
+}
+
+/// A record that its store refused for what it is.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RefusedRecord {
+    /// Its number in the journal.
+    pub id: i64,
+    /// Which store.
+    pub store: String,
+    /// What kind of record, and which.
+    pub record: String,
+    /// Why, in words.
+    pub why: String,
+    /// When it was recorded.
+    pub at: Timestamp,
 }
 
 /// The journal of one site. What [`append`](Self::append) has accepted survives a kill and a power cut, and stays until
@@ -458,6 +473,56 @@ impl Journal {
             self.0.counts.send_modify(|c| add(c, &[change]));
         }
         Ok(())
+    }
+
+    /// The records that their stores refused for what they are, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The file's trouble.
+    pub async fn refusals(&self, limit: u32) -> Result<Vec<RefusedRecord>, JournalError> {
+        let refused = sqlx::query(
+            "SELECT id, store, record_id, last_error, created_at FROM journal WHERE set_aside ORDER BY id LIMIT ?1",
+        )
+        .bind(limit)
+        .try_map(|row: SqliteRow| {
+            Ok(RefusedRecord {
+                id: row.try_get("id")?,
+                store: row.try_get("store")?,
+                record: row.try_get("record_id")?,
+                why: row.try_get::<Option<String>, _>("last_error")?.unwrap_or_default(),
+                at: row.instant("created_at")?,
+            })
+        })
+        .fetch_all(self.0.db.pool())
+        .await;
+        Ok(refused.map_err(|e| self.0.db.error(e))?)
+    }
+
+    /// Lets refused records be offered to their stores again; returns which these are.
+    ///
+    /// # Errors
+    /// The file's trouble: nothing was changed.
+    pub async fn offer_again(&self, ids: &[i64]) -> Result<Vec<String>, JournalError> {
+        let _writing = self.0.writing.lock().await;
+        let e = |e| self.0.db.error(e);
+        let mut tx = self.0.db.write().await?;
+        let (mut changes, mut offered) = (Vec::new(), Vec::new());
+        for id in ids {
+            let again: Option<(String, String)> = sqlx::query_as(
+                "UPDATE journal SET set_aside = FALSE, attempts = 0 WHERE id = ?1 AND set_aside RETURNING store, record_id",
+            )
+            .bind(id)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(e)?;
+            let Some((store, record)) = again else { continue };
+            let destination = Destination::ALL.into_iter().find(|d| d.name() == store);
+            changes.extend(destination.map(|destination| Change { destination, pending: 1, set_aside: -1 }));
+            offered.push(record);
+        }
+        tx.commit().await.map_err(e)?;
+        self.0.counts.send_modify(|c| add(c, &changes));
+        Ok(offered)
     }
 
     /// Counts again what waits for this store: an operation that was broken off may have changed the file alone.

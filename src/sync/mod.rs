@@ -4,7 +4,7 @@ mod journal;
 mod others;
 
 pub use delivery::{Delivery, Health};
-pub use journal::{Journal, JournalError};
+pub use journal::{Journal, JournalError, RefusedRecord};
 pub use others::Others;
 
 use crate::model::{

@@ -197,6 +197,7 @@ fn site(tiles: usize) -> SiteState {
         map: Default::default(),
         log: Default::default(),
         stores: Vec::new(),
+        refused: Arc::default(),
         notices: Vec::new(),
         analysis: String::new(),
         find: None,

@@ -3,10 +3,14 @@ use super::commands::UiCommand;
 use super::{tokens, widgets};
 use crate::{
     model::{CameraId, Looked, Timestamp},
-    site::{CameraStatus, CameraView, SiteState, StoreHealth},
+    site::{CameraStatus, CameraView, Command, SiteState, StoreHealth},
+    sync::RefusedRecord,
 };
 use egui::{Align, Align2, Color32, Grid, Layout, RichText, Sense, Ui, vec2};
 use std::time::Duration;
+
+/// Height of the list of refused records at most.
+const REFUSED_HEIGHT: f32 = 180.0;
 
 /// Draws the line at the bottom; `true` when it was clicked.
 pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
@@ -38,7 +42,8 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
 }
 
 /// Draws the window with the numbers; `open` becomes false when it is closed.
-pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
+pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Option<Command> {
+    let mut asked = None;
     egui::Window::new("Health")
         .open(open)
         .collapsible(false)
@@ -95,7 +100,40 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) {
                     ui.end_row();
                 }
             });
+            if !state.refused.is_empty() {
+                ui.separator();
+                asked = refused(ui, &state.refused);
+            }
         });
+    asked
+}
+
+/// The records that stores refused for what they are, each with its reason.
+fn refused(ui: &mut Ui, records: &[RefusedRecord]) -> Option<Command> {
+    let mut asked = None;
+    ui.label(RichText::new("Refused by their stores").strong());
+    let kept = "They are kept on this console. Put right what the reason says, then offer them again.";
+    ui.label(tokens::small(kept));
+    ui.add_space(4.0);
+    egui::ScrollArea::vertical().max_height(REFUSED_HEIGHT).show(ui, |ui| {
+        for record in records {
+            ui.horizontal(|ui| {
+                let offer = ui.button("Offer again").on_hover_text(format!("Offer {} to its store once more", record.record));
+                if offer.clicked() {
+                    asked = Some(Command::OfferAgain(vec![record.id]));
+                }
+                ui.vertical(|ui| {
+                    ui.label(tokens::digits(format!("{} · {}", record.record, record.at.local_date_time())));
+                    ui.add(egui::Label::new(tokens::weak(format!("{}: {}", record.store, record.why))).wrap());
+                });
+            });
+            ui.add_space(2.0);
+        }
+    });
+    if records.len() > 1 && ui.button(format!("Offer all {} again", records.len())).clicked() {
+        asked = Some(Command::OfferAgain(records.iter().map(|record| record.id).collect()));
+    }
+    asked
 }
 
 /// Minutes shown.

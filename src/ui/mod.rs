@@ -465,7 +465,7 @@ impl Session {
             self.bookmark = self.bookmark.take().filter(|_| open);
         }
         if self.health {
-            health::window(ui.ctx(), state, &mut self.health);
+            asked.extend(health::window(ui.ctx(), state, &mut self.health));
         }
         if self.shortcuts {
             self.shortcuts = !sheet(ui.ctx());

@@ -81,7 +81,7 @@ pub enum AdminCommand {
 
 impl AdminCommand {
     /// What stands in the log when it is refused, and whom or what it is about; `None` where nothing is done.
-    fn entry(&self) -> Option<(Action, Option<String>)> {
+    pub(in crate::site) fn entry(&self) -> Option<(Action, Option<String>)> {
         Some(match self {
             Self::Open => return None,
             Self::AddUser(new) => (Action::CreateUser, Some(new.cc.trim().to_owned())),

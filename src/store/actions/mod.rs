@@ -177,6 +177,14 @@ impl ActionLog {
         each!(self, log => log.append(record).await)
     }
 
+    /// Asks the log itself, not what is remembered of it, whether it would take an entry; adds none.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn takes_entries(&self) -> Result<(), StoreError> {
+        each!(self, log => log.takes_entries().await)
+    }
+
     /// Adds entries that another log holds, as they are: all of them like [`append`](Self::append), in one go.
     ///
     /// # Errors

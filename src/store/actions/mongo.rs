@@ -163,6 +163,11 @@ impl MongoLog {
         }
     }
 
+    /// The primary has to answer: without one nothing can be written.
+    pub(super) async fn takes_entries(&self) -> Result<(), StoreError> {
+        self.newest_id().await.map(drop)
+    }
+
     pub(super) async fn append_all(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
         let documents = records.iter().map(to_document).collect::<Result<Vec<_>, _>>()?;
         if documents.is_empty() {

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use futures_util::TryStreamExt as _;
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
+use sqlx::{Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, migrate::Migrator, sqlite::SqliteRow};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -27,6 +27,20 @@ impl EmbeddedLog {
 
     pub(super) async fn append(&self, record: &ActionRecord) -> Result<(), StoreError> {
         self.append_all(std::slice::from_ref(record)).await
+    }
+
+    /// A connection of its own reads the file anew: those of the pool may know its pages from before it broke.
+    pub(super) async fn takes_entries(&self) -> Result<(), StoreError> {
+        let asked = async {
+            let mut fresh = self.db.fresh().await?;
+            sqlx::query("BEGIN IMMEDIATE").execute(&mut fresh).await?;
+            let newest = "SELECT log_id FROM action_logs ORDER BY log_id DESC LIMIT 1";
+            let read = sqlx::query(newest).fetch_optional(&mut fresh).await.map(drop);
+            let undone = sqlx::query("ROLLBACK").execute(&mut fresh).await.map(drop);
+            fresh.close().await?;
+            read.and(undone)
+        };
+        asked.await.map_err(|e| self.db.error(e))
     }
 
     pub(super) async fn append_all(&self, records: &[ActionRecord]) -> Result<(), StoreError> {
@@ -289,6 +303,21 @@ fn from_row(row: &SqliteRow) -> sqlx::Result<ActionRecord> {
 mod tests {
     use super::*;
     use crate::model::Timestamp;
+
+    /// The pool may know every page of it from before.
+    #[tokio::test]
+    async fn a_file_that_broke_while_it_was_open_is_noticed_by_whoever_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
+        let log = EmbeddedLog::open(&path).await.unwrap();
+        log.takes_entries().await.unwrap();
+        log.takes_entries().await.unwrap(); // and leaves no lock behind
+        std::fs::write(&path, b"this is no database any more, whatever its name says".repeat(1000)).unwrap();
+        for more in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(path.with_extension(format!("sqlite{more}")));
+        }
+        assert!(matches!(log.takes_entries().await, Err(StoreError::Damaged { .. })));
+    }
 
     #[tokio::test]
     async fn the_file_itself_refuses_to_change_an_entry() {
