@@ -83,6 +83,9 @@ async fn fill(stores: &Stores) -> (Camera, Suspect, DetectionRecord) {
     stores.cameras.put_suspect(&suspect).await.unwrap();
     stores.cameras.put_sighting(&sighting).await.unwrap();
     stores.cameras.put_detection(&detection).await.unwrap();
+    let hour_ago = now.minus(Duration::from_secs(3600));
+    let earlier = DetectionRecord { id: Uuid::now_v7(), captured_at: hour_ago, ..detection.clone() };
+    stores.cameras.put_detection(&earlier).await.unwrap();
     stores.cameras.put_segment(&segment).await.unwrap();
     stores.suspects.put_suspect(&suspect).await.unwrap();
     let user = |cc: &str| NewUser {
@@ -124,6 +127,20 @@ impl Site {
         })
     }
 
+    /// Runs a statement on the cameras database without Vigia.
+    fn behind_the_back(&self, statement: &'static str) {
+        self.runtime.block_on(async {
+            if let Some(address) = &self.config.stores.cameras {
+                let mut db = <sqlx::PgConnection as sqlx::Connection>::connect(address.secret()).await.unwrap();
+                sqlx::query(statement).execute(&mut db).await.unwrap();
+            } else {
+                let file = format!("sqlite:{}", self.data().join("databases/cameras.sqlite").display());
+                let mut db = <sqlx::SqliteConnection as sqlx::Connection>::connect(&file).await.unwrap();
+                sqlx::query(statement).execute(&mut db).await.unwrap();
+            }
+        });
+    }
+
     fn office(&self) -> Office {
         Office::open(&self.config, self.data(), Arc::new(SystemClock)).unwrap()
     }
@@ -133,7 +150,7 @@ impl Site {
         let (camera, suspect, detection) = self.stores(fill);
         let whole = self.office().check(true, false).unwrap();
         assert!(whole.misfits.is_empty() && whole.is_whole(), "{whole:?}");
-        assert_eq!((whole.records, whole.objects), (4, 3));
+        assert_eq!((whole.records, whole.objects), (5, 3));
 
         let (nowhere, nobody) = (Uuid::now_v7(), Uuid::now_v7());
         self.stores(async |stores| {
@@ -151,6 +168,7 @@ impl Site {
                 .await
                 .unwrap();
         });
+        self.behind_the_back("UPDATE detections_a_minute SET n = n + 5");
         let found = self.office().check(true, false).unwrap();
         assert!(!found.is_whole());
         let has = |what: &str, is: &dyn Fn(&Misfit) -> bool| {
@@ -161,12 +179,14 @@ impl Site {
         has("the video", &|m| matches!(m, Misfit::WrongObject { record: "segment", .. }));
         has("the picture", &|m| matches!(m, Misfit::Orphan { key, .. } if key == "crops/left.jpg"));
         has("nobody", &|m| matches!(m, Misfit::Dangling { missing, .. } if *missing == nobody));
+        has("the count", &|m| matches!(m, Misfit::Count { counted: 6, there: 1, repaired: false, .. }));
         has("the right", &|m| matches!(m, Misfit::Grant { camera, repaired: false, .. } if *camera == nowhere));
         let shallow = self.office().check(false, true).unwrap();
         assert!(!shallow.misfits.iter().any(|m| matches!(m, Misfit::WrongObject { .. })), "only read when told to");
         assert!(shallow.misfits.iter().any(|m| matches!(m, Misfit::Grant { repaired: true, .. })), "{shallow:?}");
         let again = self.office().check(false, false).unwrap();
-        assert!(!again.misfits.iter().any(|m| matches!(m, Misfit::Grant { .. })), "{again:?}");
+        let put_right = |m: &Misfit| matches!(m, Misfit::Grant { .. } | Misfit::Count { .. });
+        assert!(!again.misfits.iter().any(put_right), "{again:?}");
         assert!(again.misfits.iter().any(|m| matches!(m, Misfit::Orphan { .. })), "never deleted");
 
         self.stores(async |stores| {

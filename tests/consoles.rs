@@ -35,6 +35,10 @@ fn address(text: &str) -> Option<Address> {
 }
 
 fn open(data: &Path, stores: Addresses) -> Console {
+    open_with(data, stores, &["Gate", "Hall"], false)
+}
+
+fn open_with(data: &Path, stores: Addresses, cameras: &[&str], active: bool) -> Console {
     gstreamer::init().unwrap();
     let camera = |name: &str| CameraConfig {
         name: name.to_owned(),
@@ -45,9 +49,10 @@ fn open(data: &Path, stores: Addresses) -> Console {
         range: None,
         is_virtual: false,
         record: None,
-        active: false,
+        active,
     };
-    let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
+    let config =
+        SiteConfig { cameras: cameras.iter().map(|name| camera(name)).collect(), stores, ..SiteConfig::default() };
     let models = prerequisites::models_dir(None);
     Console(Site::open(config, data, &models, std::sync::Arc::new(SystemClock)).unwrap())
 }
@@ -217,6 +222,39 @@ fn decide_on_both(fixture: &Fixture, seen: &Sighting) {
     let decisions: Vec<_> =
         log.iter().filter(|e| e.action == Action::DecideMatch).map(|e| e.user_cc.as_str()).collect();
     assert_eq!(decisions, ["1", "2"]);
+}
+
+/// A camera of a configuration file is deactivated when it is not in that file any more, and by no other console.
+#[test]
+fn a_configured_camera_belongs_to_the_console_that_configures_it() {
+    let cameras = servers::postgres().database();
+    let stores = Addresses { cameras: address(&cameras), ..Addresses::default() };
+    let [here, there] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let runtime = Runtime::new().unwrap();
+    let run = |data: &Path, cameras: &[&str]| {
+        let console = open_with(data, stores.clone(), cameras, true);
+        console.until("the delivery", |s| s.stores.iter().all(|h| h.backlog == 0));
+    };
+    let known = || -> Vec<(String, i64)> {
+        let store = runtime.block_on(CameraStore::connect(stores.cameras.as_ref().unwrap())).unwrap();
+        let mut known: Vec<_> =
+            runtime.block_on(store.cameras()).unwrap().into_iter().map(|c| (c.name, c.version)).collect();
+        known.sort();
+        known
+    };
+    let all = |versions: [i64; 3]| -> Vec<(String, i64)> {
+        ["Gate", "Hall", "Yard"].into_iter().map(str::to_owned).zip(versions).collect()
+    };
+    run(here.path(), &["Gate", "Hall"]);
+    run(there.path(), &["Yard"]);
+    run(here.path(), &["Gate", "Hall"]);
+    run(there.path(), &["Yard"]);
+    assert_eq!(known(), all([1, 1, 1]), "nobody touched anybody's camera");
+    run(here.path(), &["Gate"]);
+    let store = runtime.block_on(CameraStore::connect(stores.cameras.as_ref().unwrap())).unwrap();
+    let active =
+        |name: &str| runtime.block_on(store.cameras()).unwrap().into_iter().any(|c| c.name == name && c.active);
+    assert!(active("Gate") && active("Yard") && !active("Hall"));
 }
 
 #[test]

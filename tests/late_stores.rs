@@ -216,7 +216,9 @@ fn where_the_site_wants_it_nothing_is_done_while_the_log_on_a_server_is_down() {
     let state = until(&site, "the refusal", |s| is_told(s, "nothing is done that cannot be entered in the action log"));
     assert!(state.suspects.is_empty() && live(&state, "Gate"));
     until(&site, "the trouble on the health screen", |s| {
-        s.stores.iter().any(|h| h.store == "action log" && h.error.as_ref().is_some_and(|e| e.contains("nobody can log in")))
+        s.stores
+            .iter()
+            .any(|h| h.store == "action log" && h.error.as_ref().is_some_and(|e| e.contains("nobody can log in")))
     });
     let quay = CameraEdit { name: Some("Quay".into()), url: Some("test:".into()), ..CameraEdit::default() };
     site.send(Command::Administer(AdminCommand::AddCamera(quay)));

@@ -149,7 +149,8 @@ fn picture_of(harness: &Harness<'_, App>, camera: &str) -> egui::Rect {
 }
 
 pub(crate) fn state(access: Access) -> SiteState {
-    let store = |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None, failing_since: None, set_aside: 0 };
+    let store =
+        |name: &str| StoreHealth { store: name.to_owned(), backlog: 0, error: None, failing_since: None, set_aside: 0 };
     SiteState {
         now: NOW,
         name: "North precinct".to_owned(),
@@ -1096,8 +1097,16 @@ fn what_a_store_refused_is_listed_with_its_reason_and_offered_again() {
         at: NOW,
     };
     site.refused = Arc::new(vec![
-        refused(7, "detection:0199f3a0-0000-7000-8000-000000000001", "the record is not accepted: FOREIGN KEY constraint failed"),
-        refused(9, "object:crops/a.jpg", "the record is not accepted: there is another object under the key crops/a.jpg"),
+        refused(
+            7,
+            "detection:0199f3a0-0000-7000-8000-000000000001",
+            "the record is not accepted: FOREIGN KEY constraint failed",
+        ),
+        refused(
+            9,
+            "object:crops/a.jpg",
+            "the record is not accepted: there is another object under the key crops/a.jpg",
+        ),
     ]);
     site.stores[1].set_aside = 2;
     site.stores[1].error = Some("2 set aside, the last because the record is not accepted".to_owned());

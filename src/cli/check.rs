@@ -49,6 +49,10 @@ fn words(misfit: &Misfit) -> String {
         Misfit::Grant { user, camera, repaired } => {
             format!("user {user} may see the camera {camera}, which is not there{}", done(repaired))
         }
+        Misfit::Count { camera, minute, of, counted, there, repaired } => format!(
+            "camera {camera}, minute of {minute}: {counted} detections of {of} are counted and {there} are there{}",
+            done(repaired)
+        ),
         Misfit::State { suspect, repaired } => {
             format!("the shared state of suspect {suspect} lacks what its record says{}", done(repaired))
         }

@@ -1,5 +1,6 @@
 //! The cameras of a site while it runs: they come, go and change, whoever changes them: this console, another one on the same
-//! database, or the command line. Those of the configuration file stay as the file describes them.
+//! database, or the command line. Those of the configuration file stay as the file describes them, and belong to the console whose
+//! file it is: no other one deactivates them.
 use super::{Shared, SiteError, console_user, path::CameraPath};
 use crate::{
     model::{Action, Camera, CameraId, Outcome, redact_url},
@@ -7,9 +8,12 @@ use crate::{
     vision::{Input, Inputs},
 };
 use serde_json::json;
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -203,7 +207,11 @@ impl Shared {
             cameras.push((camera, wanted.url.clone()));
         }
         cameras.extend(known.iter().filter(|c| !c.configured).cloned().map(located));
-        let was_configured = known.into_iter().filter(|k| k.configured && k.active);
+        // Of a database of several consoles, those that this one ran: another one's are described in its own file.
+        let is_shared = self.records.stores.cameras.is_shared();
+        let ran: BTreeSet<CameraId> = if is_shared { self.known.read().ids() } else { BTreeSet::new() };
+        let was_configured =
+            known.into_iter().filter(|k| k.configured && k.active && (!is_shared || ran.contains(&k.id)));
         for gone in was_configured.filter(|k| self.config.cameras.iter().all(|c| c.name != k.name)) {
             changed.push(gone.name.clone());
             records.push(Record::Camera(Camera { active: false, version: gone.version + 1, ..gone }));

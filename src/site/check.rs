@@ -6,19 +6,24 @@ use super::{
     stills,
 };
 use crate::{
-    model::{Action, Outcome, Suspect},
-    store::{CameraStore, StoreError, key_of_url},
+    model::{Action, Outcome, Suspect, Timestamp},
+    store::{CameraStore, Miscount, StoreError, key_of_url},
     sync::Record,
 };
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// The rooms of objects that belong to records. `anchors` are the audit trail's, which verifies them itself.
 const ROOMS: [&str; 6] = ["crops", "frames", "segments", "thumbnails", "tracklets", "videos"];
 /// Rows, and keys of objects, read at once.
 const PAGE: u32 = 1000;
+/// Detections of minutes that ended so long ago are counted.
+const COUNTED_AFTER: Duration = Duration::from_secs(300);
 /// At most so many of one kind of dangling records are named.
 const NAMED: u32 = 1000;
 
@@ -73,6 +78,21 @@ pub enum Misfit {
         /// Whether it was put right.
         repaired: bool,
     },
+    /// The timeline counts another number of detections for a minute than there are. Repaired by counting anew.
+    Count {
+        /// The camera.
+        camera: Uuid,
+        /// The minute.
+        minute: Timestamp,
+        /// The type of detection.
+        of: String,
+        /// So many are counted.
+        counted: i64,
+        /// So many there are.
+        there: i64,
+        /// Whether it was put right.
+        repaired: bool,
+    },
     /// The shared state of a suspect lacks something that the durable record says. Repaired by putting the record there again.
     State {
         /// The suspect.
@@ -85,7 +105,12 @@ pub enum Misfit {
 impl Misfit {
     /// Whether it does not fit any more, because it was put right.
     pub fn is_repaired(&self) -> bool {
-        matches!(self, Self::Grant { repaired: true, .. } | Self::State { repaired: true, .. })
+        matches!(
+            self,
+            Self::Grant { repaired: true, .. }
+                | Self::Count { repaired: true, .. }
+                | Self::State { repaired: true, .. }
+        )
     }
 }
 
@@ -173,6 +198,7 @@ impl Records {
             target,
             missing,
         }));
+        checked.misfits.extend(self.check_counts(repair).await?);
         checked.misfits.extend(self.check_grants(repair).await?);
         checked.misfits.extend(self.check_state(repair).await?);
         Ok(checked)
@@ -215,6 +241,20 @@ impl Records {
             Err(StoreError::Damaged { detail, .. }) => Some(detail),
             Err(error) => return Err(error.into()),
         })
+    }
+
+    /// Minutes that are over for long enough: another console may be writing those of now.
+    async fn check_counts(&self, repair: bool) -> Result<Vec<Misfit>, SiteError> {
+        let cameras = &self.stores.cameras;
+        let mut misfits = Vec::new();
+        for wrong in cameras.miscounts(self.clock.now().minus(COUNTED_AFTER)).await? {
+            if repair {
+                cameras.recount(&wrong).await?;
+            }
+            let Miscount { camera, minute, kind, counted, there } = wrong;
+            misfits.push(Misfit::Count { camera, minute, of: kind, counted, there, repaired: repair });
+        }
+        Ok(misfits)
     }
 
     async fn check_grants(&self, repair: bool) -> Result<Vec<Misfit>, SiteError> {

@@ -2,11 +2,12 @@
 //! cameras and suspects.
 use super::Shared;
 use crate::{
-    model::{Camera, Suspect},
+    model::{Camera, CameraId, Suspect},
     store::file,
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     io::{self, Write as _},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -17,6 +18,13 @@ use std::{
 pub(super) struct Known {
     pub cameras: Vec<Camera>,
     pub suspects: Vec<Suspect>,
+}
+
+impl Known {
+    /// The cameras that this console ran, configured ones of its own file among them.
+    pub fn ids(&self) -> BTreeSet<CameraId> {
+        self.cameras.iter().map(|camera| camera.id).collect()
+    }
 }
 
 /// The file. Only its owner may look into the folder it lies in: addresses hold passwords.

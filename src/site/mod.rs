@@ -449,7 +449,8 @@ impl Site {
     pub fn stores(&self) -> Vec<StoreHealth> {
         let records = &self.shared.records;
         let users = self.shared.away.users_trouble().unzip();
-        let users = StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1, set_aside: 0 };
+        let users =
+            StoreHealth { store: "users".to_owned(), backlog: 0, error: users.0, failing_since: users.1, set_aside: 0 };
         let delivered = records.delivery.health().into_iter().map(|h| StoreHealth {
             store: h.store.to_owned(),
             backlog: h.backlog,
@@ -471,7 +472,13 @@ impl Site {
         }
         if let Some((failing, backlog)) = self.shared.recording.health() {
             let (error, failing_since) = failing.unzip();
-            stores.push(StoreHealth { store: "recordings".to_owned(), backlog: backlog as u64, error, failing_since, set_aside: 0 });
+            stores.push(StoreHealth {
+                store: "recordings".to_owned(),
+                backlog: backlog as u64,
+                error,
+                failing_since,
+                set_aside: 0,
+            });
         }
         stores
     }

@@ -4,8 +4,9 @@
 //! journal. Logging out is never refused. What the console does by itself goes on: cameras, recording, following, retention, work that
 //! was asked for before; its entries wait in the journal as ever.
 use super::{
-    Access, AdminCommand, CaseCommand, Command, ExportCommand, FindCommand, JobCommand, LogCommand, MapCommand, NoticeLevel, ReviewCommand, Shared,
-    UploadCommand, bookmarks::BookmarkCommand, config::WhenUnreachable, records::Records,
+    Access, AdminCommand, CaseCommand, Command, ExportCommand, FindCommand, JobCommand, LogCommand, MapCommand,
+    NoticeLevel, ReviewCommand, Shared, UploadCommand, bookmarks::BookmarkCommand, config::WhenUnreachable,
+    records::Records,
 };
 use crate::{
     model::{Action, Outcome, User},
@@ -119,7 +120,9 @@ fn entry_of(command: &Command) -> Option<(Action, Option<String>)> {
             (Action::HoldEvidence, Some(id.to_string()))
         }
         Command::OfferAgain(_) => (Action::RetryRecords, None),
-        Command::Bookmark(BookmarkCommand::Put { camera, .. }) => (Action::ChangeBookmark, camera.map(|id| id.to_string())),
+        Command::Bookmark(BookmarkCommand::Put { camera, .. }) => {
+            (Action::ChangeBookmark, camera.map(|id| id.to_string()))
+        }
         Command::Bookmark(BookmarkCommand::Remove(id)) => (Action::ChangeBookmark, Some(id.to_string())),
     })
 }

@@ -58,7 +58,8 @@ impl Shared {
         match self.records.offer_again((&user.cc, &user.name), ids).await {
             Ok(count) => {
                 let records = if count == 1 { "record is" } else { "records are" };
-                let text = format!("{count} {records} offered again; what is refused once more comes back into the list");
+                let text =
+                    format!("{count} {records} offered again; what is refused once more comes back into the list");
                 self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
             }
             Err(error) => self.error(format!("Nothing was offered again: {error}")),

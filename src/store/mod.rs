@@ -33,7 +33,7 @@ pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
 pub use recordings::DetectionCount;
-pub use references::Reference;
+pub use references::{Miscount, Reference};
 pub use retention::{Aged, Kept, Swept};
 pub use suspects::SuspectStore;
 pub use tracklets::TrackletFilter;

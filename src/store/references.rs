@@ -3,6 +3,8 @@ use super::{
     CameraStore, StoreError,
     sql::{Row, sql},
 };
+use crate::model::{CameraId, Timestamp};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A record that has an object.
@@ -55,7 +57,100 @@ const DANGLING: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// A minute whose detections are not as many as are counted for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miscount {
+    /// Which camera.
+    pub camera: CameraId,
+    /// The minute's begin.
+    pub minute: Timestamp,
+    /// Of which type.
+    pub kind: String,
+    /// So many are counted.
+    pub counted: i64,
+    /// So many there are.
+    pub there: i64,
+}
+
+const MINUTE: i64 = 60_000_000;
+/// Detections of one camera are counted this stretch at a time.
+const STRETCH: i64 = 6 * 60 * MINUTE;
+
 impl CameraStore {
+    /// Counts the detections of all cameras before `until` and compares them with what is kept for the timeline. Minutes in which
+    /// detections still come are not to be compared.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn miscounts(&self, until: Timestamp) -> Result<Vec<Miscount>, StoreError> {
+        let mut wrong = Vec::new();
+        for camera in self.cameras().await?.into_iter().map(|c| c.id) {
+            let mut from = 0;
+            let until = until.0.div_euclid(MINUTE) * MINUTE;
+            while let Some(next) = self.next_counted(camera, from).await?.filter(|next| *next < until) {
+                let start = next.div_euclid(STRETCH) * STRETCH;
+                from = start + STRETCH;
+                wrong.extend(self.miscounts_between(camera, start, from.min(until)).await?);
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// The instant from `from` on of the next detection, or minute with a count.
+    async fn next_counted(&self, camera: CameraId, from: i64) -> Result<Option<i64>, StoreError> {
+        let seen = sql(
+            "SELECT captured_at FROM detections WHERE camera = $1 AND captured_at >= $2 ORDER BY captured_at LIMIT 1",
+        );
+        let seen = self.db.fetch(seen.bind(camera).bind(Timestamp(from)), |row| row.instant("captured_at")).await?;
+        let counted = sql("SELECT minute FROM detections_a_minute WHERE camera = $1 AND minute >= $2 AND n <> 0
+             ORDER BY minute LIMIT 1");
+        let counted = counted.bind(camera).bind(from.div_euclid(MINUTE));
+        let counted = self.db.fetch(counted, |row| row.get::<i64>("minute")).await?;
+        Ok(seen.first().map(|t| t.0).into_iter().chain(counted.first().map(|m| m * MINUTE)).min())
+    }
+
+    async fn miscounts_between(&self, camera: CameraId, from: i64, until: i64) -> Result<Vec<Miscount>, StoreError> {
+        // What is counted, and what there is.
+        let mut minutes: BTreeMap<(i64, String), (i64, i64)> = BTreeMap::new();
+        let counted =
+            sql("SELECT minute, type, n FROM detections_a_minute WHERE camera = $1 AND minute >= $2 AND minute < $3");
+        let counted = counted.bind(camera).bind(from.div_euclid(MINUTE)).bind(until.div_euclid(MINUTE));
+        let read = |row: &Row| Ok(((row.get("minute")?, row.get("type")?), row.get("n")?));
+        for (minute, n) in self.db.fetch(counted, read).await? {
+            minutes.entry(minute).or_default().0 = n;
+        }
+        let seen = sql(
+            "SELECT captured_at, type FROM detections WHERE camera = $1 AND captured_at >= $2 AND captured_at < $3",
+        );
+        let seen = seen.bind(camera).bind(Timestamp(from)).bind(Timestamp(until));
+        let read = |row: &Row| Ok((row.instant("captured_at")?, row.json::<Vec<String>>("type")?));
+        for (at, kinds) in self.db.fetch(seen, read).await? {
+            for kind in kinds {
+                minutes.entry((at.0.div_euclid(MINUTE), kind)).or_default().1 += 1;
+            }
+        }
+        let wrong = minutes.into_iter().filter(|(_, (counted, there))| counted != there);
+        let miscount = |((minute, kind), (counted, there))| Miscount {
+            camera,
+            minute: Timestamp(minute * MINUTE),
+            kind,
+            counted,
+            there,
+        };
+        Ok(wrong.map(miscount).collect())
+    }
+
+    /// Puts right what was counted wrongly.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn recount(&self, wrong: &Miscount) -> Result<(), StoreError> {
+        let put = sql("INSERT INTO detections_a_minute (camera, minute, type, n) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (camera, minute, type) DO UPDATE SET n = excluded.n");
+        let minute = wrong.minute.0.div_euclid(MINUTE);
+        self.db.execute(put.bind(wrong.camera).bind(minute).bind(&wrong.kind).bind(wrong.there)).await
+    }
+
     /// How many kinds of references there are for [`references`](Self::references).
     pub const REFERENCES: usize = OBJECTS.len();
 

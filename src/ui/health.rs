@@ -118,7 +118,8 @@ fn refused(ui: &mut Ui, records: &[RefusedRecord]) -> Option<Command> {
     egui::ScrollArea::vertical().max_height(REFUSED_HEIGHT).show(ui, |ui| {
         for record in records {
             ui.horizontal(|ui| {
-                let offer = ui.button("Offer again").on_hover_text(format!("Offer {} to its store once more", record.record));
+                let offer =
+                    ui.button("Offer again").on_hover_text(format!("Offer {} to its store once more", record.record));
                 if offer.clicked() {
                     asked = Some(Command::OfferAgain(vec![record.id]));
                 }

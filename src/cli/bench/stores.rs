@@ -7,7 +7,7 @@ use crate::{
         Action, ActionRecord, Camera, Clock as _, Descriptor, DescriptorKind, Outcome, Rect, Suspect, SystemClock,
         Timestamp, Track, TrackId,
     },
-    store::{ActionLog, Address, CameraStore, DetectionFilter, LogIds, ObjectStore, SuspectStore},
+    store::{ActionLog, Address, CameraStore, DetectionFilter, LogFilter, LogIds, ObjectStore, SuspectStore},
     sync::{Journal, Record},
 };
 use anyhow::{Context as _, bail};
@@ -54,7 +54,7 @@ pub enum Command {
         #[arg(long, default_value_t = 300)]
         pages: usize,
     },
-    /// Entries of the action log, one after the other
+    /// Entries of the action log, one after the other; then many more at once, and pages through all of them
     Audit {
         /// `mongodb://…`; an SQLite file is made and deleted without it
         #[arg(long)]
@@ -62,6 +62,9 @@ pub enum Command {
         /// Entries
         #[arg(long, default_value_t = 2000)]
         entries: usize,
+        /// Entries in the log while pages are read
+        #[arg(long, default_value_t = 100_000)]
+        log: usize,
     },
     /// Objects put and got: many pictures of 100 kB, and one file of 64 MB
     Objects {
@@ -84,7 +87,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<Value> {
             Command::Detections { address, rows, pages } => {
                 detections(&folder, address.as_deref(), *rows, *pages).await
             }
-            Command::Audit { address, entries } => audit(&folder, address.as_deref(), *entries).await,
+            Command::Audit { address, entries, log } => audit(&folder, address.as_deref(), *entries, *log).await,
             Command::Objects { address, pictures } => objects(&folder, address.as_deref(), *pictures).await,
         }
     });
@@ -229,7 +232,7 @@ async fn journal(folder: &Path, records: usize) -> anyhow::Result<Value> {
     Ok(result)
 }
 
-async fn audit(folder: &Path, address: Option<&str>, entries: usize) -> anyhow::Result<Value> {
+async fn audit(folder: &Path, address: Option<&str>, entries: usize, many: usize) -> anyhow::Result<Value> {
     let address = at(address, Address::sqlite(&folder.join("actions.sqlite")))?;
     let log = ActionLog::connect(&address).await?;
     let console = Uuid::new_v4();
@@ -245,10 +248,43 @@ async fn audit(folder: &Path, address: Option<&str>, entries: usize) -> anyhow::
         times.push(began.elapsed());
     }
     let per_second = entries as f64 / start.elapsed().as_secs_f64();
+    let mut there = entries;
+    while there < many {
+        let batch: Vec<ActionRecord> = (0..1000)
+            .map(|n| {
+                let entry = ActionRecord { user_cc: (n % 10).to_string(), ..entry(ids.next_id()) };
+                ActionRecord { link: Some(head.link(&entry)), ..entry }
+            })
+            .collect();
+        log.append_all(&batch).await?;
+        there += batch.len();
+    }
+    let one = LogFilter { user: Some("7".to_owned()), ..LogFilter::default() };
+    let (all, read) = pages(&log, &LogFilter::default()).await?;
+    let (filtered, _) = pages(&log, &one).await?;
     Ok(json!({
         "bench": "audit", "store": name(&address), "entries": entries, "appends_per_s": per_second,
-        "append_ms": percentiles(times),
+        "append_ms": percentiles(times), "log": read, "page": LOG_PAGE, "page_ms": percentiles(all),
+        "page_of_one_user_ms": percentiles(filtered),
     }))
+}
+
+/// Entries of one page on screen.
+const LOG_PAGE: u32 = 500;
+
+/// The time of each page from the newest entry to the oldest, and how many entries there were.
+async fn pages(log: &ActionLog, filter: &LogFilter) -> anyhow::Result<(Vec<Duration>, usize)> {
+    let (mut times, mut read, mut before) = (Vec::new(), 0, None);
+    loop {
+        let start = Instant::now();
+        let page = log.read(filter, before.as_ref(), LOG_PAGE).await?;
+        times.push(start.elapsed());
+        read += page.entries.len();
+        before = page.older;
+        if before.is_none() {
+            return Ok((times, read));
+        }
+    }
 }
 
 async fn objects(folder: &Path, address: Option<&str>, pictures: usize) -> anyhow::Result<Value> {
