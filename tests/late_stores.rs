@@ -209,12 +209,12 @@ fn where_the_site_wants_it_nothing_is_done_while_the_log_on_a_server_is_down() {
     let data = tempfile::tempdir().unwrap();
     let site = open_with(data.path(), &stores, WhenUnreachable::Refuse).unwrap();
     create_administrator(&site);
-    until(&site, "the camera", |s| live(s, "Gate"));
+    until(&site, "the camera", |_| live(&site, "Gate"));
     mongo.kill();
 
     mark(&site);
     let state = until(&site, "the refusal", |s| is_told(s, "nothing is done that cannot be entered in the action log"));
-    assert!(state.suspects.is_empty() && live(&state, "Gate"));
+    assert!(state.suspects.is_empty() && live(&site, "Gate"));
     until(&site, "the trouble on the health screen", |s| {
         s.stores
             .iter()
@@ -250,7 +250,7 @@ fn where_the_site_wants_it_nothing_is_done_while_the_embedded_log_is_broken() {
     let data = tempfile::tempdir().unwrap();
     let site = open_with(data.path(), &Addresses::default(), WhenUnreachable::Refuse).unwrap();
     create_administrator(&site);
-    until(&site, "the camera", |s| live(s, "Gate"));
+    until(&site, "the camera", |_| live(&site, "Gate"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let database = async |name: &str| {
         let file = data.path().join("databases").join(name);
@@ -261,7 +261,7 @@ fn where_the_site_wants_it_nothing_is_done_while_the_embedded_log_is_broken() {
     });
     mark(&site);
     let state = until(&site, "the refusal", |s| is_told(s, "nothing is done that cannot be entered in the action log"));
-    assert!(state.suspects.is_empty() && live(&state, "Gate"));
+    assert!(state.suspects.is_empty() && live(&site, "Gate"));
     site.send(Command::Logout);
     until(&site, "the way out", |s| matches!(s.access, Access::LoggedOut { .. }));
     assert!(matches!(log_in(&site), Access::LoggedOut { error: Some(e), .. } if e.contains("Nobody can log in now")));
