@@ -9,7 +9,7 @@ use std::{
 use vigia::{
     cli::prerequisites,
     model::{Decision, SystemClock},
-    site::{Access, CameraConfig, Command, ReplayConfig, Site, SiteConfig, SiteState, replay},
+    site::{Access, CameraConfig, Command, OverlapConfig, ReplayConfig, Site, SiteConfig, SiteState, replay},
     video::{Codec, Window, make_view},
 };
 
@@ -47,6 +47,8 @@ fn record(folder: &Path, record: &Path) {
     let config = SiteConfig {
         cameras: vec![camera("Gate", Codec::H264), camera("Hall", Codec::Mjpeg)],
         replay: ReplayConfig { folder: Some(record.to_owned()) },
+        // Both show the same people at the same instants.
+        overlaps: vec![OverlapConfig { cameras: vec!["Gate".to_owned(), "Hall".to_owned()] }],
         ..SiteConfig::default()
     };
     let models = prerequisites::models_dir(None);
