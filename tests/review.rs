@@ -544,3 +544,68 @@ fn every_container_goes_from_upload_through_analysis_to_the_player() {
         assert_eq!(state.review.channels[0].gap, None, "{name}");
     }
 }
+
+/// FR7 on any recorded picture: nobody has looked at this video before.
+#[test]
+fn whoever_is_on_a_standing_picture_can_be_marked_though_nobody_analysed_the_video() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let video = street(files.path(), "street.mkv", 60);
+    let running = open(data.path());
+    let start = t("2026-11-20T10:00:00Z");
+    let id = running.look(&video).id;
+    running.start(id, 0, start);
+    running.done(id);
+    let camera = running.0.state().cameras[0].camera.id;
+    let review = |command| running.0.send(Command::Review(command));
+    review(ReviewCommand::Open { cameras: vec![camera], at: start.plus(Duration::from_secs(3)) });
+    let people = |s: &SiteState| s.review.channels.first().map_or(0, |c| c.tracks.len());
+    let state = running.until("people on the standing picture", |s| people(s) > 0);
+    let channel = &state.review.channels[0];
+    let shown = channel.frame.as_ref().unwrap();
+
+    // They are those of this very picture.
+    let mut there = None;
+    read_file(&video, |frame| {
+        if frame.stream_time() == shown.stream_time() {
+            there = Some(frame);
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let models = prerequisites::models_dir(None);
+    let compute = Compute::choose(DeviceChoice::Cpu, 1).unwrap();
+    let detector = Detector::load(&models, compute, DetectorConfig::default()).unwrap();
+    let expected = &detector.detect(&[there.unwrap()]).unwrap()[0];
+    for view in channel.tracks.iter() {
+        let best = expected.iter().map(|d| d.rect.iou(&view.track.rect)).fold(0.0, f32::max);
+        assert!(best > 0.95, "{view:?} is nobody on this picture");
+    }
+
+    // One is marked: the crop is of this picture, and the box is a suspect's from then on.
+    let chosen = channel.tracks[0].track.clone();
+    running.0.send(Command::SelectSuspect {
+        camera,
+        track: chosen.id,
+        frame: shown.clone(),
+        rect: chosen.rect,
+        reason: "seen with a bag".to_owned(),
+        expires_in: Duration::from_secs(3600),
+    });
+    let marked = |s: &SiteState| {
+        s.review.channels[0].tracks.iter().any(|v| v.track.id == chosen.id && v.suspect.is_some_and(|m| m.certain))
+    };
+    let state = running.until("the suspect's box", marked);
+    let suspect = &state.suspects[0];
+    assert_eq!(suspect.suspect.marked_at, shown.captured_at());
+    let crop = suspect.crop.as_ref().unwrap();
+    let (of_crop, of_box) = (crop.width() as f32 / crop.height() as f32, chosen.rect.w / chosen.rect.h);
+    assert!((of_crop / of_box - 1.0).abs() < 0.1, "the crop shows the box: {of_crop} and {of_box}");
+
+    // Playing, nobody is looked for: what is drawn belongs to the picture it is drawn on.
+    review(ReviewCommand::Step(camera, 1));
+    running.until("the people of the next picture", |s| {
+        people(s) > 0 && s.review.channels[0].frame.as_ref().is_some_and(|f| f.stream_time() > shown.stream_time())
+    });
+    review(ReviewCommand::Play(0.25));
+    running.until("a picture without boxes", |s| s.review.rate > 0.0 && people(s) == 0);
+}

@@ -7,6 +7,8 @@ mod administration;
 mod casework;
 #[path = "ui/export.rs"]
 mod export;
+#[path = "ui/find.rs"]
+mod find;
 #[path = "ui/map.rs"]
 mod map;
 #[path = "ui/review.rs"]

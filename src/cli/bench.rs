@@ -7,6 +7,7 @@ mod overlay;
 mod search;
 mod seek;
 mod stores;
+mod timeline;
 
 use super::{prerequisites, simulate};
 use crate::{
@@ -167,6 +168,21 @@ pub enum Command {
     },
     #[command(flatten)]
     Stores(stores::Command),
+    /// The timeline at every zoom over many detections and recorded files: reading it, and drawing a frame of it
+    Timeline {
+        /// An empty PostgreSQL database; an SQLite file is made and deleted without it
+        #[arg(long)]
+        address: Option<String>,
+        /// Detections, of twenty cameras in thirty days
+        #[arg(long, default_value_t = 10_000_000)]
+        rows: u64,
+        /// Recorded files, of the same cameras and days
+        #[arg(long, default_value_t = 2_000_000)]
+        segments: u64,
+        /// Reads of each zoom, each at another place
+        #[arg(long, default_value_t = 40)]
+        reads: usize,
+    },
     /// CPU of drawing one frame of the wall, planes to pixels, every picture new
     Ui {
         /// Tiles
@@ -207,6 +223,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Seek { video, seeks } => seek::measure(video.clone(), *seeks)?,
         Command::Export { files, rounds } => export::measure(*files, *rounds)?,
         Command::Stores(command) => stores::run(command)?,
+        Command::Timeline { address, rows, segments, reads } => {
+            timeline::measure(address.as_deref(), *rows, *segments, *reads)?
+        }
         Command::Ui { tiles, frames } => {
             json!({ "bench": "ui", "result": ui::bench::measure(*tiles, *frames)? })
         }

@@ -10,6 +10,7 @@ mod demo;
 pub mod doctor;
 mod evidence;
 mod export;
+mod find;
 mod jobs;
 mod journal;
 mod looked;
@@ -72,6 +73,8 @@ enum Command {
     Audit(audit::Command),
     /// Hand out all video in which a suspect appears, with pictures, movement log and audit extract, as one signed package
     Export(export::Args),
+    /// Rank everybody seen by how probably it is this suspect, or the person on this picture
+    Find(find::Args),
     /// Check a package of evidence with nothing but the package and the site's public key
     Verify(verify::Args),
     /// The key that signs packages of evidence
@@ -121,6 +124,7 @@ impl Cli {
             Some(Command::Audit(command)) => audit::run(&command),
             Some(Command::Verify(args)) => Ok(verify::run(&args)),
             Some(Command::Export(args)) => export::run(&args),
+            Some(Command::Find(args)) => find::run(&args),
             Some(Command::Evidence(command)) => evidence::run(&command),
             Some(Command::Calibrate(args)) => calibrate::run(&args),
             Some(Command::Looked(args)) => looked::run(&args),

@@ -47,7 +47,8 @@ fn check(args: &Args) -> anyhow::Result<ExitCode> {
                     args.package.display(),
                     m.files.len()
                 );
-                println!("{} of {}, exported {} by {}", m.suspect.label, m.site, m.made_at.local, m.exported_by.0);
+                let what = m.suspect.as_ref().map_or("clip", |s| s.label.as_str());
+                println!("{what} of {}, exported {} by {}", m.site, m.made_at.local, m.exported_by.0);
                 println!("reason: {}; recipient: {}", m.reason, m.recipient);
                 m.missing.iter().for_each(|gap| {
                     println!(

@@ -32,8 +32,9 @@ pub struct Manifest {
     pub site: String,
     /// When the package was made.
     pub made_at: Moment,
-    /// Whom it is about: a label on an appearance, never an identity.
-    pub suspect: SuspectEntry,
+    /// Whom it is about: a label on an appearance, never an identity. `None` for a clip, which is about a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspect: Option<SuspectEntry>,
     /// Why it was handed out.
     pub reason: String,
     /// To whom.

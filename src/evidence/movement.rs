@@ -79,7 +79,7 @@ fn moment(m: &Moment) -> String {
 }
 
 fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
-    let s = &m.suspect;
+    let label = m.suspect.as_ref().map_or("Clip", |s| s.label.as_str());
     writeln!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -87,27 +87,36 @@ fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
          media-src 'self' file:; style-src 'unsafe-inline'\">\n<title>{label}, {site}</title>\n<style>{STYLE}</style>\
          </head><body>\n<h1>{label}</h1>\n<p>A suspect is a label on an appearance. A match is <em>possible</em>, with a \
          probability, until a person has confirmed or rejected it; no one is identified by this report.</p>\n<dl>",
-        label = Text(&s.label),
+        label = Text(label),
         site = Text(&m.site),
     )?;
     let by = format!("{} {}", m.exported_by.0, m.exported_by.1);
-    let rows = [
-        ("Site", m.site.as_str()),
-        ("Marked because", &s.reason),
-        ("Marked by", &s.marked_by),
-        ("Marked at", &s.marked_at.local),
-        ("Exported at", &m.made_at.local),
+    let mut rows = vec![("Site", m.site.as_str())];
+    if let Some(s) = &m.suspect {
+        rows.extend([
+            ("Marked because", s.reason.as_str()),
+            ("Marked by", &s.marked_by),
+            ("Marked at", &s.marked_at.local),
+        ]);
+    }
+    rows.extend([
+        ("Exported at", m.made_at.local.as_str()),
         ("Exported by", by.trim()),
         ("Reason of the export", &m.reason),
         ("Recipient", &m.recipient),
         ("Model", &m.model),
         ("Program", &m.program),
-    ];
+    ]);
     for (term, what) in rows {
         writeln!(page, "<dt>{term}</dt><dd>{}</dd>", Text(what))?;
     }
-    writeln!(page, "</dl>\n<h2>Movement</h2>")?;
-    if m.stops.is_empty() {
+    writeln!(page, "</dl>")?;
+    if m.suspect.is_some() {
+        writeln!(page, "<h2>Movement</h2>")?;
+    }
+    if m.suspect.is_none() {
+        // a clip is about a time, not about anybody's way
+    } else if m.stops.is_empty() {
         writeln!(page, "<p>Nowhere within what was exported.</p>")?;
     } else {
         writeln!(

@@ -344,7 +344,7 @@ mod tests {
             program: "Vigia test".to_owned(),
             site: "Harbour <north>".to_owned(),
             made_at: at.into(),
-            suspect: manifest::SuspectEntry {
+            suspect: Some(manifest::SuspectEntry {
                 id: Uuid::from_u128(7),
                 label: "Suspect 1".to_owned(),
                 reason: "theft & \"flight\"".to_owned(),
@@ -352,7 +352,7 @@ mod tests {
                 marked_at: at.into(),
                 camera: Uuid::from_u128(1),
                 expires_at: at.into(),
-            },
+            }),
             reason: "case 17".to_owned(),
             recipient: "the court".to_owned(),
             exported_by: ("12345678".to_owned(), "Ana Sousa".to_owned()),

@@ -2,7 +2,8 @@
 //! and as fast as memory is read.
 use super::sighting_id;
 use crate::model::{
-    CameraId, Decision, Descriptor, DescriptorKind, Rect, Sighting, SuspectId, Timestamp, TrackId, Tracklet, TrackletId,
+    CameraId, Decision, Descriptor, DescriptorKind, Rect, Sighting, Suspect, SuspectId, Timestamp, TrackId, Tracklet,
+    TrackletId,
 };
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -34,6 +35,12 @@ impl From<&Tracklet> for Stay {
 }
 
 impl Stay {
+    /// The stay as the first sighting of a suspect who was marked on a recording of it; `rect` is the box that was clicked.
+    pub fn origin(self, suspect: &Suspect, rect: Rect) -> Sighting {
+        let (decision, crop_url) = (Decision::Origin, suspect.crop_url.clone());
+        Sighting { decision, crop_url, rect, ..self.sighting(suspect.id, 1.0) }
+    }
+
     /// The stay as a possible match that waits for a decision; `probability` in `0.0..=1.0`. Where in the frame the person was is not
     /// kept: the box is empty.
     pub fn sighting(self, suspect: SuspectId, probability: f32) -> Sighting {

@@ -179,7 +179,7 @@ pub struct MatchView {
 }
 
 /// What a row of `detections` is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DetectionKind {
     /// A knife.
     Knife,

@@ -67,6 +67,32 @@ impl Descriptor {
 #[serde(transparent)]
 pub struct TrackId(pub u64);
 
+/// Tracks of recordings, and people found on a still, have numbers that no live track has.
+const OF_A_RECORDING: u64 = 1 << 62;
+const ON_A_STILL: u64 = 1 << 61;
+
+impl TrackId {
+    /// The track of a stay as it is shown on a recording.
+    pub fn recorded(self) -> Self {
+        Self(OF_A_RECORDING | self.0)
+    }
+
+    /// The track of the stay that is shown under this number; `None` where this is no number of [`recorded`](Self::recorded).
+    pub fn of_stay(self) -> Option<Self> {
+        (self.0 & OF_A_RECORDING != 0).then_some(Self(self.number()))
+    }
+
+    /// Somebody found on a standing picture that belongs to no stay.
+    pub fn on_a_still(number: u64) -> Self {
+        Self(ON_A_STILL | number)
+    }
+
+    /// The number as a person reads it.
+    pub fn number(self) -> u64 {
+        self.0 & !(OF_A_RECORDING | ON_A_STILL)
+    }
+}
+
 /// One followed person at the instant of the tracker's last step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Track {

@@ -1,7 +1,7 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
 use super::{Access, Command, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in};
 use crate::{
-    follow::Event,
+    follow::{Event, Stay},
     model::{
         Action, ActionRecord, CameraId, Characteristics, Decision, Descriptor, Outcome, Rect, Rights, SightingId,
         Suspect, SuspectId, Timestamp, TrackId, User,
@@ -236,6 +236,8 @@ impl Shared {
         // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
         let mut gallery = self.describe(&frame, rect).await;
         gallery.extend(self.follower().appearance_of(camera, track));
+        let stay = self.recorded_stay(camera, track, at).await;
+        gallery.extend(stay.iter().flat_map(|t| t.gallery.clone()));
         let blind = gallery.is_empty();
         let id = Uuid::now_v7();
         let _order = self.order.lock().await;
@@ -262,7 +264,13 @@ impl Shared {
         entry.details = place.clone();
         let mut records = vec![Record::Suspect(suspect.clone())];
         records.extend(analysis::object(&crop_url, &crop));
-        let events = self.follower().mark(&suspect, track, rect);
+        let events = match &stay {
+            Some(stay) => {
+                self.follower().follow(suspect.clone());
+                vec![Event::Changed(Stay::from(stay).origin(&suspect, rect))]
+            }
+            None => self.follower().mark(&suspect, track, rect),
+        };
         records.extend(self.records_of(&events, None));
         if let Some(Event::Changed(first)) = events.last() {
             records.extend(self.detection_of(first, &frame));

@@ -9,11 +9,13 @@ mod cameras;
 mod cases;
 mod casework;
 mod check;
+mod clips;
 mod commands;
 mod config;
 mod consoles;
 mod export;
 mod exporting;
+mod finding;
 mod following;
 mod jobs;
 mod known;
@@ -26,6 +28,7 @@ mod observer;
 mod office;
 mod outlines;
 mod path;
+mod paused;
 mod policy;
 mod proposals;
 pub(crate) mod recording;
@@ -52,12 +55,16 @@ pub use calibration::SiteCalibration;
 pub use cases::CaseCommand;
 pub use casework::{CaseSuspect, CaseView, CaseworkState};
 pub use check::{Checked, Misfit};
+pub use clips::{ClipCommand, ClipView};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,
     SiteConfig, VideoConfig, WhenUnreachable,
 };
-pub use export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
+pub use export::{
+    ClipPlan, ClipRequest, ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo,
+};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
+pub use finding::{FindError, FindRequest, Found};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
 pub use map::{MapCommand, MapState, Movement};
 pub use migrate::{MigrateError, MigrateProgress, MigrateStep, Migrated};
@@ -293,6 +300,7 @@ impl Site {
         let others = runtime.block_on(shared.start())?;
         let commands = Some(commands::Queue::start(&shared));
         let (working, background) = (Arc::clone(&shared), worker.background(compute));
+        let paused = runtime.spawn(Arc::clone(&shared).look_at_paused(background.clone()));
         let jobs = std::thread::Builder::new().name("jobs".to_owned()).spawn(move || working.run_jobs(&background))?;
         let ticking = Arc::clone(&shared);
         let ticker = runtime.spawn(async move {
@@ -372,6 +380,7 @@ impl Site {
                 sweeper,
                 retainer,
                 reviewing,
+                paused,
                 giving_back,
             ],
             runtime: Some(runtime),
@@ -401,7 +410,12 @@ impl Site {
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
             review: match &board.access {
-                Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
+                Access::LoggedIn(user) => {
+                    let mut review = self.shared.review.state(user, &board.rights, &board.sightings());
+                    let seen = |job: &&clips::ClipJob| job.view.cameras.iter().all(|c| board.rights.allow(*c));
+                    review.clip = board.clip.as_ref().filter(seen).map(|job| job.view.clone());
+                    review
+                }
                 _ => ReviewState::default(),
             },
             casework: match &board.access {

@@ -6,6 +6,7 @@ use super::{
     check::Checked,
     console_user,
     export::{ExportError, ExportPlan, ExportProgress, ExportRequest, Exported},
+    finding::{FindError, FindRequest, Found},
     migrate::{MigrateError, MigrateProgress, Migrated},
     records::{Actor, Records},
     state::StartFrom,
@@ -305,6 +306,18 @@ impl Office {
             let done = self.records.export_evidence(who, &Rights::All, &self.site, request, progress).await;
             self.records.anchor().await?;
             done
+        })
+    }
+
+    /// Ranks everybody seen by how probably it is that person; also how many looks were compared.
+    ///
+    /// # Errors
+    /// [`FindError`]; it is recorded, too.
+    pub fn find_people(&self, request: &FindRequest) -> Result<(Vec<Found>, usize), FindError> {
+        self.runtime.block_on(async {
+            let found = self.records.find_people(self.who(), request).await;
+            self.records.anchor().await?;
+            found
         })
     }
 

@@ -1,13 +1,13 @@
 //! Watching recordings: who watches which cameras at which instant, what is shown with the pictures, and the timeline.
 //!
 //! That somebody watches is an entry before the first picture is shown, and what was watched from when to when one when it ends.
-use super::{Shared, state::TrackView};
+use super::{ClipCommand, ClipView, Shared, paused::Paused, state::TrackView};
 use crate::{
     model::{
         Action, CameraId, Decision, Gap, MatchView, Outcome, Rect, Rights, Segment, Sighting, Timestamp, Track,
         TrackId, Tracklet, User,
     },
-    store::{DetectionCount, StoreError, TrackletFilter},
+    store::{CameraStore, Clothes, DetectionCount, StoreError, TrackletFilter, stretch_minutes},
     sync::Record,
     video::{Frame, Player, What},
 };
@@ -37,13 +37,12 @@ const MOST_TRACKLETS: u32 = 2000;
 const SAME_FRAME: f64 = 0.02;
 /// Between two boxes further apart than this nobody knows where a person was, seconds.
 const BETWEEN: f64 = 1.0;
-/// Sightings of a timeline.
-const MOST_SIGHTINGS: u32 = 5000;
-/// Columns of a timeline: it is asked for in about as many stretches of time.
-const COLUMNS: i64 = 500;
-const MINUTE: i64 = 60_000_000;
-/// Tracks of recordings have numbers that no live track has.
-const OF_A_RECORDING: u64 = 1 << 62;
+/// Stays of a timeline.
+const MOST_STAYS: u32 = 5000;
+/// Counts of detections are told for about as many stretches of a timeline's time.
+const COLUMNS: u32 = 500;
+/// Video is told to this part of a timeline's time: finer than a pixel.
+const GRAINS: i64 = 4000;
 
 /// What the screen asks of the player and the timeline.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +69,17 @@ pub enum ReviewCommand {
     Play(f64),
     /// Stands and goes so many frames of this camera on, or back.
     Step(CameraId, i32),
+    /// Hands out a stretch of cameras' video.
+    Clip(ClipCommand),
     /// Asks for the timeline of all cameras between two instants.
-    Timeline(Timestamp, Timestamp),
+    Timeline {
+        /// From when.
+        from: Timestamp,
+        /// To when.
+        until: Timestamp,
+        /// With the stays of everybody who wears this, where a colour is given.
+        clothes: Clothes,
+    },
 }
 
 /// What is watched of one camera.
@@ -87,11 +95,13 @@ pub struct ChannelView {
     pub gap: Option<String>,
     /// Where there is no video: when there is again.
     pub next: Option<Timestamp>,
-    /// The boxes of this very frame.
+    /// The boxes of this very frame: of the stored analysis, and, once it has stood for a moment, of whoever else is on it.
     pub tracks: Arc<Vec<TrackView>>,
+    /// It stands, and people are being looked for on it.
+    pub looking: bool,
 }
 
-/// What there is of all cameras between two instants.
+/// What there is of all cameras between two instants. Every list is ordered by camera, then by time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timeline {
     /// From when.
@@ -100,7 +110,7 @@ pub struct Timeline {
     pub until: Timestamp,
     /// Stretches with video.
     pub coverage: Vec<(CameraId, Timestamp, Timestamp)>,
-    /// Video that should be there and is not.
+    /// Video that should be there and is not; of gaps that begin as good as together the longest.
     pub gaps: Vec<Gap>,
     /// How many detections in each stretch of [`minutes`](Self::minutes).
     pub counts: Vec<DetectionCount>,
@@ -108,6 +118,65 @@ pub struct Timeline {
     pub minutes: u32,
     /// Stays of suspects, and possible ones.
     pub sightings: Vec<Sighting>,
+    /// The colours that were asked for.
+    pub clothes: Clothes,
+    /// Stays of people who wear them.
+    pub people: Vec<(CameraId, Timestamp, Timestamp)>,
+    /// There are more stays than these newest ones.
+    pub cut: bool,
+}
+
+impl Timeline {
+    /// Reads what the store has of these cameras. What it costs depends on the cameras, not on how long the time is nor on how much
+    /// there is in it: counts and coverage are kept in several lengths, and of stays only the newest are told.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn read(
+        store: &CameraStore,
+        cameras: &[CameraId],
+        from: Timestamp,
+        until: Timestamp,
+        clothes: Clothes,
+    ) -> Result<Self, StoreError> {
+        let span = until.0.saturating_sub(from.0).max(1);
+        let (minutes, grain) = (stretch_minutes(span, COLUMNS), span / GRAINS);
+        let sightings = store.sightings_between(cameras, from, until, MOST_STAYS).await?;
+        let people = store.people_wearing(clothes, cameras, from, until, MOST_STAYS).await?;
+        let cut = [sightings.len(), people.len()].iter().any(|n| *n >= MOST_STAYS as usize);
+        let mut timeline = Self {
+            from,
+            until,
+            coverage: store.coverage(cameras, from, until, grain).await?,
+            gaps: thinned(store.gaps(Some(cameras), from, until).await?, grain),
+            counts: store.detection_counts(Some(cameras), from, until, minutes).await?,
+            minutes,
+            sightings,
+            clothes,
+            people,
+            cut,
+        };
+        timeline.sort();
+        Ok(timeline)
+    }
+
+    /// Puts every list into its order.
+    pub fn sort(&mut self) {
+        self.coverage.sort_unstable();
+        self.gaps.sort_unstable_by_key(|g| (g.camera, g.from, g.id));
+        self.counts.sort_unstable_by_key(|c| (c.camera, c.from, c.kind));
+        self.sightings.sort_unstable_by_key(|s| (s.camera, s.entered_at, s.id));
+        self.people.sort_unstable();
+    }
+}
+
+/// Of the gaps of one camera that begin within the same `grain` microseconds, the longest.
+fn thinned(mut gaps: Vec<Gap>, grain: i64) -> Vec<Gap> {
+    let place = |g: &Gap| (g.camera, g.from.0.div_euclid(grain.max(1)));
+    let length = |g: &Gap| g.until.map_or(i64::MAX, |until| until.0 - g.from.0);
+    gaps.sort_by(|a, b| place(a).cmp(&place(b)).then(length(b).cmp(&length(a))));
+    gaps.dedup_by(|later, first| place(later) == place(first));
+    gaps
 }
 
 /// The player and the timeline as the screen shows them.
@@ -121,6 +190,8 @@ pub struct ReviewState {
     pub rate: f64,
     /// The newest timeline that was asked for; `None` before the first.
     pub timeline: Option<Arc<Timeline>>,
+    /// The clip that was asked for.
+    pub clip: Option<ClipView>,
 }
 
 /// What is watched now, and the timeline.
@@ -140,6 +211,7 @@ struct Viewing {
     gaps: Vec<Gap>,
     boxes: Option<(Timestamp, Timestamp, Instant)>,
     tracklets: Arc<Vec<Tracklet>>,
+    paused: Paused,
     /// What was shown of each camera.
     watched: BTreeMap<CameraId, Vec<(Timestamp, Timestamp)>>,
 }
@@ -151,6 +223,11 @@ impl Review {
 
     fn timeline(&self) -> MutexGuard<'_, Option<(Rights, Arc<Timeline>)>> {
         self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with what is watched now; `None` when nothing is.
+    pub fn with_player<T>(&self, act: impl FnOnce(&Player, &mut Paused) -> T) -> Option<T> {
+        self.viewing().as_mut().map(|v| act(&v.player, &mut v.paused))
     }
 
     /// For the screen: what these rights allow of it.
@@ -176,10 +253,24 @@ impl Review {
             if let Some(frame) = &frame {
                 note_watched(&mut v.watched, camera, frame.captured_at());
             }
-            let tracks = frame.as_ref().map(|f| boxes(&v.tracklets, camera, f, sightings)).unwrap_or_default();
-            ChannelView { camera, frame, what, gap: gap.map(|g| g.reason.clone()), next, tracks: Arc::new(tracks) }
+            let mut tracks = frame.as_ref().map(|f| boxes(&v.tracklets, camera, f, sightings)).unwrap_or_default();
+            if let Some(frame) = &frame {
+                let known: Vec<Rect> = tracks.iter().map(|t| t.track.rect).collect();
+                tracks.extend(
+                    v.paused.others(camera, frame, &known).into_iter().map(|t| marked_on(t, camera, sightings)),
+                );
+            }
+            let looking = frame.as_ref().is_some_and(|f| v.paused.looking(camera, f));
+            let gap = gap.map(|g| g.reason.clone());
+            ChannelView { camera, frame, what, gap, next, tracks: Arc::new(tracks), looking }
         });
-        ReviewState { channels: channels.collect(), at: v.player.position(), rate: v.player.rate(), timeline }
+        ReviewState {
+            channels: channels.collect(),
+            at: v.player.position(),
+            rate: v.player.rate(),
+            timeline,
+            clip: None,
+        }
     }
 }
 
@@ -201,7 +292,7 @@ fn boxes(
                 (frame.width() as f32 / t.frame.0.max(1) as f32, frame.height() as f32 / t.frame.1.max(1) as f32);
             let rect = Rect::new(rect.x * scale.0, rect.y * scale.1, rect.w * scale.0, rect.h * scale.1);
             let track = Track {
-                id: TrackId(OF_A_RECORDING | t.track.0),
+                id: t.track.recorded(),
                 rect,
                 velocity: [0.0; 4],
                 at,
@@ -210,18 +301,33 @@ fn boxes(
                 score: 1.0,
                 hits: u32::try_from(t.path.len()).unwrap_or(u32::MAX),
             };
-            let suspect = t.suspect.and_then(|suspect| {
-                let stay = sightings.iter().map(|v| &v.sighting).find(|s| {
-                    let until = s.left_at.unwrap_or(s.last_seen_at);
-                    s.suspect == suspect && s.camera == camera && s.entered_at <= t.ends_at && t.starts_at <= until
-                })?;
-                let certain = matches!(stay.decision, Decision::Origin | Decision::Confirmed { .. });
-                let rejected = matches!(stay.decision, Decision::Rejected { .. });
-                (!rejected).then_some(MatchView { suspect, probability: stay.probability, certain })
-            });
+            let suspect = taken_for(t, sightings);
             Some(TrackView { track, suspect, outline: None })
         })
         .collect()
+}
+
+/// Somebody found on a standing picture, with the suspect that was marked there.
+fn marked_on(track: Track, camera: CameraId, sightings: &[super::state::SightingView]) -> TrackView {
+    let own = sightings.iter().map(|v| &v.sighting).find(|s| {
+        s.camera == camera && s.track == track.id && s.entered_at == track.at && s.decision == Decision::Origin
+    });
+    let suspect = own.map(|s| MatchView { suspect: s.suspect, probability: s.probability, certain: true });
+    TrackView { track, suspect, outline: None }
+}
+
+/// The suspect that a stay is taken for: by an operator, else by the console, unless somebody rejected it.
+fn taken_for(stay: &Tracklet, sightings: &[super::state::SightingView]) -> Option<MatchView> {
+    let of_stay = sightings.iter().map(|v| &v.sighting).filter(|s| {
+        let until = s.left_at.unwrap_or(s.last_seen_at);
+        let own = s.track == stay.track || stay.suspect == Some(s.suspect);
+        own && s.camera == stay.camera && s.entered_at <= stay.ends_at && stay.starts_at <= until
+    });
+    let views = of_stay.filter(|s| !matches!(s.decision, Decision::Rejected { .. })).map(|s| {
+        let certain = matches!(s.decision, Decision::Origin | Decision::Confirmed { .. });
+        MatchView { suspect: s.suspect, probability: s.probability, certain }
+    });
+    views.max_by(|a, b| a.certain.cmp(&b.certain).then(a.probability.total_cmp(&b.probability)))
 }
 
 const BOX_SLACK: Duration = Duration::from_millis(20);
@@ -250,6 +356,7 @@ impl ReviewCommand {
         match self {
             Self::Open { cameras, .. } => cameras,
             Self::Replay(camera) | Self::Step(camera, _) => std::slice::from_ref(camera),
+            Self::Clip(command) => command.cameras(),
             _ => &[],
         }
     }
@@ -269,8 +376,9 @@ impl Shared {
                 self.watch(user, vec![camera], at, 1.0).await;
             }
             ReviewCommand::Close => self.stop_watching().await,
-            ReviewCommand::Timeline(from, until) => {
-                if let Err(error) = self.load_timeline(from, until).await {
+            ReviewCommand::Clip(command) => self.clip_command(user, command).await,
+            ReviewCommand::Timeline { from, until, clothes } => {
+                if let Err(error) = self.load_timeline(from, until, clothes).await {
                     self.error(format!("The timeline cannot be read: {error}"));
                 }
             }
@@ -319,6 +427,7 @@ impl Shared {
             gaps: Vec::new(),
             boxes: None,
             tracklets: Arc::default(),
+            paused: Paused::default(),
             watched: BTreeMap::new(),
         };
         *self.review.viewing() = Some(viewing);
@@ -413,27 +522,32 @@ impl Shared {
         Ok(())
     }
 
-    async fn load_timeline(&self, from: Timestamp, until: Timestamp) -> Result<(), StoreError> {
+    /// The stay that the box of a person on a recording belongs to; `None` for a live track, or where there is none any more.
+    pub(super) async fn recorded_stay(&self, camera: CameraId, track: TrackId, at: Timestamp) -> Option<Tracklet> {
+        let track = track.of_stay()?;
+        let filter = TrackletFilter {
+            cameras: Some(vec![camera]),
+            from: Some(at.minus(BOX_SLACK)),
+            until: Some(at.plus(BOX_SLACK)),
+            limit: MOST_TRACKLETS,
+            vectors: true,
+            ..TrackletFilter::default()
+        };
+        let found = self.records.stores.cameras.tracklets(&filter).await.unwrap_or_default(); // the click counts all the same
+        found.into_iter().find(|t| t.track == track)
+    }
+
+    async fn load_timeline(&self, from: Timestamp, until: Timestamp, clothes: Clothes) -> Result<(), StoreError> {
         if until <= from {
             return Ok(());
         }
         let rights = self.board.lock().rights.clone();
         let seen: Vec<CameraId> =
             self.cameras.paths().iter().map(|p| p.camera.id).filter(|id| rights.allow(*id)).collect();
-        let store = &self.records.stores.cameras;
-        let span = until.0 - from.0;
-        let minutes = u32::try_from((span / COLUMNS / MINUTE).clamp(1, 7 * 1440)).unwrap_or(1);
-        let mut coverage = store.coverage(Some(&seen), from, until, (span / 2000).max(1_000_000)).await?;
-        coverage.extend(self.recording.recent(&seen, from, until).iter().map(|s| (s.camera, s.starts_at, s.ends_at)));
-        let timeline = Timeline {
-            from,
-            until,
-            coverage,
-            gaps: store.gaps(Some(&seen), from, until).await?,
-            counts: store.detection_counts(Some(&seen), from, until, minutes).await?,
-            minutes,
-            sightings: store.sightings_between(&seen, from, until, MOST_SIGHTINGS).await?,
-        };
+        let mut timeline = Timeline::read(&self.records.stores.cameras, &seen, from, until, clothes).await?;
+        let recent = self.recording.recent(&seen, from, until);
+        timeline.coverage.extend(recent.iter().map(|s| (s.camera, s.starts_at, s.ends_at)));
+        timeline.sort();
         *self.review.timeline() = Some((rights, Arc::new(timeline)));
         Ok(())
     }

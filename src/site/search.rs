@@ -209,7 +209,8 @@ impl Shared {
         }
         let back = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
         let cameras = self.cameras.paths().iter().map(|p| p.camera.id).collect();
-        let range = Range { cameras, from: suspect.marked_at.minus(back), until: suspect.marked_at };
+        // Marked on a recording, the suspect may have been seen after that instant, too.
+        let range = Range { cameras, from: suspect.marked_at.minus(back), until: self.records.clock.now() };
         let (hits, _) = self.people_like(&suspect.gallery, &range, CANDIDATES).await?;
         let _order = self.order.lock().await;
         let sightings = self.past_sightings(&suspect, hits);
@@ -314,6 +315,8 @@ impl Shared {
             FindWho::Person { camera, track, frame, rect } => {
                 let mut looks = self.describe(&frame, rect).await;
                 looks.extend(self.follower().appearance_of(camera, track));
+                let stay = self.recorded_stay(camera, track, frame.captured_at()).await;
+                looks.extend(stay.into_iter().flat_map(|t| t.gallery));
                 let label = format!("person in {} at {}", self.camera_name(camera), frame.captured_at().local_time());
                 (None, label, super::analysis::crop(&frame, rect), looks)
             }
@@ -401,10 +404,19 @@ impl Shared {
             ends_at: hit.stay.ends_at,
             probability: *probability,
             crop: find.pictures.get(&hit.stay.id).cloned(),
-            judged: find.judged.get(&hit.stay.id).copied(),
+            judged: find.judged.get(&hit.stay.id).copied().or_else(|| self.decided(find.suspect?, &hit.stay)),
         });
         find.view = Arc::new(FindView { hits: hits.collect(), compared, ..(*find.view).clone() });
         Ok(())
+    }
+
+    /// What was decided of a stay before, here or in the inbox.
+    fn decided(&self, suspect: SuspectId, stay: &Stay) -> Option<bool> {
+        match &self.board.lock().sighting(stay.clone().sighting(suspect, 0.0).id)?.sighting.decision {
+            Decision::Origin | Decision::Confirmed { .. } => Some(true),
+            Decision::Rejected { .. } => Some(false),
+            Decision::Pending => None,
+        }
     }
 
     /// An operator says whether a hit is the person: of a suspect that is a sighting, decided; for all it improves the ranking.

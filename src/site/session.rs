@@ -1,8 +1,8 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
 use super::{
-    Access, BookmarkCommand, Command, ExportCommand, JobCommand, MapCommand, Shared, SiteState, UploadCommand,
-    board::Contents,
+    Access, BookmarkCommand, Command, ExportCommand, JobCommand, MapCommand, ReviewCommand, Shared, SiteState,
+    UploadCommand, board::Contents,
 };
 use crate::{
     model::{Action, Outcome, Rights, User},
@@ -120,7 +120,9 @@ impl Shared {
                 Command::Review(asked) => {
                     let hidden = asked.cameras().iter().any(|c| !board.rights.allow(*c));
                     let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
-                    (Action::WatchRecording, hidden, names.join(" "))
+                    let is_clip = matches!(asked, ReviewCommand::Clip(_));
+                    let action = if is_clip { Action::ExportEvidence } else { Action::WatchRecording };
+                    (action, hidden, names.join(" "))
                 }
                 Command::DecideProposal { suspect, .. } | Command::EditSuspect { suspect, .. } => {
                     (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())

@@ -22,6 +22,7 @@ mod retention;
 pub(crate) mod sql;
 pub(crate) mod sqlite;
 pub mod suspects;
+mod timeline;
 pub mod tracklets;
 pub mod users;
 
@@ -32,10 +33,10 @@ pub use examine::{Examined, examine};
 pub use folder::{DataFolder, FolderError};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
-pub use recordings::DetectionCount;
 pub use references::{Miscount, Reference};
 pub use retention::{Aged, Kept, Swept};
 pub use suspects::SuspectStore;
+pub use timeline::{Clothes, DetectionCount, stretch_minutes};
 pub use tracklets::TrackletFilter;
 pub use users::{LoginOutcome, NewUser, UserError, UserStore};
 

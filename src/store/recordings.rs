@@ -1,26 +1,11 @@
-//! Recorded video in the cameras database: segments, gaps, uploads and holds, and the counts a timeline is drawn from.
+//! Recorded video in the cameras database: segments, gaps, uploads and holds.
 use super::{
     CameraStore, StoreError,
-    cameras::sighting_from_row,
     sql::{Row, Statement, json, sql},
+    timeline::{covered, uncovered},
 };
-use crate::model::{CameraId, DetectionKind, Gap, Hold, Release, Segment, Sighting, Timestamp, Upload};
+use crate::model::{CameraId, Gap, Hold, Release, Segment, Timestamp, Upload};
 use uuid::Uuid;
-
-/// How many detections of one type a camera had in one stretch of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DetectionCount {
-    /// Which camera.
-    pub camera: CameraId,
-    /// The beginning of the stretch.
-    pub from: Timestamp,
-    /// Of what.
-    pub kind: DetectionKind,
-    /// How many.
-    pub n: u64,
-}
-
-const MINUTE: i64 = 60_000_000; // microseconds, as in a Timestamp
 
 impl CameraStore {
     /// Records a segment. One that came from an upload needs its row of `uploads` first.
@@ -48,7 +33,10 @@ impl CameraStore {
         .bind(i64::try_from(s.size).unwrap_or(i64::MAX))
         .bind(&s.sha256)
         .bind(s.upload);
-        self.db.execute(upsert).await
+        let mut tx = self.db.write().await?;
+        tx.execute(upsert).await?;
+        covered(&mut tx, s.camera, s.starts_at, s.ends_at).await?;
+        tx.commit().await
     }
 
     /// The segments of these cameras (`None`: of all) that show anything of this stretch, oldest first.
@@ -65,34 +53,6 @@ impl CameraStore {
         let page =
             page.and(" AND ends_at > ", from).and(" AND starts_at < ", until).text(" ORDER BY starts_at, camera, id");
         self.db.fetch(page, segment_from_row).await
-    }
-
-    /// The stretches of these cameras (`None`: of all) of which there is video, ascending for each camera. Segments less than
-    /// `join` microseconds apart are one stretch.
-    ///
-    /// # Errors
-    /// The store's trouble.
-    pub async fn coverage(
-        &self,
-        cameras: Option<&[CameraId]>,
-        from: Timestamp,
-        until: Timestamp,
-        join: i64,
-    ) -> Result<Vec<(CameraId, Timestamp, Timestamp)>, StoreError> {
-        let select = "SELECT camera, starts_at, ends_at FROM segments WHERE TRUE";
-        let Some(page) = of_cameras(select, cameras) else { return Ok(Vec::new()) };
-        let page = page.and(" AND ends_at > ", from).and(" AND starts_at < ", until);
-        let read = |row: &Row| Ok((row.uuid("camera")?, row.instant("starts_at")?, row.instant("ends_at")?));
-        let mut parts = self.db.fetch(page, read).await?;
-        parts.sort_unstable();
-        let mut joined: Vec<(CameraId, Timestamp, Timestamp)> = Vec::new();
-        for (camera, start, end) in parts {
-            match joined.last_mut() {
-                Some((of, _, last)) if *of == camera && start.0 - last.0 <= join => *last = (*last).max(end),
-                _ => joined.push((camera, start, end)),
-            }
-        }
-        Ok(joined)
     }
 
     /// The recorder's oldest segments, by their end, at most `limit`: what retention looks at.
@@ -131,7 +91,12 @@ impl CameraStore {
     /// # Errors
     /// The store's trouble.
     pub async fn delete_segment(&self, id: Uuid) -> Result<(), StoreError> {
-        self.db.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await
+        let mut tx = self.db.write().await?;
+        let gone = sql("SELECT * FROM segments WHERE id = $1").bind(id);
+        let Some(gone) = tx.fetch(gone, segment_from_row).await?.pop() else { return Ok(()) };
+        tx.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await?;
+        uncovered(&mut tx, &gone).await?;
+        tx.commit().await
     }
 
     /// Records a gap.
@@ -256,61 +221,6 @@ impl CameraStore {
     pub async fn holds(&self) -> Result<Vec<Hold>, StoreError> {
         self.db.fetch(sql("SELECT * FROM holds ORDER BY placed_at DESC, id"), hold_from_row).await
     }
-
-    /// Stays of suspects in these cameras, and possible ones, that touch this stretch, newest entry first, at most `limit`.
-    ///
-    /// # Errors
-    /// The store's trouble.
-    pub async fn sightings_between(
-        &self,
-        cameras: &[CameraId],
-        from: Timestamp,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Sighting>, StoreError> {
-        let Some(page) = of_cameras("SELECT * FROM sightings WHERE TRUE", Some(cameras)) else { return Ok(Vec::new()) };
-        let page = page
-            .and(" AND entered_at < ", until)
-            .and(" AND (left_at IS NULL OR left_at > ", from)
-            .and(") ORDER BY entered_at DESC, id DESC LIMIT ", limit);
-        self.db.fetch(page, sighting_from_row).await
-    }
-
-    /// How many detections of each type each of these cameras (`None`: all) had in each stretch of `minutes` minutes (at
-    /// least 1); stretches without any are left out. Reads counts kept a minute, never the detections themselves.
-    ///
-    /// # Errors
-    /// The store's trouble.
-    pub async fn detection_counts(
-        &self,
-        cameras: Option<&[CameraId]>,
-        from: Timestamp,
-        until: Timestamp,
-        minutes: u32,
-    ) -> Result<Vec<DetectionCount>, StoreError> {
-        let select = "SELECT camera, type, minute / $1 AS stretch, CAST(SUM(n) AS BIGINT) AS n
-            FROM detections_a_minute WHERE n > 0";
-        let minutes = i64::from(minutes.max(1));
-        let Some(page) = with_cameras(sql(select).bind(minutes), cameras) else { return Ok(Vec::new()) };
-        let page = page
-            .and(" AND minute >= ", from.0.div_euclid(MINUTE))
-            .and(" AND minute < ", until.0.div_euclid(MINUTE) + 1)
-            .text(" GROUP BY camera, type, stretch ORDER BY stretch, camera, type");
-        let read = |row: &Row| {
-            let kind = match row.get::<String>("type")?.as_str() {
-                "Knife" => DetectionKind::Knife,
-                "Gun" => DetectionKind::Gun,
-                _ => DetectionKind::Suspect,
-            };
-            Ok(DetectionCount {
-                camera: row.uuid("camera")?,
-                from: Timestamp(row.get::<i64>("stretch")?.saturating_mul(minutes * MINUTE)),
-                kind,
-                n: row.get::<i64>("n")?.unsigned_abs(),
-            })
-        };
-        self.db.fetch(page, read).await
-    }
 }
 
 pub(super) fn hold_from_row(row: &Row) -> sqlx::Result<Hold> {
@@ -335,11 +245,11 @@ pub(super) fn hold_from_row(row: &Row) -> sqlx::Result<Hold> {
 }
 
 /// The statement with ` AND camera IN (…)`; `None` when there is no camera to ask for.
-fn of_cameras(select: &'static str, cameras: Option<&[CameraId]>) -> Option<Statement> {
+pub(super) fn of_cameras(select: &'static str, cameras: Option<&[CameraId]>) -> Option<Statement> {
     with_cameras(sql(select), cameras)
 }
 
-fn with_cameras(mut page: Statement, cameras: Option<&[CameraId]>) -> Option<Statement> {
+pub(super) fn with_cameras(mut page: Statement, cameras: Option<&[CameraId]>) -> Option<Statement> {
     let Some(cameras) = cameras else { return Some(page) };
     let (first, others) = cameras.split_first()?;
     page = page.and(" AND camera IN (", *first);
@@ -378,12 +288,9 @@ fn gap_from_row(row: &Row) -> sqlx::Result<Gap> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::store::{
-        cameras::tests::{camera, detection},
-        sql::tests::backends,
-    };
+    use crate::store::{cameras::tests::camera, sql::tests::backends};
     use std::time::Duration;
 
     const T0: Timestamp = Timestamp(1_795_000_020_000_000); // a whole minute
@@ -392,7 +299,7 @@ mod tests {
         T0.plus(Duration::from_secs(seconds))
     }
 
-    fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
+    pub(in crate::store) fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
         let id = Uuid::new_v4();
         Segment {
             id,
@@ -495,7 +402,7 @@ mod tests {
             assert_eq!(found, [all[5].clone(), all[6].clone()]);
             assert!(store.segments(Some(&[]), at(0), at(99)).await.unwrap().is_empty(), "no camera, no video");
             assert_eq!(store.segments(None, at(10), at(20)).await.unwrap().len(), 2);
-            let joined = store.coverage(Some(&of_b), at(0), at(99), 1_000_000).await.unwrap();
+            let joined = store.coverage(&of_b, at(0), at(99), 1_000_000).await.unwrap();
             assert_eq!(joined, [(b.id, at(0), at(30)), (b.id, at(50), at(60))]);
             assert_eq!(store.recorded_bytes().await.unwrap(), 8 * 5_000_000_000);
             let mut newest = store.recorded_until().await.unwrap();
@@ -507,49 +414,6 @@ mod tests {
             assert!(oldest.len() == 2 && oldest.iter().all(|s| s.ends_at == at(10)), "{oldest:?}");
             assert_eq!(store.oldest_recorded(Some(at(10)), 9).await.unwrap().len(), 6);
         }
-    }
-
-    #[tokio::test]
-    async fn the_counts_a_minute_are_those_of_the_detections() {
-        for fresh in backends() {
-            let store = CameraStore::connect(&fresh.address).await.unwrap();
-            let (a, b) = (camera(), camera());
-            for c in [&a, &b] {
-                store.upsert_camera(c).await.unwrap();
-            }
-            let moved = detection(a.id, None, at(59));
-            for d in [
-                &moved,
-                &detection(a.id, None, at(60)),
-                &detection(a.id, None, at(3600)),
-                &detection(b.id, None, at(0)),
-            ] {
-                for _ in 0..2 {
-                    store.put_detection(d).await.unwrap(); // delivered twice, counted once
-                }
-            }
-            let counts = |list: Vec<DetectionCount>| -> Vec<_> {
-                list.into_iter()
-                    .filter(|c| c.kind == DetectionKind::Knife)
-                    .map(|c| (c.from.seconds_since(T0), c.n))
-                    .collect()
-            };
-            let of_a = [a.id];
-            let by_minute = store.detection_counts(Some(&of_a), at(0), at(4000), 1).await.unwrap();
-            assert_eq!(by_minute.len(), 6, "each is of a suspect and of a knife: {by_minute:?}");
-            assert_eq!(counts(by_minute), [(0.0, 1), (60.0, 1), (3600.0, 1)]);
-            let before = store.detection_counts(None, at(0), at(119), 1).await.unwrap();
-            assert_eq!(before.iter().map(|c| c.n).sum::<u64>(), 6);
-            store.put_detection(&detection_at(&moved, at(61))).await.unwrap();
-            let by_minute = store.detection_counts(Some(&of_a), at(0), at(4000), 1).await.unwrap();
-            assert_eq!(counts(by_minute), [(60.0, 2), (3600.0, 1)]);
-            let all = store.detection_counts(Some(&of_a), at(0), at(4000), 1440).await.unwrap();
-            assert_eq!(all.iter().map(|c| c.n).sum::<u64>(), 6, "{all:?}");
-        }
-    }
-
-    fn detection_at(d: &crate::model::DetectionRecord, at: Timestamp) -> crate::model::DetectionRecord {
-        crate::model::DetectionRecord { captured_at: at, ..d.clone() }
     }
 
     #[test]

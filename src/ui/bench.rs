@@ -1,7 +1,7 @@
 //! What a repaint of the wall costs: the real console, drawn with the real shader into a texture, without a window.
-use super::{Console, tokens};
+use super::{Console, review::TimelineView, tokens};
 use crate::model::{Camera, CameraId, Timestamp, User};
-use crate::site::{Access, CameraCounters, CameraStatus, CameraView, SiteState};
+use crate::site::{Access, CameraCounters, CameraStatus, CameraView, SiteState, Timeline};
 use crate::video::{Color, Frame, FrameError};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -77,6 +77,35 @@ pub fn measure(tiles: usize, frames: usize) -> Result<UiCost, BenchError> {
         wall_ms: per_frame(start.elapsed()),
         adapter: render_state.adapter.get_info().name,
     })
+}
+
+/// What frames of the timeline cost, from state to triangles, without the graphics adapter: `frames` times for each of `cameras`
+/// cameras, whose identities are 1, 2, …
+pub fn timeline(timeline: Timeline, cameras: usize, frames: usize) -> Vec<Duration> {
+    let context = egui::Context::default();
+    tokens::install(&context);
+    let mut state = site(cameras);
+    let half = (timeline.until.0 - timeline.from.0) / 4;
+    state.now = Timestamp(timeline.until.0 - half);
+    let shown = (Timestamp(timeline.from.0 + half), state.now);
+    state.review.timeline = Some(Arc::new(timeline));
+    let mut view = TimelineView::of(shown.0, shown.1);
+    let draw = |i: usize| {
+        let input = egui::RawInput {
+            screen_rect: Some(egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(tokens::WINDOW_SIZE[0], 720.0))),
+            time: Some(i as f64 / 30.0),
+            ..Default::default()
+        };
+        let begun = Instant::now();
+        let output = context.run_ui(input, |ui| {
+            if tokens::fonts_ready(ui.ctx()) {
+                view.ui(ui, &state, None, &[], &mut Vec::new());
+            }
+        });
+        context.tessellate(output.shapes, output.pixels_per_point);
+        begun.elapsed()
+    };
+    (0..frames + 10).map(draw).skip(10).collect()
 }
 
 /// An off-screen picture to draw into.

@@ -3,7 +3,7 @@ use super::commands::UiCommand;
 use super::widgets::{self, Pictures};
 use super::{tokens, wall::Click};
 use crate::model::{CameraId, Picture, SuspectId, TrackId};
-use crate::site::{Command, FindWho, SiteState};
+use crate::site::{Command, FindWho, MatchView, SiteState};
 use egui::{Align, Id, Key, Layout, Margin, RichText, TextEdit, Ui, text::CCursor, text::CCursorRange, vec2};
 use std::time::Duration;
 
@@ -60,10 +60,21 @@ impl Card {
         (self.click.camera, self.click.track)
     }
 
-    /// The person, to be searched for.
-    pub fn who(&self) -> FindWho {
+    /// The person, to be searched for: the suspect that this certainly is, or whoever is in the box.
+    pub fn who(&self, state: &SiteState) -> FindWho {
+        if let Some(known) = self.taken_for(state).filter(|found| found.certain) {
+            return FindWho::Suspect(known.suspect);
+        }
         let Click { camera, track, frame, rect, .. } = &self.click;
         FindWho::Person { camera: *camera, track: *track, frame: frame.clone(), rect: *rect }
+    }
+
+    /// The suspect that the person is taken for now, live or on the recording that is watched.
+    fn taken_for(&self, state: &SiteState) -> Option<MatchView> {
+        let live = widgets::camera(state, self.click.camera).map(|view| &view.tracks);
+        let recorded = state.review.channels.iter().find(|c| c.camera == self.click.camera).map(|c| &c.tracks);
+        let mut tracks = live.into_iter().chain(recorded).flat_map(|tracks| tracks.iter());
+        tracks.find(|view| view.track.id == self.click.track)?.suspect
     }
 
     /// Opens the form.
@@ -103,7 +114,6 @@ impl Card {
         let height: f32 = if self.form.is_some() { 210.0 } else { 340.0 };
         let size = vec2(ui.available_width(), height.min(ui.available_height() * 0.5));
         pictures.show(ui, self.crop.as_ref(), size, "Picture of the person that was clicked");
-        let camera = widgets::camera(state, self.click.camera);
         egui::Grid::new("person").num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
             ui.spacing_mut().interact_size.y = 20.0;
             let at = self.click.frame.captured_at();
@@ -114,11 +124,9 @@ impl Card {
             };
             row("Camera", widgets::camera_name(state, self.click.camera));
             row("Time", &at.local_date_time());
-            row("Track", &self.click.track.0.to_string());
+            row("Track", &self.click.track.number().to_string());
         });
-        let track = camera.and_then(|view| view.tracks.iter().find(|view| view.track.id == self.click.track));
-        let taken_for =
-            track.and_then(|view| view.suspect).and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));
+        let taken_for = self.taken_for(state).and_then(|m| Some((m, widgets::suspect(state, m.suspect)?)));
         if let Some((found, view)) = taken_for {
             ui.horizontal(|ui| {
                 widgets::swatch(ui, &view.suspect);
@@ -149,7 +157,7 @@ impl Card {
             let button = egui::Button::new("Find this person…").min_size(vec2(ui.available_width(), 32.0));
             let response = ui.vertical_centered(|ui| ui.add(button)).inner;
             if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
-                outcome = Outcome::Find(self.who());
+                outcome = Outcome::Find(self.who(state));
             }
         }
         outcome

@@ -20,6 +20,8 @@ pub struct Form {
     path: String,
     pending: bool,
     burn_in: bool,
+    /// Just opened: the first field has the keyboard.
+    fresh: bool,
     dialog: Option<FileDialog>,
     trouble: Option<String>,
 }
@@ -32,7 +34,7 @@ impl Form {
             return None;
         };
         if self.suspect != Some(view.suspect) {
-            *self = Self { suspect: Some(view.suspect), path: proposed(state, view), ..Self::default() };
+            *self = Self { suspect: Some(view.suspect), path: proposed(state, view), fresh: true, ..Self::default() };
         }
         self.take_answer();
         let frame = Frame::new()
@@ -91,7 +93,11 @@ impl Form {
             ("Recipient", "to whom", &mut self.recipient),
         ] {
             let name = ui.label(tokens::small(label));
-            ui.add(TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY)).labelled_by(name.id);
+            let field = TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY);
+            let field = ui.add(field).labelled_by(name.id);
+            if label == "Reason" && std::mem::take(&mut self.fresh) {
+                field.request_focus();
+            }
         }
         let name = ui.label(tokens::small("File"));
         ui.horizontal(|ui| {

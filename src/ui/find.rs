@@ -17,6 +17,8 @@ const SPANS: [(&str, Duration); 5] = [
     ("30 days", Duration::from_secs(720 * HOUR)),
 ];
 const CARD_WIDTH: f32 = 148.0;
+/// From one card's left side to the next's.
+const CARD_PITCH: f32 = 184.0;
 
 /// What the panel remembers between two repaints.
 pub struct Find {
@@ -126,11 +128,15 @@ fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictu
             if view.hits.is_empty() {
                 widgets::empty(ui, "Nobody was seen there and then", "Choose more hours or more cameras");
             }
-            ui.horizontal_wrapped(|ui| {
-                for hit in &view.hits {
-                    command = hit_card(ui, state, hit, pictures).or(command.take());
-                }
-            });
+            // Cards do not wrap by themselves: their size is known only when they are drawn.
+            let columns = ((ui.available_width() / CARD_PITCH) as usize).max(1);
+            for row in view.hits.chunks(columns) {
+                ui.horizontal_top(|ui| {
+                    for hit in row {
+                        command = hit_card(ui, state, hit, pictures).or(command.take());
+                    }
+                });
+            }
         });
     });
     command

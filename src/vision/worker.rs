@@ -6,7 +6,7 @@ use crate::{
     video::Frame,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -52,7 +52,7 @@ struct Shared {
     ready: Mutex<bool>,
     wake: Condvar,
     inputs: Mutex<Vec<Input>>,
-    recorded: Mutex<Option<Request>>,
+    recorded: Mutex<VecDeque<Request>>,
 }
 
 /// Frames of a recording that wait, and who waits for them.
@@ -89,7 +89,7 @@ impl Worker {
             while !inner.stop.load(Ordering::Acquire) {
                 let batch = next_batch(&inner, &mut seen, &mut turn, batch_size(detector.compute()));
                 if batch.is_empty() || live >= LIVE_BEFORE_RECORDED {
-                    let recorded = inner.recorded.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let recorded = inner.recorded.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     if let Some(Request { frames, answer }) = recorded {
                         live = 0;
                         let _ = answer.send(analyse(&detector, &appearance, frames)); // nobody waits for it any more
@@ -142,7 +142,7 @@ impl Inputs {
     }
 }
 
-/// Looks at frames of recordings, as the worker has time. One at a time may wait.
+/// Looks at frames of recordings, as the worker has time.
 #[derive(Clone)]
 pub struct Background {
     shared: Arc<Shared>,
@@ -155,14 +155,30 @@ impl Background {
         self.batch
     }
 
-    /// Looks at frames and waits until that is done; `None` when the worker has stopped.
+    /// Looks at frames, after others that wait, until that is done; `None` when the worker has stopped.
     ///
     /// # Errors
     /// When libtorch refuses.
     pub fn analyse(&self, frames: Vec<(CameraId, Frame)>) -> Option<Result<Vec<Analysed>, VisionError>> {
+        self.ask(frames, VecDeque::push_back)
+    }
+
+    /// Looks at frames that a person is waiting for: before others of recordings.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn analyse_first(&self, frames: Vec<(CameraId, Frame)>) -> Option<Result<Vec<Analysed>, VisionError>> {
+        self.ask(frames, VecDeque::push_front)
+    }
+
+    fn ask(
+        &self,
+        frames: Vec<(CameraId, Frame)>,
+        put: impl FnOnce(&mut VecDeque<Request>, Request),
+    ) -> Option<Result<Vec<Analysed>, VisionError>> {
         let (answer, answered) = sync_channel(1);
         let frames = frames.into_iter().map(|(camera, frame)| (camera, frame, 0)).collect();
-        *self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner) = Some(Request { frames, answer });
+        put(&mut self.shared.recorded.lock().unwrap_or_else(PoisonError::into_inner), Request { frames, answer });
         Inputs(Arc::clone(&self.shared)).wake();
         loop {
             match answered.recv_timeout(Duration::from_millis(200)) {

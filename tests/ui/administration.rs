@@ -221,7 +221,7 @@ fn a_camera_is_tested_registered_and_edited() {
     type_into(&mut harness, "Latitude", "38,71");
     type_into(&mut harness, "Angle, °", "90");
     assert!(shows(&harness, "Type the way the camera looks"));
-    type_into(&mut harness, "Heading, °", "270");
+    type_into(&mut harness, "Looks, ° from north", "270");
     press_button(&mut harness, "Test the address");
     let AdminCommand::TestAddress { camera: None, url: Some(url) } = administered(&mut harness) else { panic!() };
     assert_eq!(url, "rtsp://u:s3cret@10.0.0.4/1");

@@ -2,8 +2,10 @@
 use super::*;
 use vigia::model::{DetectionKind, Finding, Gap, Job, JobState};
 use vigia::site::{
-    ChannelView, JobCommand, ReviewCommand, ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
+    ChannelView, ClipCommand, ClipPlan, ClipView, ExportStage, JobCommand, MissingVideo, ReviewCommand, ReviewState,
+    StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
 };
+use vigia::store::{Clothes, DetectionCount};
 use vigia::video::What;
 
 /// A file on its way to a camera.
@@ -29,7 +31,7 @@ fn upload(number: u128, name: &str, stage: UploadStage) -> UploadView {
 fn a_video_is_bound_to_a_camera_and_a_start_before_it_is_uploaded() {
     let mut state = state(logged_in(false));
     state.cameras = vec![camera(1, "Gate", None), camera(2, "Hall", None)];
-    state.uploads = vec![UploadView { camera: None, ..upload(1, "gate 2026-11-22 12.03.22.mp4", UploadStage::Ready) }];
+    state.uploads = vec![UploadView { camera: None, ..upload(1, "clip 2026-11-22 12.03.22.mp4", UploadStage::Ready) }];
     let mut harness = open(state);
     press(&mut harness, Key::F5);
     harness.get_by_label("Uploads").click();
@@ -50,6 +52,16 @@ fn a_video_is_bound_to_a_camera_and_a_start_before_it_is_uploaded() {
     let [Command::Upload(UploadCommand::Start { id, camera, starts_at })] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!((*id, *camera), (Uuid::from_u128(1), Uuid::from_u128(2)));
     assert_eq!(*starts_at, Timestamp(NOW.0 - 7_200_000_000));
+
+    // A file that is called after a camera is its video until somebody says otherwise.
+    let named = UploadView { camera: None, ..upload(2, "GATE 2026-11-22 12.03.22.mp4", UploadStage::Ready) };
+    harness.state_mut().state.uploads = vec![named];
+    harness.run_steps(2);
+    harness.get_by_label("Upload").click();
+    harness.run_steps(2);
+    let asked = super::asked(&mut harness);
+    let [Command::Upload(UploadCommand::Start { camera, .. })] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!(*camera, Uuid::from_u128(1));
 }
 
 #[test]
@@ -202,6 +214,7 @@ pub(crate) fn watching() -> SiteState {
         frame,
         gap: Some("10.0.0.9 cannot be reached.".to_owned()),
         next: Some(Timestamp(at.0 + 60_000_000)),
+        looking: false,
     };
     state.review = ReviewState {
         channels: vec![channel(1, Some(frame)), channel(2, None)],
@@ -218,17 +231,17 @@ pub(crate) fn watching() -> SiteState {
                 until: None,
                 reason: "10.0.0.9 cannot be reached.".to_owned(),
             }],
-            counts: Vec::new(),
             minutes: 1,
-            sightings: Vec::new(),
+            ..Timeline::default()
         })),
+        clip: None,
     };
     state
 }
 
 fn reviews(harness: &mut Harness<'_, App>) -> Vec<ReviewCommand> {
     let commands = asked(harness).into_iter().filter_map(|c| match c {
-        Command::Review(ReviewCommand::Timeline(..)) => None, // as often as the screen likes
+        Command::Review(ReviewCommand::Timeline { .. }) => None, // as often as the screen likes
         Command::Review(command) => Some(command),
         _ => None,
     });
@@ -339,4 +352,134 @@ fn files_dropped_anywhere_are_looked_at_and_the_review_opens() {
     let [Command::Upload(UploadCommand::Look(paths))] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!(paths[..], ["/v/a.mp4", "/v/b.avi"].map(std::path::PathBuf::from));
     assert!(shows(&harness, "No videos yet"), "the review screen is open");
+}
+
+#[test]
+fn the_timeline_shows_what_the_filters_leave_and_says_how_much() {
+    let mut state = watching();
+    let (gate, yard) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    state.suspects = vec![suspect(1, [86, 180, 233], "theft", None), suspect(2, [240, 96, 60], "assault", None)];
+    state.suspects[0].suspect.characteristics.upper = Some(ColourName::Red);
+    let by = "1001".to_owned();
+    let stays = [
+        sighting(1, 1, 1, 1.0, Decision::Origin, None),
+        sighting(2, 1, 2, 0.8, Decision::Pending, None),
+        sighting(3, 2, 1, 0.9, Decision::Confirmed { by: by.clone(), at: NOW }, None),
+        sighting(4, 2, 2, 0.4, Decision::Rejected { by, at: NOW }, None),
+    ];
+    let count = |camera, kind, n| DetectionCount { camera, from: Timestamp(NOW.0 - 600_000_000), kind, n };
+    let mut timeline = Timeline {
+        sightings: stays.iter().map(|v| v.sighting.clone()).collect(),
+        counts: vec![
+            count(gate, DetectionKind::Knife, 3),
+            count(yard, DetectionKind::Knife, 4),
+            count(yard, DetectionKind::Gun, 1),
+        ],
+        ..(**state.review.timeline.as_ref().unwrap()).clone()
+    };
+    timeline.sort();
+    state.review.timeline = Some(Arc::new(timeline));
+    let mut harness = open(state);
+    press(&mut harness, Key::F5);
+    look(&mut harness, "timeline");
+    assert!(shows(&harness, "3 stays · 7 knives · 1 guns"), "{:?}", texts(&harness));
+    let choose = |harness: &mut Harness<'_, App>, shown: &str, then: &str| {
+        harness.get_by_value(shown).click();
+        harness.run_steps(3);
+        harness.get_by_label(then).click();
+        harness.run_steps(3);
+    };
+    harness.get_by_label("Guns").click();
+    harness.run_steps(2);
+    assert!(shows(&harness, "3 stays · 7 knives") && !shows(&harness, "guns"));
+    choose(&mut harness, "Not rejected", "Rejected");
+    assert!(shows(&harness, "1 stays") && !shows(&harness, "knives"), "nobody decides about a knife here");
+    choose(&mut harness, "Rejected", "Undecided");
+    assert!(shows(&harness, "1 stays"));
+    choose(&mut harness, "Undecided", "Not rejected");
+    choose(&mut harness, "All suspects", "Suspect 1");
+    assert!(shows(&harness, "2 stays"));
+    choose(&mut harness, "Suspect 1", "All suspects");
+
+    // A camera without its row is not counted either.
+    harness.get_by_label("2 of 2 cameras ⏷").click();
+    harness.run_steps(3);
+    harness.get_by_role_and_label(egui::accesskit::Role::CheckBox, "Gate").click();
+    harness.run_steps(2);
+    assert!(shows(&harness, "1 stays · 4 knives"), "{:?}", texts(&harness));
+    press(&mut harness, Key::Escape); // closes the list, and the screen
+
+    // By a colour: everybody who wears it is asked for, and suspects are those who do.
+    press(&mut harness, Key::F5);
+    asked(&mut harness);
+    choose(&mut harness, "Above: any", "red");
+    let wanted = Clothes { upper: Some(ColourName::Red), lower: None };
+    let commands = asked(&mut harness);
+    let told =
+        |c: &Command| matches!(c, Command::Review(ReviewCommand::Timeline { clothes, .. }) if *clothes == wanted);
+    assert!(commands.iter().any(told), "{commands:?}");
+    let review = &mut harness.state_mut().state.review;
+    let before = (**review.timeline.as_ref().unwrap()).clone();
+    let people = (0..5).map(|i| {
+        (yard, Timestamp(NOW.0 - 900_000_000 + i * 60_000_000), Timestamp(NOW.0 - 880_000_000 + i * 60_000_000))
+    });
+    review.timeline = Some(Arc::new(Timeline { clothes: wanted, people: people.collect(), cut: true, ..before }));
+    harness.run_steps(3);
+    look(&mut harness, "timeline-red");
+    assert!(shows(&harness, "1 stays · 5 people · the newest only"), "{:?}", texts(&harness));
+}
+
+#[test]
+fn a_marked_stretch_is_saved_as_a_clip_after_it_is_said_what_is_missing_why_and_to_whom() {
+    let mut harness = open(watching());
+    press(&mut harness, Key::F5);
+    assert!(!shows(&harness, "Save clip…"), "nothing is marked");
+    let from = harness.state().state.review.at;
+    let until = Timestamp(from.0 + 30_000_000);
+    press(&mut harness, Key::I);
+    harness.state_mut().state.review.at = until;
+    press(&mut harness, Key::O);
+    reviews(&mut harness);
+    harness.get_by_label("Save clip…").click();
+    harness.run_steps(3);
+    let cameras = vec![Uuid::from_u128(1), Uuid::from_u128(2)];
+    let plan = ClipCommand::Plan { cameras: cameras.clone(), from, until };
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Clip(plan)]);
+
+    let missing = MissingVideo {
+        camera: cameras[1],
+        camera_name: "Hall".to_owned(),
+        from,
+        until,
+        reason: "10.0.0.9 cannot be reached".to_owned(),
+    };
+    let plan = ClipPlan { cameras: 1, missing: vec![missing], bytes: 5 << 20 };
+    let view =
+        ClipView { cameras: cameras.clone(), from, until, plan: Ok(Arc::new(plan)), stage: ExportStage::Planned };
+    harness.state_mut().state.review.clip = Some(view.clone());
+    harness.run_steps(4);
+    look(&mut harness, "clip");
+    assert!(shows(&harness, "about 5.0 MiB") && shows(&harness, "No video of:"), "{:?}", texts(&harness));
+    assert!(shows(&harness, "10.0.0.9 cannot be reached"));
+    harness.get_by_label("Save").click();
+    harness.run_steps(2);
+    assert!(reviews(&mut harness).is_empty(), "nobody said why");
+    press(&mut harness, Key::S);
+    harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "Reason").click(); // a key does nothing else while the dialog is open
+    harness.run_steps(2);
+    write(&mut harness, "case 7");
+    press(&mut harness, Key::Tab);
+    write(&mut harness, "court");
+    harness.get_by_label("Save").click();
+    harness.run_steps(2);
+    let asked = reviews(&mut harness);
+    let [ReviewCommand::Clip(ClipCommand::Start(request))] = &asked[..] else { panic!("{asked:?}") };
+    assert_eq!((&request.cameras, request.from, request.until), (&cameras, from, until));
+    assert_eq!((request.reason.as_str(), request.recipient.as_str()), ("case 7", "court"));
+    let running = ExportStage::Running { done: 0.4, what: "Video of Gate".to_owned() };
+    harness.state_mut().state.review.clip = Some(ClipView { stage: running, ..view });
+    harness.run_steps(3);
+    harness.get_by_label("Cancel").click();
+    harness.run_steps(2);
+    assert_eq!(reviews(&mut harness), [ReviewCommand::Clip(ClipCommand::Cancel)]);
 }

@@ -344,11 +344,11 @@ async fn objects(folder: &Path, address: Option<&str>, pictures: usize) -> anyho
     }))
 }
 
-const CAMERAS: u64 = 20;
-const DAYS: u64 = 30;
+pub(super) const CAMERAS: u64 = 20;
+pub(super) const DAYS: u64 = 30;
 /// 2026-10-01T00:00:00Z
-const FIRST_DAY: i64 = 1_790_812_800_000_000;
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const FIRST_DAY: i64 = 1_790_812_800_000_000;
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 async fn detections(folder: &Path, address: Option<&str>, rows: u64, pages: usize) -> anyhow::Result<Value> {
     let address = at(address, Address::sqlite(&folder.join("cameras.sqlite")))?;
@@ -356,22 +356,7 @@ async fn detections(folder: &Path, address: Option<&str>, rows: u64, pages: usiz
     if !store.detections(&DetectionFilter { limit: 1, ..DetectionFilter::default() }).await?.is_empty() {
         bail!("{address} has detections already: give a database of its own");
     }
-    for i in 0..CAMERAS {
-        let camera = Camera {
-            id: camera_id(i),
-            name: format!("Bench {i}"),
-            url: "test:".to_owned(),
-            location: None,
-            field_of_view: None,
-            placed: false,
-            added_at: Timestamp(FIRST_DAY),
-            active: false,
-            is_virtual: false,
-            configured: false,
-            version: 1,
-        };
-        store.upsert_camera(&camera).await?;
-    }
+    put_cameras(&store).await?;
     let filled = Instant::now();
     fill(&address, rows).await?;
     let fill_s = filled.elapsed().as_secs_f64();
@@ -397,12 +382,34 @@ async fn detections(folder: &Path, address: Option<&str>, rows: u64, pages: usiz
     }))
 }
 
-fn camera_id(i: u64) -> Uuid {
+/// Registers the cameras that the rows are of.
+pub(super) async fn put_cameras(store: &CameraStore) -> anyhow::Result<()> {
+    for i in 0..CAMERAS {
+        let camera = Camera {
+            id: camera_id(i),
+            name: format!("Bench {i}"),
+            url: "test:".to_owned(),
+            location: None,
+            field_of_view: None,
+            placed: false,
+            added_at: Timestamp(FIRST_DAY),
+            active: false,
+            is_virtual: false,
+            configured: false,
+            version: 1,
+        };
+        store.upsert_camera(&camera).await?;
+    }
+    Ok(())
+}
+
+/// The identity of a camera by its number.
+pub(super) fn camera_id(i: u64) -> Uuid {
     Uuid::from_u128(u128::from(i) + 1)
 }
 
 /// Rows in the order of time, camera after camera, as a site writes them; their identities grow as UUIDs of version 7 do.
-async fn fill(address: &Address, rows: u64) -> anyhow::Result<()> {
+pub(super) async fn fill(address: &Address, rows: u64) -> anyhow::Result<()> {
     let step = (DAYS * DAY.as_secs() * 1000 / rows.max(1)).max(1); // ms
     let first = FIRST_DAY / 1_000_000;
     // In parts: the log of one transaction that wrote everything would be as large as the database.
@@ -439,6 +446,6 @@ async fn fill(address: &Address, rows: u64) -> anyhow::Result<()> {
 }
 
 /// The kind of an embedded store, the place of a server.
-fn name(address: &Address) -> String {
+pub(super) fn name(address: &Address) -> String {
     if address.path().is_some() { address.scheme().to_owned() } else { address.to_string() }
 }

@@ -3,11 +3,14 @@
 //! entry of the log. [`stretches`] says what belongs in it, [`cutting`] fetches and cuts the video, [`annexes`] gathers what goes with
 //! it, [`package`] writes it.
 mod annexes;
+mod clip;
 mod cutting;
 mod package;
 mod stretches;
 #[cfg(test)]
 mod tests;
+
+pub use clip::{ClipPlan, ClipRequest};
 
 use super::{
     SiteError,
@@ -72,6 +75,18 @@ pub struct MissingVideo {
     pub reason: String,
 }
 
+impl From<MissingVideo> for evidence::Missing {
+    fn from(m: MissingVideo) -> Self {
+        Self {
+            camera: m.camera,
+            camera_name: m.camera_name,
+            from: m.from.into(),
+            until: m.until.into(),
+            reason: m.reason,
+        }
+    }
+}
+
 /// What an export will hold, told before it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportPlan {
@@ -119,6 +134,9 @@ pub enum ExportError {
         "there is nothing to export: no stay of {0} is confirmed; possible matches are left out unless they are asked for"
     )]
     Nothing(String),
+    /// There is no video of that time.
+    #[error("there is no video of these cameras between these instants")]
+    NoVideo,
     /// The file exists.
     #[error("{} exists already and was left as it is. Choose another name", .0.display())]
     Exists(PathBuf),
@@ -176,9 +194,12 @@ impl From<BurnError> for ExportError {
 impl ExportError {
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoSuspect(_) | Self::NoReason | Self::NoRecipient | Self::Nothing(_) | Self::Exists(_) => {
-                Outcome::Refused(self.to_string())
-            }
+            Self::NoSuspect(_)
+            | Self::NoReason
+            | Self::NoRecipient
+            | Self::Nothing(_)
+            | Self::NoVideo
+            | Self::Exists(_) => Outcome::Refused(self.to_string()),
             _ => Outcome::Failed(self.to_string()),
         }
     }

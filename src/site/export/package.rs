@@ -4,13 +4,14 @@ use super::{
     annexes::{boxes_of, camera_entry},
     blocking,
     cutting::{Watched, burn},
-    stretches::{Work, missing},
+    stretches::{Stretch, Work, missing},
 };
 use crate::{
     evidence::{self, ClipEntry, Contents, Item, Manifest, Missing, PackageError, SiteKey, Stop, manifest},
     model::{CameraId, Hash, Rights, Timestamp},
     site::records::{Actor, Records},
     store::{DataFolder, file, sqlite::io_error},
+    video,
 };
 use std::{
     collections::BTreeSet,
@@ -67,22 +68,7 @@ impl Records {
                     true => Some(burn(&clip, &tracklets, plan.suspect.colour, &mut items, &watched).await?),
                     false => None,
                 };
-                let noted = notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, n)| n.as_str());
-                let note = noted.collect::<Vec<_>>().join("; ");
-                let cut_from = clip.pieces.iter().filter_map(|p| Hash::parse(&stretch.segments.get(*p)?.sha256));
-                clips.push(ClipEntry {
-                    file: format!("videos/{file}"),
-                    boxes,
-                    burnt_in,
-                    camera: stretch.camera,
-                    from: clip.from.into(),
-                    until: clip.until.into(),
-                    codec: clip.codec.clone(),
-                    width: clip.width,
-                    height: clip.height,
-                    cut_from: cut_from.collect(),
-                    note: (!note.is_empty()).then_some(note),
-                });
+                clips.push(ClipEntry { boxes, burnt_in, ..clip_entry(&clip, &file, stretch, &notes) });
                 items.push(Item::File(format!("videos/{file}"), clip.path));
             }
         }
@@ -107,7 +93,7 @@ impl Records {
             program: concat!("Vigia ", env!("CARGO_PKG_VERSION")).to_owned(),
             site: site.to_owned(),
             made_at: self.clock.now().into(),
-            suspect: (&plan.suspect).into(),
+            suspect: Some((&plan.suspect).into()),
             reason: request.reason.trim().to_owned(),
             recipient: request.recipient.trim().to_owned(),
             exported_by: (who.0.to_owned(), who.1.to_owned()),
@@ -115,22 +101,33 @@ impl Records {
             cameras: cameras.iter().filter(|c| shown.contains(&c.id)).map(camera_entry).collect(),
             stops,
             clips,
-            missing: lacking
-                .into_iter()
-                .map(|m| Missing {
-                    camera: m.camera,
-                    camera_name: m.camera_name,
-                    from: m.from.into(),
-                    until: m.until.into(),
-                    reason: m.reason,
-                })
-                .collect(),
+            missing: lacking.into_iter().map(Missing::from).collect(),
             files: Vec::new(),
             key: String::new(),
         };
         let written = write_package(Contents { manifest, items }, key, &request.to, Arc::clone(progress)).await;
         drop(scratch);
         written
+    }
+}
+
+/// A clip in the list, without boxes; `file` is its name, `notes` are about the stretch's files by their places.
+pub(super) fn clip_entry(clip: &video::Clip, file: &str, stretch: &Stretch, notes: &[(usize, String)]) -> ClipEntry {
+    let noted = notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, n)| n.as_str());
+    let note = noted.collect::<Vec<_>>().join("; ");
+    let cut_from = clip.pieces.iter().filter_map(|p| Hash::parse(&stretch.segments.get(*p)?.sha256));
+    ClipEntry {
+        file: format!("videos/{file}"),
+        boxes: None,
+        burnt_in: None,
+        camera: stretch.camera,
+        from: clip.from.into(),
+        until: clip.until.into(),
+        codec: clip.codec.clone(),
+        width: clip.width,
+        height: clip.height,
+        cut_from: cut_from.collect(),
+        note: (!note.is_empty()).then_some(note),
     }
 }
 
@@ -151,7 +148,7 @@ pub(super) fn check_target(to: &Path, bytes: u64) -> Result<(), ExportError> {
     }
 }
 
-async fn write_package(
+pub(super) async fn write_package(
     contents: Contents,
     key: SiteKey,
     to: &Path,
@@ -198,10 +195,15 @@ async fn write_package(
 }
 
 /// A private folder for the time of one export.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new(data: &Path) -> Result<Self, ExportError> {
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn new(data: &Path) -> Result<Self, ExportError> {
         use std::os::unix::fs::DirBuilderExt as _;
         let folder = DataFolder::exports_in(data).join(Uuid::new_v4().to_string());
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -217,7 +219,7 @@ impl Drop for Scratch {
 }
 
 /// A name of which a file can be called.
-fn slug(name: &str) -> String {
+pub(super) fn slug(name: &str) -> String {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let parts: Vec<_> = plain.split('-').filter(|p| !p.is_empty()).collect();
@@ -225,7 +227,7 @@ fn slug(name: &str) -> String {
 }
 
 /// `20261122T140322Z`.
-fn compact(t: Timestamp) -> String {
+pub(super) fn compact(t: Timestamp) -> String {
     let text: String = t.to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{text}Z")
 }

@@ -69,7 +69,7 @@ impl Records {
 
 impl Stretch {
     /// About how many bytes of the segments are within the stretch.
-    fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         let part = |s: &Segment| {
             let whole = (s.ends_at.0 - s.starts_at.0).max(1) as f64;
             let inside = (s.ends_at.min(self.until).0 - s.starts_at.max(self.from).0).max(0) as f64;

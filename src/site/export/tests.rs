@@ -395,3 +395,55 @@ async fn a_package_that_does_not_fit_or_cannot_be_written_is_refused_before_anyt
     assert!(matches!(scene.logged().await.outcome, Outcome::Failed(_)));
     assert_eq!(scene.left_over(), Vec::<String>::new());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_is_cut_out_of_the_cameras_shown_and_says_what_it_lacks() {
+    let scene = Scene::new().await;
+    let request = |name: &str| ClipRequest {
+        cameras: vec![scene.gate.id, scene.yard.id],
+        from: at(4.5),
+        until: at(12.0),
+        to: scene.dir.path().join(name),
+        reason: "case 17".to_owned(),
+        recipient: "the court".to_owned(),
+    };
+    let export = async |rights: &Rights, request: &ClipRequest| {
+        scene.records.export_clip(("12345678", "Ana Sousa"), rights, "Harbour", request, Arc::new(|_, _| true)).await
+    };
+    let clip = request("clip.zip");
+    let plan = scene.records.plan_clip(&Rights::All, &clip).await.unwrap();
+    let missing: Vec<_> =
+        plan.missing.iter().map(|m| (m.camera_name.as_str(), m.from, m.until, m.reason.as_str())).collect();
+    let lacking = [
+        ("Gate north", at(10.0), at(12.0), "no video was recorded"),
+        ("Yard", at(4.5), at(12.0), "the camera is not recorded"),
+    ];
+    assert_eq!((plan.cameras, &missing[..]), (1, &lacking[..]));
+    assert!(plan.bytes > 0);
+
+    let done = export(&Rights::All, &clip).await.unwrap();
+    let key = SiteKey::open(&DataFolder::evidence_key_in(&scene.records.data)).unwrap().public();
+    let verdict = verify(&clip.to, Some(key)).unwrap();
+    assert_eq!((verdict.findings, verdict.manifest.as_ref()), (Vec::<Finding>::new(), Some(&done.manifest)));
+    let m = &done.manifest;
+    assert!(m.suspect.is_none() && m.stops.is_empty() && m.missing.len() == 2 && m.cameras.len() == 2);
+    // from the key frame at 4 s to the end of the video, over two files
+    assert_eq!(m.clips.len(), 1);
+    assert_eq!((&m.clips[0].from.utc, &m.clips[0].until.utc), (&at(4.0).to_string(), &at(10.0).to_string()));
+    assert_eq!(scene.left_over(), ["clip.zip"]);
+    let entry = scene.logged().await;
+    assert_eq!((entry.action, &entry.outcome, &entry.target), (Action::ExportEvidence, &Outcome::Succeeded, &None));
+    assert_eq!((&entry.details["what"], &entry.details["reason"]), (&"clip".into(), &"case 17".into()));
+    assert_eq!(entry.details["sha256"], sha256_of(&clip.to).unwrap().as_str());
+
+    // What may not be seen is not in it; what lacks a reason, or has no video, is refused and written down.
+    let yard = Rights::Only([scene.yard.id].into());
+    assert!(matches!(export(&yard, &request("yard.zip")).await, Err(ExportError::NoVideo)));
+    assert!(matches!(scene.logged().await.outcome, Outcome::Refused(_)));
+    let gate = Rights::Only([scene.gate.id].into());
+    let done = export(&gate, &request("gate.zip")).await.unwrap();
+    assert_eq!((done.manifest.cameras.len(), done.manifest.missing.len()), (1, 1));
+    let silent = ClipRequest { reason: " ".to_owned(), ..request("silent.zip") };
+    assert!(matches!(export(&Rights::All, &silent).await, Err(ExportError::NoReason)));
+    assert!(matches!(export(&Rights::All, &clip).await, Err(ExportError::Exists(_))));
+}

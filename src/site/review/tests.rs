@@ -72,7 +72,14 @@ fn a_recording_is_watched_while_it_goes_on_and_the_log_says_what_was_seen() {
     });
     assert_eq!(nothing.next, Some(segments[0].starts_at));
 
-    review(&site, ReviewCommand::Timeline(segments[0].starts_at, segments[2].ends_at));
+    review(
+        &site,
+        ReviewCommand::Timeline {
+            from: segments[0].starts_at,
+            until: segments[2].ends_at,
+            clothes: Default::default(),
+        },
+    );
     let timeline = recorded::wait("the timeline", || site.state().review.timeline);
     assert!(timeline.coverage.iter().any(|(c, from, _)| *c == camera && *from <= segments[0].starts_at));
 

@@ -356,7 +356,7 @@ impl Form {
         });
         ui.columns(3, |columns| {
             if let [left, middle, right] = columns {
-                widgets::field(left, scope, "Heading, °", "90", &mut self.heading, false, entered);
+                widgets::field(left, scope, "Looks, ° from north", "90", &mut self.heading, false, entered);
                 widgets::field(middle, scope, "Angle, °", "70", &mut self.angle, false, entered);
                 widgets::field(right, scope, "Range, m", "25", &mut self.range, false, entered);
             }

@@ -1,9 +1,12 @@
 //! Looking back: recordings and videos that come as files, and what is found in them.
 mod bookmarks;
+mod clip;
 mod jobs;
 mod player;
 mod timeline;
 mod uploads;
+
+pub(super) use timeline::TimelineView;
 
 use super::commands::UiCommand;
 use super::wall::Click;
@@ -21,6 +24,7 @@ pub struct Review {
     jobs: jobs::Jobs,
     uploads: uploads::Uploads,
     bookmarks: bookmarks::Bookmarks,
+    clip: clip::Form,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -43,6 +47,7 @@ impl Review {
         pictures: &mut Pictures,
         asked: &mut Vec<Command>,
     ) -> Option<Click> {
+        asked.extend(self.clip.ui(ui.ctx(), state));
         let mut clicked = None;
         egui::Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
             ui.horizontal(|ui| {

@@ -1,7 +1,7 @@
 //! The player: cameras on one instant, the keys and buttons that move it, and the timeline under it.
 use super::timeline::TimelineView;
 use crate::model::{CameraId, Rect, Timestamp, TrackId};
-use crate::site::{ChannelView, Command, ReviewCommand, SiteState};
+use crate::site::{ChannelView, ClipCommand, Command, ReviewCommand, SiteState};
 use crate::ui::commands::UiCommand;
 use crate::ui::wall::{self, Click};
 use crate::ui::yuv::{self, Look};
@@ -398,14 +398,14 @@ impl PlayerView {
             let marked = Some(track.track.id) == hovered || Some(track.track.id) == open;
             wall::draw_box(&painter, state, track, wall::to_screen(*rect, picture, frame), frame.captured_at(), marked);
         }
-        if channel.what == What::Preview {
-            painter.text(
-                picture.right_top() + vec2(-8.0, 8.0),
-                Align2::RIGHT_TOP,
-                "preview",
-                FontId::proportional(12.0),
-                tokens::WARN,
-            );
+        let note = match channel.what {
+            What::Preview => Some(("preview", tokens::WARN)),
+            _ if channel.looking => Some(("looking for people…", tokens::TEXT)),
+            _ => None,
+        };
+        if let Some((words, tint)) = note {
+            let corner = picture.right_top() + vec2(-8.0, 8.0);
+            painter.text(corner, Align2::RIGHT_TOP, words, FontId::proportional(12.0), tint);
         }
         self.seen.insert(id, Seen { frame: frame.clone(), boxes: plain });
         clicked
@@ -460,6 +460,13 @@ impl PlayerView {
             }
             if button(ui, "Out", "Marks the end of a stretch (O)", false) {
                 self.timeline.mark_out(review.at);
+            }
+            if let Some((from, until)) = self.timeline.stretch() {
+                let help = "Hands out the marked stretch of the cameras shown, as a signed package";
+                if button(ui, "Save clip…", help, false) {
+                    let cameras = review.channels.iter().map(|c| c.camera).collect();
+                    asked.push(Command::Review(ReviewCommand::Clip(ClipCommand::Plan { cameras, from, until })));
+                }
             }
             if button(ui, "Bookmark…", "Puts a bookmark here, or on the marked stretch (B)", false) {
                 self.put_bookmark(state);

@@ -1,9 +1,11 @@
 //! The timeline: what there is of every camera over hours to weeks, and what was seen in it.
 use super::bookmarks;
-use crate::model::{CameraId, Decision, DetectionKind, SuspectId, Timestamp};
-use crate::site::{Command, ReviewCommand, SiteState};
+use crate::model::{CameraId, ColourName, Decision, DetectionKind, Sighting, SuspectId, Timestamp};
+use crate::site::{Command, ReviewCommand, SiteState, Timeline};
+use crate::store::Clothes;
 use crate::ui::{tokens, widgets};
-use egui::{Align2, Color32, FontId, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Color32, ComboBox, FontId, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
+use std::collections::BTreeSet;
 
 const HOUR: f64 = 3600.0;
 /// The shortest and the longest stretch that fills the width, seconds.
@@ -21,36 +23,136 @@ const STEPS: [f64; 18] = [
 ];
 
 /// What the timeline remembers between two repaints.
+#[derive(Default)]
 pub struct TimelineView {
     /// The stretch on screen; `None` until first drawn.
     range: Option<(f64, f64)>,
-    asked_for: Option<(Timestamp, Timestamp, Timestamp)>,
+    asked_for: Option<(Timestamp, Timestamp, Timestamp, Clothes)>,
     mark_in: Option<Timestamp>,
     mark_out: Option<Timestamp>,
-    knives: bool,
-    guns: bool,
-    suspects: bool,
-    only: Option<SuspectId>,
-    undecided: bool,
+    filters: Filters,
     /// The wall was asked for.
     pub leave: bool,
 }
 
-impl Default for TimelineView {
+/// Which marks are drawn.
+struct Filters {
+    knives: bool,
+    guns: bool,
+    suspects: bool,
+    only: Option<SuspectId>,
+    decided: Decided,
+    clothes: Clothes,
+    /// Cameras whose rows are left out.
+    without: BTreeSet<CameraId>,
+}
+
+impl Default for Filters {
     fn default() -> Self {
         Self {
-            range: None,
-            asked_for: None,
-            mark_in: None,
-            mark_out: None,
             knives: true,
             guns: true,
             suspects: true,
             only: None,
-            undecided: false,
-            leave: false,
+            decided: Decided::NotRejected,
+            clothes: Clothes::default(),
+            without: BTreeSet::new(),
         }
     }
+}
+
+/// By what was decided of a possible match.
+#[derive(Clone, Copy, PartialEq)]
+enum Decided {
+    NotRejected,
+    Sure,
+    Open,
+    Rejected,
+}
+
+impl Decided {
+    const ALL: [(Self, &str); 4] = [
+        (Self::NotRejected, "Not rejected"),
+        (Self::Sure, "Confirmed"),
+        (Self::Open, "Undecided"),
+        (Self::Rejected, "Rejected"),
+    ];
+
+    fn takes(self, decision: &Decision) -> bool {
+        match decision {
+            Decision::Origin | Decision::Confirmed { .. } => matches!(self, Self::NotRejected | Self::Sure),
+            Decision::Pending => matches!(self, Self::NotRejected | Self::Open),
+            Decision::Rejected { .. } => self == Self::Rejected,
+        }
+    }
+}
+
+impl Filters {
+    /// Whether something is filtered by whom it shows: what does not say that is left out then.
+    fn by_person(&self) -> bool {
+        self.only.is_some() || self.clothes != Clothes::default() || self.decided != Decided::NotRejected
+    }
+
+    fn counts(&self, kind: DetectionKind) -> bool {
+        match kind {
+            // A weapon has no clothes, and nobody decides about it here.
+            DetectionKind::Knife => self.knives && !self.by_person(),
+            DetectionKind::Gun => self.guns && !self.by_person(),
+            // Suspects have bars of their own, in their colours.
+            DetectionKind::Suspect => self.suspects && !self.by_person(),
+        }
+    }
+
+    fn stay(&self, state: &SiteState, s: &Sighting) -> bool {
+        let wears = |colours: Clothes| {
+            let looks = widgets::suspect(state, s.suspect).map(|view| &view.suspect.characteristics);
+            let fits = |asked: Option<ColourName>, known: Option<ColourName>| asked.is_none() || asked == known;
+            looks.is_some_and(|c| fits(colours.upper, c.upper) && fits(colours.lower, c.lower))
+        };
+        self.suspects
+            && self.only.is_none_or(|only| only == s.suspect)
+            && self.decided.takes(&s.decision)
+            && (self.clothes == Clothes::default() || wears(self.clothes))
+    }
+
+    /// How much there is to see between two instants: `12 stays · 3 people · 40 knives`.
+    fn words(&self, state: &SiteState, timeline: &Timeline, from: f64, until: f64) -> String {
+        let (from, until) = (instant(from), instant(until));
+        let row = |camera: CameraId| !self.without.contains(&camera) && widgets::camera(state, camera).is_some();
+        let touches = |a: Timestamp, b: Timestamp| b >= from && a <= until;
+        let stays = timeline.sightings.iter().filter(|s| {
+            row(s.camera) && touches(s.entered_at, s.left_at.unwrap_or(s.last_seen_at)) && self.stay(state, s)
+        });
+        let mut parts = vec![format!("{} stays", stays.count())];
+        if self.people() && timeline.clothes != Clothes::default() {
+            let people = timeline.people.iter().filter(|(camera, a, b)| row(*camera) && touches(*a, *b));
+            parts.push(format!("{} people", people.count()));
+        }
+        let length = i64::from(timeline.minutes) * 60_000_000;
+        for (kind, name) in [(DetectionKind::Knife, "knives"), (DetectionKind::Gun, "guns")] {
+            let counts = timeline.counts.iter().filter(|c| c.kind == kind && self.counts(kind) && row(c.camera));
+            let n: u64 = counts.filter(|c| touches(c.from, Timestamp(c.from.0 + length))).map(|c| c.n).sum();
+            if n > 0 {
+                parts.push(format!("{n} {name}"));
+            }
+        }
+        if timeline.cut {
+            parts.push("the newest only".to_owned());
+        }
+        parts.join(" · ")
+    }
+
+    /// Stays of anybody in these colours: of no suspect, nothing decided.
+    fn people(&self) -> bool {
+        self.only.is_none() && self.decided == Decided::NotRejected
+    }
+}
+
+/// The part of a list, ordered by camera, that is of one.
+fn of<T>(list: &[T], camera: CameraId, of: impl Fn(&T) -> CameraId) -> &[T] {
+    let from = list.partition_point(|item| of(item) < camera);
+    let until = list.partition_point(|item| of(item) <= camera);
+    list.get(from..until).unwrap_or_default()
 }
 
 /// An instant that was pointed at.
@@ -70,6 +172,11 @@ fn instant(s: f64) -> Timestamp {
 }
 
 impl TimelineView {
+    /// With this stretch on screen.
+    pub fn of(from: Timestamp, until: Timestamp) -> Self {
+        Self { range: Some((seconds(from), seconds(until))), ..Self::default() }
+    }
+
     /// Marks the beginning of a stretch.
     pub fn mark_in(&mut self, at: Timestamp) {
         self.mark_in = Some(at);
@@ -156,7 +263,7 @@ impl TimelineView {
             &mut scrolled,
             |ui| {
                 ui.spacing_mut().item_spacing.y = 2.0;
-                for view in &state.cameras {
+                for view in state.cameras.iter().filter(|v| !self.filters.without.contains(&v.camera.id)) {
                     let (row, _) = ui.allocate_exact_size(vec2(rows.width(), ROW), Sense::hover());
                     let lane = Rect::from_min_max(pos2(lane.left(), row.top()), pos2(lane.right(), row.bottom()));
                     let on = watched.contains(&view.camera.id);
@@ -210,37 +317,77 @@ impl TimelineView {
     /// Asks the site for what is on screen, with something on both sides, when it has not been asked for yet.
     fn ask(&mut self, state: &SiteState, from: f64, until: f64, asked: &mut Vec<Command>) {
         let (wide_from, wide_until) = (from - (until - from) * 0.5, until + (until - from) * 0.5);
-        let there = self.asked_for.is_some_and(|(a, b, when)| {
+        let clothes = self.filters.clothes;
+        let there = self.asked_for.is_some_and(|(a, b, when, wearing)| {
             let (a, b) = (seconds(a), seconds(b));
             let fresh = b < seconds(state.now) || state.now.seconds_since(when) < NEWS;
             let as_fine = (b - a) < 4.0 * (until - from);
-            a <= from && until <= b && fresh && as_fine
+            a <= from && until <= b && fresh && as_fine && wearing == clothes
         });
         if !there {
             let (from, until) = (instant(wide_from), instant(wide_until));
-            self.asked_for = Some((from, until, state.now));
-            asked.push(Command::Review(ReviewCommand::Timeline(from, until)));
+            self.asked_for = Some((from, until, state.now, clothes));
+            asked.push(Command::Review(ReviewCommand::Timeline { from, until, clothes }));
         }
     }
 
     fn filters(&mut self, ui: &mut Ui, state: &SiteState) {
+        let filters = &mut self.filters;
         ui.horizontal(|ui| {
             ui.add_space(8.0);
-            ui.label(tokens::small("Show"));
-            ui.checkbox(&mut self.suspects, "Suspects");
-            ui.checkbox(&mut self.knives, "Knives");
-            ui.checkbox(&mut self.guns, "Guns");
-            ui.checkbox(&mut self.undecided, "Undecided only")
-                .on_hover_text("Only possible matches that nobody decided on");
-            let label = |id: SuspectId| widgets::suspect(state, id).map_or("Removed", |v| v.suspect.label.as_str());
-            egui::ComboBox::from_id_salt("suspect of the timeline")
-                .selected_text(self.only.map_or("All suspects", label))
-                .show_ui(ui, |ui| {
-                    ui.selectable_value(&mut self.only, None, "All suspects");
-                    for view in &state.suspects {
-                        ui.selectable_value(&mut self.only, Some(view.suspect.id), &view.suspect.label);
+            ui.checkbox(&mut filters.suspects, "Suspects");
+            ui.checkbox(&mut filters.knives, "Knives");
+            ui.checkbox(&mut filters.guns, "Guns");
+            let shown = state.cameras.iter().filter(|v| !filters.without.contains(&v.camera.id)).count();
+            ui.menu_button(format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
+                if ui.button("All").clicked() {
+                    filters.without.clear();
+                }
+                for view in &state.cameras {
+                    let mut on = !filters.without.contains(&view.camera.id);
+                    if ui.checkbox(&mut on, &view.camera.name).changed() {
+                        if on {
+                            filters.without.remove(&view.camera.id);
+                        } else {
+                            filters.without.insert(view.camera.id);
+                        }
                     }
-                });
+                }
+            })
+            .response
+            .on_hover_text("Cameras that have a row here");
+            let label = |id: SuspectId| widgets::suspect(state, id).map_or("Removed", |v| v.suspect.label.as_str());
+            let whose = filters.only.map_or("All suspects", label);
+            ComboBox::from_id_salt("suspect of the timeline").selected_text(whose).width(110.0).show_ui(ui, |ui| {
+                ui.selectable_value(&mut filters.only, None, "All suspects");
+                for view in &state.suspects {
+                    ui.selectable_value(&mut filters.only, Some(view.suspect.id), &view.suspect.label);
+                }
+            });
+            let decided = Decided::ALL.iter().find(|(d, _)| *d == filters.decided).map_or("", |(_, words)| words);
+            ComboBox::from_id_salt("decision of the timeline").selected_text(decided).width(100.0).show_ui(ui, |ui| {
+                for (decided, words) in Decided::ALL {
+                    ui.selectable_value(&mut filters.decided, decided, words);
+                }
+            });
+            let clothes = [
+                ("Above", "above the waist", &mut filters.clothes.upper),
+                ("Below", "below the waist", &mut filters.clothes.lower),
+            ];
+            for (name, place, colour) in clothes {
+                let words = colour.map_or_else(|| format!("{name}: any"), |c| format!("{name}: {}", c.name()));
+                ComboBox::from_id_salt(place)
+                    .selected_text(words)
+                    .width(100.0)
+                    .show_ui(ui, |ui| {
+                        ui.selectable_value(colour, None, "any");
+                        for one in ColourName::ALL {
+                            ui.selectable_value(colour, Some(one), one.name());
+                        }
+                    })
+                    .response
+                    .on_hover_text(format!("Everybody seen who wears this colour {place}"));
+            }
             let now = seconds(state.now);
             for (name, span) in
                 [("Hour", HOUR), ("Day", 24.0 * HOUR), ("Week", 168.0 * HOUR), ("30 days", 720.0 * HOUR)]
@@ -248,6 +395,10 @@ impl TimelineView {
                 if ui.small_button(name).clicked() {
                     self.range = Some((now - span, now + span * 0.05));
                 }
+            }
+            if let (Some(timeline), Some((from, until))) = (&state.review.timeline, self.range) {
+                ui.label(tokens::small(filters.words(state, timeline, from, until)))
+                    .on_hover_text("What the rows below show of the time on screen");
             }
         });
     }
@@ -295,12 +446,12 @@ impl TimelineView {
             Rect::from_min_max(pos2(a, lane.top() + top), pos2(b.max(a + 1.0), lane.top() + bottom))
         };
         let on_screen = |a: Timestamp, b: Timestamp| seconds(b) >= from && seconds(a) <= until;
-        for (_, a, b) in timeline.coverage.iter().filter(|(c, a, b)| *c == camera && on_screen(*a, *b)) {
+        for (_, a, b) in of(&timeline.coverage, camera, |c| c.0).iter().filter(|(_, a, b)| on_screen(*a, *b)) {
             painter.rect_filled(stretch(*a, *b, ROW - 8.0, ROW - 2.0), 0.0, tokens::SELECTED);
         }
         let hover = ui.input(|i| i.pointer.hover_pos()).filter(|p| lane.contains(*p));
         let mut tip = None;
-        for gap in timeline.gaps.iter().filter(|g| g.camera == camera) {
+        for gap in of(&timeline.gaps, camera, |g| g.camera) {
             let end = gap.until.unwrap_or(state.now);
             if on_screen(gap.from, end) {
                 let rect = stretch(gap.from, end, ROW - 8.0, ROW - 2.0);
@@ -312,27 +463,29 @@ impl TimelineView {
         }
         let length = i64::from(timeline.minutes) * 60_000_000;
         let most = timeline.counts.iter().map(|c| c.n).max().unwrap_or(1).max(1) as f32;
-        for count in timeline.counts.iter().filter(|c| c.camera == camera) {
-            let (shown, tint) = match count.kind {
-                DetectionKind::Knife => (self.knives, tokens::BAD),
-                DetectionKind::Gun => (self.guns, tokens::BAD),
-                // Suspects have bars of their own below, in their colours.
-                DetectionKind::Suspect => (self.suspects && self.only.is_none() && !self.undecided, tokens::PERSON),
-            };
+        for count in of(&timeline.counts, camera, |c| c.camera) {
+            let tint = if count.kind == DetectionKind::Suspect { tokens::PERSON } else { tokens::BAD };
             let end = Timestamp(count.from.0 + length);
-            if shown && on_screen(count.from, end) {
+            if self.filters.counts(count.kind) && on_screen(count.from, end) {
                 let height = 2.0 + 7.0 * (1.0 + count.n as f32).ln() / (1.0 + most).ln();
                 painter.rect_filled(stretch(count.from, end, 10.0 - height, 10.0), 0.0, tint.gamma_multiply(0.7));
             }
         }
-        let wanted = |s: &&crate::model::Sighting| {
-            self.suspects
-                && s.camera == camera
-                && self.only.is_none_or(|only| only == s.suspect)
-                && !matches!(s.decision, Decision::Rejected { .. })
-                && (!self.undecided || s.decision == Decision::Pending)
-        };
-        for s in timeline.sightings.iter().filter(wanted) {
+        if self.filters.people() && timeline.clothes == self.filters.clothes {
+            // Many stays of one pixel are one mark.
+            let mut drawn = f32::MIN;
+            for (_, a, b) in of(&timeline.people, camera, |p| p.0).iter().filter(|(_, a, b)| on_screen(*a, *b)) {
+                let rect = stretch(*a, *b, 2.0, 9.0);
+                if rect.right() > drawn + 0.5 {
+                    drawn = rect.right();
+                    painter.rect_filled(rect, 0.0, tokens::GOOD);
+                }
+                if hover.is_some_and(|p| rect.expand(2.0).contains(p)) {
+                    tip = Some(format!("Somebody in these colours · {}", a.local_date_time()));
+                }
+            }
+        }
+        for s in of(&timeline.sightings, camera, |s| s.camera).iter().filter(|s| self.filters.stay(state, s)) {
             let end = s.left_at.unwrap_or(s.last_seen_at);
             if !on_screen(s.entered_at, end) {
                 continue;

@@ -157,7 +157,8 @@ impl Uploads {
         let mut asked = None;
         let only = if let [only] = state.cameras.as_slice() { Some(only.camera.id) } else { None };
         let form = self.forms.entry(view.id).or_insert_with(|| Form {
-            camera: self.camera.or(only).filter(|id| widgets::camera(state, *id).is_some()),
+            camera: named(state, &view.name)
+                .or_else(|| self.camera.or(only).filter(|id| widgets::camera(state, *id).is_some())),
             start: view.starts_at.map(Timestamp::local_with_offset).unwrap_or_default(),
         });
         ui.horizontal(|ui| {
@@ -221,6 +222,13 @@ impl Form {
         let starts_at = Timestamp::parse_local(&self.start).filter(|at| *at <= state.now)?;
         Some(UploadCommand::Start { id, camera, starts_at })
     }
+}
+
+/// The camera whose name occurs in the name of a file; of several the longest.
+fn named(state: &SiteState, file: &str) -> Option<CameraId> {
+    let file = file.to_lowercase();
+    let named = state.cameras.iter().map(|view| &view.camera).filter(|c| file.contains(&c.name.to_lowercase()));
+    named.max_by_key(|c| c.name.len()).map(|c| c.id)
 }
 
 /// What the file is.
