@@ -147,7 +147,7 @@ impl Shared {
             }
             board.show_clip(&go_on, |stage| {
                 *stage = match done {
-                    Ok(Exported { to, bytes, sha256, manifest }) => {
+                    Ok(Exported { to, bytes, sha256, manifest, .. }) => {
                         ExportStage::Done { to, bytes, sha256, key: manifest.key }
                     }
                     Err(ExportError::Cancelled) => ExportStage::Planned,
