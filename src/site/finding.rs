@@ -4,7 +4,7 @@ use super::{
     records::{Actor, Records},
 };
 use crate::{
-    follow::{Gallery, Index, match_probability},
+    follow::{Curves, Gallery, Index, match_probability},
     model::{Action, CameraId, Descriptor, Outcome, SuspectId, Timestamp, TrackletId},
     store::{StoreError, TrackletFilter},
     sync::Record,
@@ -131,7 +131,7 @@ impl Records {
                 _ => break,
             }
         }
-        let person = Gallery::new(looks.clone());
+        let (curves, person) = (Curves::default(), Gallery::new(looks.clone())); // those that are shipped
         let hits = index.search(&looks, request.limit.saturating_mul(4), |_| true);
         let mut found: Vec<Found> = hits
             .into_iter()
@@ -141,7 +141,7 @@ impl Records {
                 camera_name: all.iter().find(|c| c.id == hit.stay.camera).map(|c| c.name.clone()).unwrap_or_default(),
                 from: hit.stay.starts_at.to_string(),
                 until: hit.stay.ends_at.to_string(),
-                probability: match_probability(&person, std::iter::empty(), &Gallery::new(hit.looks)),
+                probability: match_probability(&curves, &person, std::iter::empty(), &Gallery::new(hit.looks)),
                 picture: hit.stay.crop_url,
             })
             .collect();
