@@ -75,6 +75,7 @@ async fn fill(stores: &Stores) -> (Camera, Suspect, DetectionRecord) {
         size: 3,
         sha256: SHA256_OF_ABC.to_owned(),
         upload: None,
+        clock_offset: None,
     };
     stores.objects.put("crops/a.jpg", jpeg(), "image/jpeg").await.unwrap();
     stores.objects.put("frames/a.jpg", jpeg(), "image/jpeg").await.unwrap();

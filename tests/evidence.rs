@@ -95,6 +95,7 @@ fn site(folder: &Path, pattern: &str) -> Suspect {
         size: bytes.len() as u64,
         sha256: sha256(&bytes),
         upload: None,
+        clock_offset: None,
     };
     runtime.block_on(async {
         stores.objects.put_file("videos/gate.mkv", &video, &|_| ()).await.unwrap();

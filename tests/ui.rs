@@ -217,6 +217,7 @@ pub(crate) fn camera(number: u128, name: &str, frame: Option<Frame>) -> CameraVi
             analysed_fps: 4.0,
             latency_ms: 84.0,
         },
+        clock_offset: None,
         looked: Arc::default(),
     }
 }

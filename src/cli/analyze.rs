@@ -4,7 +4,7 @@ use crate::{
     model::Class,
     store::file,
     tracking::{Observation, OfflineConfig, Recording, ResultRow, Tracker, TrackerConfig, write_results},
-    video::{Frame, read_file},
+    video::{Frame, try_read_file},
     vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
 };
 use anyhow::{Context as _, bail};
@@ -86,27 +86,15 @@ fn analyze(
     let mut recording = Recording::default();
     let mut rows = Vec::new();
     let mut number = 0u32;
-    let mut failed: Option<VisionError> = None;
-    let report = read_file(file, |frame| {
+    let report = try_read_file(file, |frame| {
         number += 1;
         let size = (frame.width() as f32, frame.height() as f32);
         let tracker =
             tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
         let kept = offline.is_some().then_some(&mut recording);
-        match look(detector, appearance, tracker, kept, &frame, number) {
-            Ok(found) => {
-                rows.extend(found);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+        rows.extend(look(detector, appearance, tracker, kept, &frame, number)?);
+        anyhow::Ok(ControlFlow::Continue(()))
     })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
     if let Some(config) = &offline {
         rows = recording.finish(config);
     }

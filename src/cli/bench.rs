@@ -16,7 +16,7 @@ use crate::{
     store::{LoginOutcome, NewUser, UserStore},
     tracking::{MotDetection, TrackerConfig, parse_detections, track_detections},
     ui,
-    video::{Frame, Source, SourceConfig, read_file},
+    video::{Frame, Source, SourceConfig, read_file, try_read_file},
     vision::{
         Appearance, Compute, Detector, DetectorConfig, DeviceChoice, OUTLINE_FILE, Outliner, VisionError,
         characteristics, describe_persons,
@@ -599,39 +599,28 @@ fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<
     let truth = truth(gt)?;
     let mut tracklets: BTreeMap<(usize, u32), Gallery> = BTreeMap::new();
     let mut number = 0u32;
-    let mut failure = None;
-    read_file(&prerequisites::footage(simulate::FOOTAGE), |frame| {
+    try_read_file(&prerequisites::footage(simulate::FOOTAGE), |frame| {
         number += 1;
         if number % CROP_EVERY != 1 {
-            return ControlFlow::Continue(());
+            return anyhow::Ok(ControlFlow::Continue(()));
         }
         let people = truth.get(&number).map(Vec::as_slice).unwrap_or_default();
         let alone = |r: &Rect| people.iter().filter(|(_, o)| o.iou(r) > 0.2).count() == 1;
         for (view, window) in simulate::demo_windows().into_iter().enumerate() {
             let inside: Vec<_> =
                 people.iter().filter(|(_, r)| alone(r) && r.intersection(&window).area() > 0.9 * r.area()).collect();
-            match appearance.describe(&frame, &inside.iter().map(|(_, r)| *r).collect::<Vec<_>>()) {
-                Ok(described) => {
-                    for ((id, _), descriptor) in inside.iter().zip(described) {
-                        if let Some(d) = descriptor {
-                            // A look at the same instant through another window would be the same pixels: views take turns.
-                            if (number / CROP_EVERY) as usize % 4 == view {
-                                tracklets.entry((view, *id)).or_default().add(&d, 12);
-                            }
-                        }
+            let described = appearance.describe(&frame, &inside.iter().map(|(_, r)| *r).collect::<Vec<_>>())?;
+            for ((id, _), descriptor) in inside.iter().zip(described) {
+                if let Some(d) = descriptor {
+                    // A look at the same instant through another window would be the same pixels: views take turns.
+                    if (number / CROP_EVERY) as usize % 4 == view {
+                        tracklets.entry((view, *id)).or_default().add(&d, 12);
                     }
-                }
-                Err(error) => {
-                    failure = Some(error);
-                    return ControlFlow::Break(());
                 }
             }
         }
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     })?;
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
     tracklets.retain(|_, g| g.len() >= 3);
     let mut pairs = Vec::new();
     let (mut queries, mut first, mut precision) = (0usize, 0usize, 0.0f64);

@@ -6,7 +6,7 @@ use crate::{
     site::{self, Replayed, replay::appearance_hash, tape::event_line},
     store::{file, url_of_key},
     tracking::{Observation, Tracker, TrackerConfig},
-    video::{Frame, read_file},
+    video::{Frame, try_read_file},
     vision::{
         Appearance, Compute, Detector, DetectorConfig, DeviceChoice, SiteModels, VisionError, describe_persons,
         sha256_of,
@@ -261,44 +261,35 @@ fn analyse(
     let mut tracker: Option<Tracker> = None; // the frame's size comes with the first frame
     let mut steps = Vec::new();
     let mut number = 0u32;
-    let mut failed: Option<VisionError> = None;
     let later = Duration::try_from_secs_f64(camera.starts_s).context("`starts_s` is no time")?;
     let mut first: Option<Timestamp> = None;
-    read_file(&folder.join(&camera.file), |frame| {
+    try_read_file(&folder.join(&camera.file), |frame| {
         let this = number;
         number += 1;
         if !this.is_multiple_of(camera.every.max(1)) {
-            return ControlFlow::Continue(());
+            return anyhow::Ok(ControlFlow::Continue(()));
         }
         let size = (frame.width() as f32, frame.height() as f32);
         let begin = *first.get_or_insert(frame.captured_at());
         let at = Timestamp(frame.captured_at().0 - begin.0).plus(later);
         let tracker =
             tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..config.clone() }));
-        match look(&frame, at, id, tracker, detector, appearance) {
-            Ok(mut step) => {
-                let clicked = |m: &Marked| m.frame <= this && at_point(&step.tracks, m.at).is_some();
-                let (now, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut marked).into_iter().partition(clicked);
-                marked = rest;
-                for m in now {
-                    if let Some((track, rect)) = at_point(&step.tracks, m.at) {
-                        let gallery = step.looks.get(&track).cloned().into_iter().collect();
-                        step.marked.push((m, track, rect, gallery));
-                    }
-                }
-                steps.push(step);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
+        let mut step = look(&frame, at, id, tracker, detector, appearance)?;
+        let clicked = |m: &Marked| m.frame <= this && at_point(&step.tracks, m.at).is_some();
+        let (now, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut marked).into_iter().partition(clicked);
+        marked = rest;
+        for m in now {
+            if let Some((track, rect)) = at_point(&step.tracks, m.at) {
+                let gallery = step.looks.get(&track).cloned().into_iter().collect();
+                step.marked.push((m, track, rect, gallery));
             }
         }
+        steps.push(step);
+        Ok(ControlFlow::Continue(()))
     })?;
-    match (failed, marked.first()) {
-        (Some(error), _) => Err(error.into()),
-        (None, Some(m)) => bail!("nobody is at {:?} of {} from frame {} on", m.at, m.camera, m.frame),
-        (None, None) => Ok(steps),
+    match marked.first() {
+        Some(m) => bail!("nobody is at {:?} of {} from frame {} on", m.at, m.camera, m.frame),
+        None => Ok(steps),
     }
 }
 

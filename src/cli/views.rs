@@ -2,7 +2,7 @@
 use crate::{
     model::{Class, Descriptor, Rect, Timestamp, Track, TrackId},
     tracking::{Observation, Tracker, TrackerConfig},
-    video::read_file,
+    video::try_read_file,
     vision::{Appearance, Detector, QualityGate, describe_persons},
 };
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
@@ -30,27 +30,18 @@ pub(super) fn look(
 ) -> anyhow::Result<Vec<Seen>> {
     let mut tracker: Option<Tracker> = None;
     let mut gate = QualityGate::default();
-    let (mut all, mut number, mut failure) = (Vec::new(), 0u32, None);
-    read_file(file, |frame| {
+    let (mut all, mut number) = (Vec::new(), 0u32);
+    try_read_file(file, |frame| {
         number += 1;
         if !(number - 1).is_multiple_of(every.max(1)) {
-            return ControlFlow::Continue(());
+            return anyhow::Ok(ControlFlow::Continue(()));
         }
         let size = (frame.width() as f32, frame.height() as f32);
         let tracker = tracker
             .get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }));
-        let found = detector.detect(std::slice::from_ref(&frame)).map(|mut f| f.pop().unwrap_or_default());
-        let described = found.and_then(|found| {
-            let persons: Vec<_> = found.into_iter().filter(|d| d.class == Class::Person).collect();
-            Ok((describe_persons(appearance, &frame, &persons)?, persons))
-        });
-        let (descriptors, persons) = match described {
-            Ok(described) => described,
-            Err(error) => {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-        };
+        let found = detector.detect(std::slice::from_ref(&frame))?.pop().unwrap_or_default();
+        let persons: Vec<_> = found.into_iter().filter(|d| d.class == Class::Person).collect();
+        let descriptors = describe_persons(appearance, &frame, &persons)?;
         let observations: Vec<_> = persons
             .iter()
             .zip(&descriptors)
@@ -66,7 +57,7 @@ pub(super) fn look(
             (t, descriptor)
         });
         all.push(Seen { frame: number, people: people.collect(), ended: step.ended });
-        ControlFlow::Continue(())
+        Ok(ControlFlow::Continue(()))
     })?;
-    failure.map_or(Ok(all), |error| Err(error.into()))
+    Ok(all)
 }

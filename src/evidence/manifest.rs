@@ -1,5 +1,5 @@
 //! What a package says of itself: the signed list.
-use crate::model::{CameraId, Decision, Hash, Sighting, Suspect, Timestamp};
+use crate::model::{CameraId, ClockOffset, Decision, Hash, Sighting, Suspect, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -101,9 +101,14 @@ pub struct CameraEntry {
     pub location: Option<(f64, f64)>,
     /// A window cut out of shared footage rather than a device of its own.
     pub is_virtual: bool,
-    /// Seconds by which the camera's clock is ahead of the site's. `None`: not known; all times are those of the site's clock
-    /// when the picture came in.
+    /// Seconds by which the camera's own clock is ahead of the site's, as its newest video here tells. `None`: the camera did not
+    /// tell. All times are those of the site's clock when the picture came in; nothing is corrected by it.
     pub clock_offset: Option<f64>,
+}
+
+/// The same in words.
+pub fn clock_words(offset: Option<f64>) -> String {
+    offset.map_or_else(|| "not told by the camera".to_owned(), |seconds| ClockOffset::from(seconds).to_string())
 }
 
 /// One stay in a camera's view.
@@ -127,11 +132,14 @@ pub struct Stop {
     pub decision: Decision,
     /// The best picture, a file of the package.
     pub crop: Option<String>,
+    /// Seconds by which the camera's own clock was ahead of the site's then. `None`: the camera did not tell, or was not recorded.
+    #[serde(default)]
+    pub clock_offset: Option<f64>,
 }
 
 impl Stop {
-    /// The stop that a sighting is.
-    pub fn new(sighting: &Sighting, camera_name: &str, crop: Option<String>) -> Self {
+    /// The stop that a sighting is; `clock` is what is known of the camera's own at that time.
+    pub fn new(sighting: &Sighting, camera_name: &str, crop: Option<String>, clock: Option<ClockOffset>) -> Self {
         let left = sighting.left_at.unwrap_or(sighting.last_seen_at);
         Self {
             sighting: sighting.id,
@@ -143,6 +151,7 @@ impl Stop {
             probability: sighting.probability,
             decision: sighting.decision.clone(),
             crop,
+            clock_offset: clock.map(ClockOffset::seconds),
         }
     }
 
@@ -180,6 +189,13 @@ pub struct ClipEntry {
     pub height: u32,
     /// SHA-256 of the recorded files it was cut from.
     pub cut_from: Vec<Hash>,
+    /// Seconds by which the camera's own clock was ahead of the site's at its beginning; where that changes within it, `note`
+    /// says so. `None`: the camera did not tell.
+    #[serde(default)]
+    pub clock_offset: Option<f64>,
+    /// It came as a file: its times follow from the start that was said when it came.
+    #[serde(default)]
+    pub uploaded: bool,
     /// What is wrong with it.
     pub note: Option<String>,
 }

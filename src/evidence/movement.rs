@@ -1,9 +1,9 @@
 //! The log of a suspect's movement along the cameras, as a table and as a report that any browser shows. The report names no
 //! address but files beside it.
-use super::{Manifest, Moment, Stop};
+use super::{Manifest, Moment, Stop, manifest::clock_words};
 use std::{fmt::Write as _, io};
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "number",
     "camera",
     "entered_utc",
@@ -15,6 +15,7 @@ const COLUMNS: [&str; 11] = [
     "decision",
     "decided_by",
     "picture",
+    "camera_clock_ahead_seconds",
 ];
 
 /// The table. No cell is a formula to a spreadsheet.
@@ -38,6 +39,7 @@ pub fn movement_csv(stops: &[Stop]) -> io::Result<Vec<u8>> {
             decision.to_owned(),
             by.to_owned(),
             stop.crop.clone().unwrap_or_default(),
+            stop.clock_offset.map_or_else(|| clock_words(None), |seconds| format!("{seconds:.3}")),
         ];
         csv.write_record(cells.map(|cell| crate::audit::export::harmless(&cell)))?;
     }
@@ -122,7 +124,7 @@ fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
         writeln!(
             page,
             "<table><tr><th></th><th>Camera</th><th>Entered</th><th>Left</th><th>Probability</th><th>Decision</th>\
-             <th>Picture</th></tr>"
+             <th>Camera's own clock</th><th>Picture</th></tr>"
         )?;
         for (number, stop) in (1..).zip(&m.stops) {
             let (decision, by) = stop.decided();
@@ -134,11 +136,12 @@ fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
             writeln!(
                 page,
                 "<tr><td>{number}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.0} %</td><td>{decision}{by}</td>\
-                 <td>{crop}</td></tr>",
+                 <td>{}</td><td>{crop}</td></tr>",
                 Text(&stop.camera_name),
                 moment(&stop.entered),
                 moment(&stop.left),
                 stop.probability * 100.0,
+                Text(&clock_words(stop.clock_offset)),
             )?;
         }
         writeln!(page, "</table>")?;
@@ -149,17 +152,22 @@ fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
     } else {
         writeln!(
             page,
-            "<table><tr><th>File</th><th>Camera</th><th>From</th><th>Until</th><th>Stream</th><th></th></tr>"
+            "<table><tr><th>File</th><th>Camera</th><th>From</th><th>Until</th><th>Stream</th>\
+             <th>Camera's own clock</th><th></th></tr>"
         )?;
         for clip in &m.clips {
             let camera = m.cameras.iter().find(|c| c.id == clip.camera).map_or("", |c| c.name.as_str());
             let drawn = clip.burnt_in.as_deref().map_or_else(String::new, |file| {
                 format!("<br><a href=\"{0}\">{0}</a> <small>encoded anew, boxes drawn</small>", Text(file))
             });
+            let clock = match clip.uploaded {
+                true => "uploaded; its times follow from the start that was said then".to_owned(),
+                false => clock_words(clip.clock_offset),
+            };
             writeln!(
                 page,
                 "<tr><td><a href=\"{0}\">{0}</a>{drawn}</td><td>{1}</td><td>{2}</td><td>{3}</td><td>{4} {5}×{6}</td>\
-                 <td>{7}</td></tr>",
+                 <td>{clock}</td><td>{7}</td></tr>",
                 Text(&clip.file),
                 Text(camera),
                 moment(&clip.from),
@@ -189,12 +197,13 @@ fn report(m: &Manifest, page: &mut String) -> std::fmt::Result {
         }
         writeln!(page, "</table>")?;
     }
-    let unknown = m.cameras.iter().filter(|c| c.clock_offset.is_none()).count();
+    let clocks: Vec<_> = m.cameras.iter().map(|c| format!("{}: {}", c.name, clock_words(c.clock_offset))).collect();
     writeln!(
         page,
         "<h2>How to check this package</h2>\n<p><code>vigia verify PACKAGE --key KEY</code> tells whether any byte of it \
          was changed. Get the site's public key from the site, not from the package.</p>\n<p><small>Times are those of the \
-         site's clock when the picture came in{}.</small></p>\n</body></html>",
-        if unknown > 0 { "; how far the cameras' own clocks differ from it is not known" } else { "" }
+         site's clock when the picture came in; nothing was corrected by a camera's own clock, which may be drawn into its \
+         picture. Cameras' own clocks against the site's: {}.</small></p>\n</body></html>",
+        Text(&if clocks.is_empty() { "no camera".to_owned() } else { clocks.join("; ") })
     )
 }

@@ -381,7 +381,7 @@ mod tests {
             crop_url: String::new(),
             rect: Rect::default(),
         };
-        Stop::new(&sighting, "<b>Gate</b>", Some("crops/a.jpg".to_owned()))
+        Stop::new(&sighting, "<b>Gate</b>", Some("crops/a.jpg".to_owned()), None)
     }
 
     /// A package in a folder of its own, the key that signed it, and its bytes.
@@ -468,7 +468,7 @@ mod tests {
         assert!(page.contains("src=\"crops/a.jpg\"") && !page.contains("://"), "{page}");
         assert!(page.contains("no one is identified by this report"));
         let table = String::from_utf8(files["movement.csv"].clone()).unwrap();
-        assert!(table.contains("confirmed,'=1+1,crops/a.jpg"), "{table}");
+        assert!(table.contains("confirmed,'=1+1,crops/a.jpg,not told by the camera"), "{table}");
     }
 
     #[test]

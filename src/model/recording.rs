@@ -1,5 +1,5 @@
 //! Recorded video: what there is of each camera and from when to when, and what is missing.
-use super::{CameraId, Timestamp};
+use super::{CameraId, ClockOffset, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use uuid::Uuid;
@@ -31,6 +31,9 @@ pub struct Segment {
     pub sha256: String,
     /// The row of `uploads` that it came from; `None` for the recorder's own.
     pub upload: Option<Uuid>,
+    /// How far the camera's own clock was from the console's; `None` where the camera did not tell, and for uploads.
+    #[serde(default)]
+    pub clock_offset: Option<ClockOffset>,
 }
 
 impl Segment {

@@ -16,7 +16,7 @@ use std::{
 use uuid::Uuid;
 
 /// Bookmarks known at once, the newest.
-const MOST: u32 = 20_000;
+pub(super) const MOST: u32 = 20_000;
 /// Stands for a camera that the user may not see.
 const HIDDEN: CameraId = Uuid::nil();
 
@@ -60,14 +60,15 @@ pub struct CaseSuspect {
     pub crop: Option<Picture>,
 }
 
-/// What is known, whoever may see it. It only grows, so that what was read late undoes nothing.
+/// What is known, whoever may see it. It only grows, so that what was read late undoes nothing; but for bookmarks that retention
+/// deleted.
 #[derive(Default)]
 pub(super) struct Casework(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     /// The version that was read last.
-    read: Option<i64>,
+    read: Option<String>,
     bookmarks: BTreeMap<BookmarkId, Bookmark>,
     facts: BTreeMap<Uuid, CaseFact>,
     holds: BTreeMap<Uuid, Hold>,
@@ -106,6 +107,14 @@ impl Casework {
     /// Takes a hold up, or that it was lifted.
     pub fn take_hold(&self, hold: Hold) {
         self.known().take_hold(hold);
+    }
+
+    /// Forgets bookmarks that retention deleted.
+    pub fn forget_bookmarks(&self, mut gone: impl FnMut(&Bookmark) -> bool) {
+        let mut known = self.known();
+        let before = known.bookmarks.len();
+        known.bookmarks.retain(|_, b| !gone(b));
+        known.changes += u64::from(known.bookmarks.len() < before);
     }
 
     /// A bookmark that is there and that the user may see.
@@ -263,12 +272,12 @@ impl Shared {
 
     async fn read_changed_casework(&self) -> Result<(), StoreError> {
         let store = &self.records.stores.cameras;
-        let read = self.casework.known().read;
+        let read = self.casework.known().read.clone();
         if read.is_some() && !store.is_shared() {
             return Ok(()); // nobody else changes anything
         }
         let version = store.casework_version().await?;
-        if read == Some(version) {
+        if read.as_ref() == Some(&version) {
             return Ok(());
         }
         let (bookmarks, facts, holds) = (store.bookmarks(MOST).await?, store.case_facts().await?, store.holds().await?);

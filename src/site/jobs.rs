@@ -12,7 +12,7 @@ use crate::{
     },
     store::{StoreError, key_of_url, url_of_key},
     sync::Record,
-    video::{Frame, read_file_from},
+    video::{FileError, Frame, try_read_file_from},
     vision::{Background, VisionError},
 };
 use serde_json::json;
@@ -103,6 +103,11 @@ impl Jobs {
     /// Whether the user may see this one.
     pub fn shows(&self, id: Uuid, rights: &Rights) -> bool {
         lock(&self.all).iter().any(|job| job.id == id && shown(job, rights))
+    }
+
+    /// Forgets jobs that retention deleted.
+    pub fn forget(&self, ids: &BTreeSet<Uuid>) {
+        lock(&self.all).retain(|job| !ids.contains(&job.id));
     }
 
     /// Ends the work; what is under way goes on at the next start.
@@ -284,6 +289,24 @@ enum Halt {
     Vision(VisionError),
 }
 
+/// Why a file is not read to its end.
+enum Unread {
+    File(FileError),
+    Halt(Halt),
+}
+
+impl From<FileError> for Unread {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<Halt> for Unread {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
 /// A job being worked on.
 struct Work<'a> {
     shared: &'a Arc<Shared>,
@@ -427,40 +450,29 @@ impl<'a> Work<'a> {
                 until: segment.starts_at,
             });
         }
-        let (mut halt, mut batch, mut due) = (None, Vec::new(), self.job.position);
+        let (mut batch, mut due) = (Vec::new(), self.job.position);
         let size = self.background.batch();
-        let read = read_file_from(&file.path, segment.starts_at, |frame| {
-            if let Err(stop) = self.goes_on() {
-                halt = Some(stop);
-                return ControlFlow::Break(());
-            }
+        let read = try_read_file_from(&file.path, segment.starts_at, |frame| {
+            self.goes_on()?;
             let at = frame.stream_time();
-            if at < due {
-                return ControlFlow::Continue(());
+            if at >= due {
+                due = self.job.rate.map_or(due, |rate| at + Duration::from_secs_f32(0.999 / rate));
+                batch.push(frame);
             }
-            due = self.job.rate.map_or(due, |rate| at + Duration::from_secs_f32(0.999 / rate));
-            batch.push(frame);
-            if batch.len() >= size
-                && let Err(stop) = self.look(&segment, before, length, std::mem::take(&mut batch))
-            {
-                halt = Some(stop);
-                return ControlFlow::Break(());
+            if batch.len() >= size {
+                self.look(&segment, before, length, std::mem::take(&mut batch))?;
             }
-            ControlFlow::Continue(())
+            Ok(ControlFlow::Continue(()))
         });
-        match halt {
-            Some(halt) => return Err(halt),
-            None if !batch.is_empty() => self.look(&segment, before, length, batch)?,
-            None => {}
+        let trouble = match read {
+            Ok(report) => report.truncated,
+            Err(Unread::File(error)) => Some(error.to_string()),
+            Err(Unread::Halt(halt)) => return Err(halt),
+        };
+        if !batch.is_empty() {
+            self.look(&segment, before, length, batch)?;
         }
-        match read {
-            Ok(report) => {
-                if let Some(damage) = report.truncated {
-                    self.trouble(damage);
-                }
-            }
-            Err(error) => self.trouble(error.to_string()),
-        }
+        trouble.into_iter().for_each(|trouble| self.trouble(trouble));
         self.job.looked_s = before + length;
         if let Some(watching) = &mut self.watching {
             watching.until = segment.ends_at;

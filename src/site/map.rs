@@ -8,7 +8,7 @@ use crate::{
 use std::{path::PathBuf, sync::Arc};
 
 /// Stays that are read at most, the newest.
-const MOST: u32 = 20_000;
+pub const MOST: u32 = 20_000;
 
 /// What the screen asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Movement {
     pub suspect: SuspectId,
     /// All stays, rejected ones too, without pictures; or why they cannot be read.
     pub stays: Result<Vec<SightingView>, String>,
+    /// There are more than [`MOST`]: the earliest are left out.
+    pub is_cut_off: bool,
 }
 
 /// A movement, and the rights it was read with: it is shown to no others.
@@ -43,8 +45,11 @@ impl Shared {
     pub(super) async fn map_command(&self, user: &User, command: MapCommand) {
         let MapCommand::Movement(suspect) = command;
         let rights = self.board.lock().rights.clone();
-        let read = self.records.stores.cameras.sightings(Some(suspect), MOST).await;
+        let read = self.records.stores.cameras.sightings(Some(suspect), MOST + 1).await;
+        let mut is_cut_off = false;
         let stays = read.map_err(|e| e.to_string()).map(|mut stays| {
+            is_cut_off = stays.len() > MOST as usize;
+            stays.truncate(MOST as usize); // newest first
             stays.retain(|s| rights.allow(s.camera));
             stays.into_iter().map(|sighting| SightingView { sighting, crop: None }).collect::<Vec<_>>()
         });
@@ -53,7 +58,7 @@ impl Shared {
         entry.target = Some(suspect.to_string());
         entry.details = serde_json::json!({ "suspect": suspect, "stays": stays.as_ref().ok().map(Vec::len) });
         if self.commit(&[Record::Action(entry)], "The movement is not shown: the reading was not recorded").await {
-            self.board.lock().movement = Some((Arc::new(Movement { suspect, stays }), rights));
+            self.board.lock().movement = Some((Arc::new(Movement { suspect, stays, is_cut_off }), rights));
         }
     }
 }

@@ -10,6 +10,7 @@ mod cases;
 mod casework;
 mod check;
 mod clips;
+mod clocks;
 mod commands;
 mod config;
 mod consoles;
@@ -66,7 +67,7 @@ pub use export::{
 pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use finding::{FindError, FindRequest, Found};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
-pub use map::{MapCommand, MapState, Movement};
+pub use map::{MOST as MOST_STAYS, MapCommand, MapState, Movement};
 pub use migrate::{MigrateError, MigrateProgress, MigrateStep, Migrated};
 pub use office::Office;
 pub use path::{CameraSummary, Percentiles};
@@ -306,6 +307,7 @@ impl Site {
         let ticker = runtime.spawn(async move {
             let mut seconds = 0_u64;
             let mut minutes = looking::Minutes::new(ticking.records.clock.now());
+            let mut clocks = clocks::Clocks::default();
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
@@ -318,6 +320,7 @@ impl Site {
                     ticking.load_curves().await;
                 }
                 ticking.look_at_recording().await;
+                ticking.look_at_clocks(&mut clocks);
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {

@@ -1,7 +1,7 @@
 //! One camera's way from its source to the screen and to the analysis, and what is counted on it.
 use super::state::{CameraCounters, CameraStatus, CameraView, TrackView, WeaponView};
 use crate::{
-    model::{Camera, Clock, Slot, Timestamp, redact_url},
+    model::{Camera, Clock, ClockOffset, Slot, Timestamp, redact_url},
     video::{Frame, OnPacket, Source, SourceConfig, SourceState},
 };
 use std::{
@@ -249,6 +249,11 @@ impl CameraPath {
         }
     }
 
+    /// How far the camera's own clock is from the console's, as far as it told.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Source::clock_offset)
+    }
+
     /// For the screen. Boxes of an earlier connection are not handed out with the picture of a later one, nor with a stale one.
     /// Where `on_screen`, a frame counts as shown the first time it is handed out.
     pub fn view(&self, now: Timestamp, on_screen: bool) -> CameraView {
@@ -269,6 +274,7 @@ impl CameraPath {
             tracks,
             weapons,
             counters: self.counters(now),
+            clock_offset: self.clock_offset(),
             looked: Arc::default(), // the site knows
         }
     }

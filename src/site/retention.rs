@@ -1,6 +1,6 @@
 //! Retention of everything but recordings: what is old enough is deleted, a little at a time, except what is held, of a suspect who
 //! is followed, or of an open case. Each sweep that deletes something is an entry, with what and how much.
-use super::{Shared, console_user};
+use super::{Shared, casework, console_user};
 use crate::{
     model::{Action, CameraId, Outcome, Timestamp},
     store::{Aged, Kept, StoreError},
@@ -27,7 +27,8 @@ const PIECES: usize = 50;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
-    /// Detections with their frames, stays of everybody with their pictures, minutes of looking, gaps.
+    /// Detections with their frames, stays of everybody with their pictures, minutes of looking, gaps; analyses that have ended, and
+    /// bookmarks of which no video is left.
     pub detections_days: f64,
     /// Suspects who are not followed any more, with their sightings and pictures.
     pub suspects_days: f64,
@@ -45,7 +46,9 @@ impl RetentionConfig {
     fn days(self, what: Aged) -> f64 {
         match what {
             Aged::Uploads => self.uploads_days,
-            Aged::Detections | Aged::Tracklets | Aged::Looked | Aged::Gaps => self.detections_days,
+            Aged::Detections | Aged::Tracklets | Aged::Looked | Aged::Gaps | Aged::Jobs | Aged::Bookmarks => {
+                self.detections_days
+            }
             Aged::Sightings | Aged::Suspects => self.suspects_days,
         }
     }
@@ -64,7 +67,7 @@ impl RetentionConfig {
 #[derive(Default)]
 struct Sum {
     rows: usize,
-    cameras: BTreeMap<CameraId, usize>,
+    cameras: BTreeMap<Option<CameraId>, usize>,
     stretch: Option<(Timestamp, Timestamp)>,
 }
 
@@ -94,13 +97,30 @@ impl Shared {
             }
         }
         self.delete_doomed().await?;
-        self.forget_gone_suspects().await
+        if self.records.stores.cameras.is_shared() {
+            self.forget_gone_suspects().await?;
+            self.forget_gone_bookmarks().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes bookmarks off the screen that another console deleted.
+    async fn forget_gone_bookmarks(&self) -> Result<(), StoreError> {
+        let days = self.config.retention.days(Aged::Bookmarks);
+        if days <= 0.0 {
+            return Ok(());
+        }
+        let before = self.records.clock.now().minus(Duration::from_secs_f64(days * 86_400.0));
+        let there = self.records.stores.cameras.bookmarks(casework::MOST).await?;
+        let there: BTreeSet<_> = there.into_iter().map(|b| b.id).collect();
+        self.casework.forget_bookmarks(|b| !there.contains(&b.id) && b.made_at < before && b.until < before);
+        Ok(())
     }
 
     /// Takes suspects off the screen that another console deleted.
     async fn forget_gone_suspects(&self) -> Result<(), StoreError> {
         let (store, days) = (&self.records.stores.cameras, self.config.retention.suspects_days);
-        if days <= 0.0 || !store.is_shared() {
+        if days <= 0.0 {
             return Ok(());
         }
         let before = self.records.clock.now().minus(Duration::from_secs_f64(days * 86_400.0));
@@ -156,6 +176,7 @@ impl Shared {
         for case in self.casework.open_cases() {
             kept.suspects.extend(case.suspects);
             kept.uploads.extend(case.uploads.into_iter().map(|(id, _)| id));
+            kept.cases.insert(case.id);
         }
         kept
     }
@@ -166,7 +187,12 @@ impl Shared {
             Aged::Sightings => self.board.lock().forget_sightings(ids),
             Aged::Suspects => self.board.lock().forget_suspects(&ids.collect()),
             Aged::Uploads => self.uploads.forget(&ids.collect()),
-            _ => {}
+            Aged::Jobs => self.jobs.forget(&ids.collect()),
+            Aged::Bookmarks => {
+                let gone: BTreeSet<_> = ids.collect();
+                self.casework.forget_bookmarks(|b| gone.contains(&b.id));
+            }
+            Aged::Detections | Aged::Tracklets | Aged::Looked | Aged::Gaps => {}
         }
     }
 
@@ -175,7 +201,8 @@ impl Shared {
             return;
         }
         let mut entry = self.records.entry((&console_user(), ""), Action::DeleteData, outcome);
-        let cameras: BTreeMap<_, _> = sum.cameras.into_iter().map(|(id, n)| (self.camera_name(id), n)).collect();
+        let name = |id: Option<CameraId>| id.map_or_else(|| "several cameras".to_owned(), |id| self.camera_name(id));
+        let cameras: BTreeMap<_, _> = sum.cameras.into_iter().map(|(id, n)| (name(id), n)).collect();
         entry.details = json!({
             "what": what.name(), "why": format!("older than {days} days"), "count": sum.rows, "cameras": cameras,
             "from": sum.stretch.map(|(from, _)| from.to_string()), "until": sum.stretch.map(|(_, until)| until.to_string()),

@@ -8,8 +8,8 @@ use super::{AdminCommand, AdminState, BookmarkCommand, CaseCommand, CaseworkStat
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
-        Camera, CameraId, Characteristics, Detection, Looked, Outline, Picture, Rect, Sighting, SightingId, Suspect,
-        SuspectId, Timestamp, Track, TrackId, TrackletId, User,
+        Camera, CameraId, Characteristics, ClockOffset, Detection, Looked, Outline, Picture, Rect, Sighting,
+        SightingId, Suspect, SuspectId, Timestamp, Track, TrackId, TrackletId, User,
     },
     sync::RefusedRecord,
     video::Frame,
@@ -90,6 +90,8 @@ pub struct CameraView {
     pub weapons: Arc<Vec<WeaponView>>,
     /// Numbers.
     pub counters: CameraCounters,
+    /// How far the camera's own clock is from the console's; `None` where it does not tell.
+    pub clock_offset: Option<ClockOffset>,
     /// Proof of looking: the minutes of the last hour that have ended, of all consoles, oldest first.
     pub looked: Arc<Vec<Looked>>,
 }

@@ -231,6 +231,7 @@ impl Records {
             size,
             sha256: sha256.clone(),
             upload: Some(id),
+            clock_offset: None,
         };
         let mut entry = self.entry(by, Action::UploadVideo, Outcome::Succeeded);
         entry.target = Some(id.to_string());

@@ -4,8 +4,12 @@ use super::{
     sql::{Row, Statement, json, sql},
     timeline::{covered, uncovered},
 };
-use crate::model::{CameraId, Gap, Hold, Release, Segment, Timestamp, Upload};
+use crate::model::{CameraId, ClockOffset, Gap, Hold, Release, Segment, Timestamp, Upload};
+use std::time::Duration;
 use uuid::Uuid;
+
+/// No file of the recorder is longer.
+const LONGEST: Duration = Duration::from_secs(1200);
 
 impl CameraStore {
     /// Records a segment. One that came from an upload needs its row of `uploads` first.
@@ -15,12 +19,12 @@ impl CameraStore {
     /// store's trouble.
     pub async fn put_segment(&self, s: &Segment) -> Result<(), StoreError> {
         let upsert = sql("INSERT INTO segments
-             (id, camera, starts_at, ends_at, video_url, format, codec, width, height, size, sha256, upload)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             (id, camera, starts_at, ends_at, video_url, format, codec, width, height, size, sha256, upload, clock_offset)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET camera = excluded.camera, starts_at = excluded.starts_at,
              ends_at = excluded.ends_at, video_url = excluded.video_url, format = excluded.format,
              codec = excluded.codec, width = excluded.width, height = excluded.height, size = excluded.size,
-             sha256 = excluded.sha256, upload = excluded.upload")
+             sha256 = excluded.sha256, upload = excluded.upload, clock_offset = excluded.clock_offset")
         .bind(s.id)
         .bind(s.camera)
         .bind(s.starts_at)
@@ -32,7 +36,8 @@ impl CameraStore {
         .bind(s.height)
         .bind(i64::try_from(s.size).unwrap_or(i64::MAX))
         .bind(&s.sha256)
-        .bind(s.upload);
+        .bind(s.upload)
+        .bind(s.clock_offset.map(|offset| offset.0));
         let mut tx = self.db.write().await?;
         tx.execute(upsert).await?;
         covered(&mut tx, s.camera, s.starts_at, s.ends_at).await?;
@@ -53,6 +58,26 @@ impl CameraStore {
         let page =
             page.and(" AND ends_at > ", from).and(" AND starts_at < ", until).text(" ORDER BY starts_at, camera, id");
         self.db.fetch(page, segment_from_row).await
+    }
+
+    /// How far the camera's own clock was from the console's between two instants, as the first recording of that time tells it;
+    /// `None` where none does.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn clock_offset(
+        &self,
+        camera: CameraId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<ClockOffset>, StoreError> {
+        let first = sql("SELECT clock_offset FROM segments WHERE clock_offset IS NOT NULL")
+            .and(" AND camera = ", camera)
+            .and(" AND ends_at > ", from)
+            .and(" AND ends_at < ", until.plus(LONGEST))
+            .and(" AND starts_at <= ", until)
+            .text(" ORDER BY ends_at LIMIT 1");
+        Ok(self.db.fetch(first, |row| row.get::<i64>("clock_offset")).await?.pop().map(ClockOffset))
     }
 
     /// The recorder's oldest segments, by their end, at most `limit`: what retention looks at.
@@ -274,6 +299,7 @@ pub(super) fn segment_from_row(row: &Row) -> sqlx::Result<Segment> {
         size: row.get::<i64>("size")?.unsigned_abs(),
         sha256: row.get("sha256")?,
         upload: row.uuid_or_null("upload")?,
+        clock_offset: row.get::<Option<i64>>("clock_offset")?.map(ClockOffset),
     })
 }
 
@@ -291,7 +317,6 @@ fn gap_from_row(row: &Row) -> sqlx::Result<Gap> {
 pub(super) mod tests {
     use super::*;
     use crate::store::{cameras::tests::camera, sql::tests::backends};
-    use std::time::Duration;
 
     const T0: Timestamp = Timestamp(1_795_000_020_000_000); // a whole minute
 
@@ -314,6 +339,7 @@ pub(super) mod tests {
             size: 5_000_000_000,
             sha256: "ab".repeat(32),
             upload: None,
+            clock_offset: Some(ClockOffset(-3_600_000_000)),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     sql::{Row, Statement, sql},
     url_of_key,
 };
-use crate::model::{CameraId, Hold, SuspectId, Timestamp};
+use crate::model::{CameraId, CaseId, Hold, Job, SuspectId, Timestamp};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -28,12 +28,25 @@ pub enum Aged {
     Sightings,
     /// Such suspects, once nothing is left of them, with their pictures.
     Suspects,
+    /// What was found by analyses that have ended; of uploads as long as one of these is there.
+    Jobs,
+    /// Words about video of which nothing is left.
+    Bookmarks,
 }
 
 impl Aged {
     /// All of them, in the order in which they are to be deleted.
-    pub const ALL: [Self; 7] =
-        [Self::Uploads, Self::Detections, Self::Tracklets, Self::Looked, Self::Gaps, Self::Sightings, Self::Suspects];
+    pub const ALL: [Self; 9] = [
+        Self::Uploads,
+        Self::Detections,
+        Self::Tracklets,
+        Self::Looked,
+        Self::Gaps,
+        Self::Sightings,
+        Self::Suspects,
+        Self::Jobs,
+        Self::Bookmarks,
+    ];
 
     /// What they are called.
     pub fn name(self) -> &'static str {
@@ -45,10 +58,13 @@ impl Aged {
             Self::Gaps => "gaps",
             Self::Sightings => "sightings",
             Self::Suspects => "suspects",
+            Self::Jobs => "analyses",
+            Self::Bookmarks => "bookmarks",
         }
     }
 
-    /// Rows older than `$1`: id, camera, from when to when, object, suspect, the upload it comes from, and what they are sorted by.
+    /// Rows older than `$1`: id, camera (NULL: all), from when to when, object, suspect, the upload it comes from, and what they are
+    /// sorted by; of jobs what the model says, of bookmarks their case.
     fn candidates(self) -> &'static str {
         match self {
             Self::Uploads => {
@@ -84,6 +100,17 @@ impl Aged {
                  AND NOT EXISTS (SELECT 1 FROM detections d WHERE d.suspect_id = suspects.id)
                  AND NOT EXISTS (SELECT 1 FROM tracklets t WHERE t.suspect = suspects.id)"
             }
+            Self::Jobs => {
+                "SELECT id, CAST(NULL AS UUID) AS camera, made_at AS starts_at, made_at AS ends_at, '' AS url,
+                 CAST(NULL AS UUID) AS suspect, CAST(NULL AS TEXT) AS upload, job, made_at AS sorted
+                 FROM jobs WHERE made_at < $1 AND NOT is_open"
+            }
+            Self::Bookmarks => {
+                "SELECT id, camera, starts_at, ends_at, '' AS url, CAST(NULL AS UUID) AS suspect,
+                 CAST(NULL AS TEXT) AS upload, case_id, made_at AS sorted FROM bookmarks WHERE made_at < $1 AND ends_at < $1
+                 AND NOT EXISTS (SELECT 1 FROM segments s WHERE (s.camera = bookmarks.camera OR bookmarks.camera IS NULL)
+                 AND s.ends_at >= bookmarks.starts_at AND s.starts_at <= bookmarks.ends_at)"
+            }
         }
     }
 
@@ -96,6 +123,7 @@ impl Aged {
             Self::Gaps => (" AND (starts_at, id) > (", " ORDER BY starts_at, id LIMIT "),
             Self::Sightings => (" AND (entered_at, id) > (", " ORDER BY entered_at, id LIMIT "),
             Self::Suspects => (" AND (marked_at, id) > (", " ORDER BY marked_at, id LIMIT "),
+            Self::Jobs | Self::Bookmarks => (" AND (made_at, id) > (", " ORDER BY made_at, id LIMIT "),
         }
     }
 
@@ -108,6 +136,8 @@ impl Aged {
             Self::Gaps => &["DELETE FROM gaps WHERE id IN ("],
             Self::Sightings => &["DELETE FROM sightings WHERE id IN ("],
             Self::Suspects => &["DELETE FROM suspects WHERE id IN ("],
+            Self::Jobs => &["DELETE FROM jobs WHERE id IN ("],
+            Self::Bookmarks => &["DELETE FROM bookmarks WHERE id IN ("],
         }
     }
 }
@@ -121,31 +151,47 @@ pub struct Kept {
     pub suspects: BTreeSet<SuspectId>,
     /// Uploads of open cases.
     pub uploads: BTreeSet<Uuid>,
+    /// Open cases.
+    pub cases: BTreeSet<CaseId>,
 }
 
 /// One piece of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// What was deleted: its id and its camera.
-    pub deleted: Vec<(Uuid, CameraId)>,
+    /// What was deleted: its id and its camera; `None`: of several.
+    pub deleted: Vec<(Uuid, Option<CameraId>)>,
     /// The oldest and the newest instant of it.
     pub stretch: Option<(Timestamp, Timestamp)>,
     /// Where the next piece begins; `None` when there is nothing behind this one.
     pub next: Option<(Timestamp, Uuid)>,
 }
 
+/// Of a camera (`None`: of all), from when to when.
+type Stretch = (Option<CameraId>, Timestamp, Timestamp);
+
 /// A row that is old enough.
 struct Candidate {
     id: Uuid,
-    camera: CameraId,
-    from: Timestamp,
-    until: Timestamp,
+    row: Stretch,
+    /// What it tells of: the row's own stretch, but of an analysis what that found.
+    tells: Vec<Stretch>,
     urls: Vec<String>,
-    suspect: Option<SuspectId>,
-    upload: Option<Uuid>,
+    suspects: Vec<SuspectId>,
+    /// Where it comes from.
+    uploads: Vec<Uuid>,
+    case: Option<CaseId>,
     /// When an upload came.
     came: Option<Timestamp>,
     sorted: Timestamp,
+}
+
+impl Candidate {
+    fn is_held(&self, holds: &[Hold]) -> bool {
+        self.tells.iter().any(|(camera, from, until)| {
+            // What is about all cameras is about whichever is held.
+            holds.iter().any(|h| h.keeps(camera.or(h.camera).unwrap_or_default(), *from, *until))
+        })
+    }
 }
 
 impl CameraStore {
@@ -179,9 +225,10 @@ impl CameraStore {
         let last = page.last().map(|c| (c.sorted, c.id));
         let next = last.filter(|_| page.len() >= limit as usize);
         let stays = |c: &Candidate| {
-            holds.iter().any(|h| h.keeps(c.camera, c.from, c.until))
-                || c.suspect.is_some_and(|s| followed.contains(&s) || kept.suspects.contains(&s))
-                || c.upload.is_some_and(|u| uploads.contains(&u))
+            c.is_held(&holds)
+                || c.suspects.iter().any(|s| followed.contains(s) || kept.suspects.contains(s))
+                || c.uploads.iter().any(|u| uploads.contains(u))
+                || c.case.is_some_and(|case| kept.cases.contains(&case))
                 || (what == Aged::Uploads && (kept.uploads.contains(&c.id) || c.came.is_some_and(|at| at >= before)))
         };
         let gone: Vec<Candidate> = page.into_iter().filter(|c| !stays(c)).collect();
@@ -196,9 +243,9 @@ impl CameraStore {
             tx.execute(doom).await?;
         }
         tx.commit().await?;
-        let from = gone.iter().map(|c| c.from).min();
-        let stretch = from.zip(gone.iter().map(|c| c.until).max());
-        Ok(Swept { deleted: gone.into_iter().map(|c| (c.id, c.camera)).collect(), stretch, next })
+        let from = gone.iter().map(|c| c.row.1).min();
+        let stretch = from.zip(gone.iter().map(|c| c.row.2).max());
+        Ok(Swept { deleted: gone.into_iter().map(|c| (c.id, c.row.0)).collect(), stretch, next })
     }
 
     /// Keys of objects whose rows were deleted, at most `limit`.
@@ -260,17 +307,26 @@ fn candidate(what: Aged, row: &Row) -> sqlx::Result<Candidate> {
         until = until.plus(std::time::Duration::from_secs(seconds + 1)); // it was rounded
         came = row.get::<Option<String>>("came")?.and_then(|at| Timestamp::parse(&at));
     }
-    Ok(Candidate {
+    let upload = row.get::<Option<String>>("upload")?.and_then(|id| Uuid::parse_str(&id).ok());
+    let stretch = (row.uuid_or_null("camera")?, row.instant("starts_at")?, until);
+    let mut candidate = Candidate {
         id: row.uuid("id")?,
-        camera: row.uuid("camera")?,
-        from: row.instant("starts_at")?,
-        until,
+        row: stretch,
+        tells: vec![stretch],
         urls,
-        suspect: row.uuid_or_null("suspect")?,
-        upload: row.get::<Option<String>>("upload")?.and_then(|id| Uuid::parse_str(&id).ok()),
+        suspects: row.uuid_or_null("suspect")?.into_iter().collect(),
+        uploads: upload.into_iter().collect(),
+        case: if what == Aged::Bookmarks { row.uuid_or_null("case_id")? } else { None },
         came,
         sorted: row.instant("sorted")?,
-    })
+    };
+    if what == Aged::Jobs {
+        let job: Job = row.json("job")?;
+        candidate.suspects = job.findings.iter().filter_map(|f| f.suspect).collect();
+        candidate.tells = job.findings.iter().map(|f| (Some(f.camera), f.from, f.until)).collect();
+        candidate.uploads = job.segments; // the file of an upload has its id
+    }
+    Ok(candidate)
 }
 
 /// `… IN ($1, $2, …)`.
@@ -286,7 +342,10 @@ fn listed(begin: &'static str, ids: impl Iterator<Item = Uuid>) -> Statement {
 mod tests {
     use super::*;
     use crate::{
-        model::{Decision, DetectionKind, Gap, Looked, Release, Segment, Sighting, Suspect, Tracklet, Upload},
+        model::{
+            Bookmark, Decision, DetectionKind, Finding, Gap, JobState, Looked, Release, Segment, Sighting, Suspect,
+            Tracklet, Upload,
+        },
         store::{
             cameras::tests::{camera, detection, sighting, suspect},
             sql::tests::backends,
@@ -355,6 +414,57 @@ mod tests {
         Tracklet { id, starts_at, ends_at: at, suspect, upload, crop_url, ..tracklet(camera, 0) }
     }
 
+    /// An analysis of this file, made so many days ago and done, that found something of `of` at that camera.
+    fn job(days: u64, segment: Uuid, of: Option<(CameraId, Timestamp, Option<SuspectId>)>) -> Job {
+        let finding = |(camera, at, suspect)| Finding {
+            kind: DetectionKind::Suspect,
+            camera,
+            segment,
+            from: at,
+            until: at,
+            suspect,
+            sighting: None,
+            probability: 0.7,
+        };
+        Job {
+            id: Uuid::now_v7(),
+            title: "Video of the gate".to_owned(),
+            console: Uuid::from_u128(7),
+            by: ("1".to_owned(), "Ana".to_owned()),
+            made_at: ago(days),
+            ended_at: Some(ago(days)),
+            segments: vec![segment],
+            cameras: Vec::new(),
+            rate: None,
+            state: JobState::Done,
+            finished: 1,
+            position: Duration::ZERO,
+            total_s: 9.0,
+            looked_s: 9.0,
+            worked_s: 0.5,
+            pictures: 5,
+            people: 1,
+            findings: of.map(finding).into_iter().collect(),
+            troubles: Vec::new(),
+        }
+    }
+
+    /// Somebody's words, put so many days ago.
+    fn bookmark(camera: Option<CameraId>, of: Timestamp, days: u64) -> Bookmark {
+        Bookmark {
+            id: Uuid::now_v7(),
+            camera,
+            from: of,
+            until: of,
+            words: "hands over a bag".to_owned(),
+            case: None,
+            made_by: "1".to_owned(),
+            made_by_name: "Ana Sousa".to_owned(),
+            made_at: ago(days),
+            removed: None,
+        }
+    }
+
     #[tokio::test]
     async fn what_is_old_goes_and_what_is_held_or_of_a_followed_suspect_stays() {
         for fresh in backends() {
@@ -412,6 +522,7 @@ mod tests {
                     size: 6,
                     sha256: "ab".repeat(32),
                     upload: Some(u.id),
+                    clock_offset: None,
                 };
                 store.put_segment(&s).await.unwrap();
             }
@@ -467,6 +578,33 @@ mod tests {
                 };
                 store.put_looked(&minute).await.unwrap();
             }
+            let recording = Uuid::now_v7();
+            let jobs = [
+                (job(45, gone_video.id, None), false),
+                (job(45, old_video.id, None), true),
+                (Job { state: JobState::Open, ended_at: None, ..job(45, recording, None) }, true),
+                (job(45, recording, Some((gate.id, ago(45), None))), false),
+                (job(45, recording, Some((gate.id, ago(45), Some(followed.id)))), true),
+                (job(45, recording, Some((hall.id, ago(60), None))), true), // held
+                (job(20, recording, None), true),
+            ];
+            for (j, _) in &jobs {
+                store.put_job(j).await.unwrap();
+            }
+            let case = Uuid::now_v7();
+            let bookmarks = [
+                (bookmark(Some(gate.id), ago(45), 45), false),
+                (bookmark(None, ago(40), 40), false),
+                (Bookmark { removed: Some(("1".to_owned(), ago(44))), ..bookmark(Some(gate.id), ago(45), 45) }, false),
+                (Bookmark { case: Some(Uuid::now_v7()), ..bookmark(Some(gate.id), ago(45), 45) }, false), // of a closed case
+                (Bookmark { case: Some(case), ..bookmark(Some(gate.id), ago(45), 45) }, true),
+                (bookmark(Some(gate.id), ago(45), 3), true), // of long ago, and put lately
+                (bookmark(Some(gate.id), ago(90), 45), true), // its video is there
+                (bookmark(None, ago(50), 45), true),         // one of the cameras is held
+            ];
+            for (b, _) in &bookmarks {
+                store.put_bookmark(b).await.unwrap();
+            }
             let counted = || async {
                 let counts = store.detection_counts(None, ago(100), NOW, 1).await.unwrap();
                 counts.iter().filter(|c| c.kind == DetectionKind::Knife).map(|c| c.n).sum::<u64>()
@@ -477,11 +615,21 @@ mod tests {
                 holds: vec![local],
                 suspects: BTreeSet::from([of_a_case.id]),
                 uploads: BTreeSet::from([case_video.id]),
+                cases: BTreeSet::from([case]),
             };
             let counts = sweep_all(&store, &kept).await;
-            use Aged::{Detections, Gaps, Looked as L, Sightings, Suspects, Tracklets, Uploads};
-            let expected =
-                [(Uploads, 1), (Detections, 4), (Tracklets, 3), (L, 1), (Gaps, 1), (Sightings, 2), (Suspects, 1)];
+            use Aged::{Bookmarks, Detections, Gaps, Jobs, Looked as L, Sightings, Suspects, Tracklets, Uploads};
+            let expected = [
+                (Uploads, 1),
+                (Detections, 4),
+                (Tracklets, 3),
+                (L, 1),
+                (Gaps, 1),
+                (Sightings, 2),
+                (Suspects, 1),
+                (Jobs, 2),
+                (Bookmarks, 4),
+            ];
             assert_eq!(counts, expected);
             assert!(sweep_all(&store, &kept).await.iter().all(|(_, n)| *n == 0), "once");
 
@@ -489,6 +637,10 @@ mod tests {
             let wanted: BTreeSet<_> = detections.iter().filter(|(_, stays)| *stays).map(|(d, _)| d.id).collect();
             assert_eq!(left, wanted);
             assert_eq!(counted().await, 6, "the counts a minute are those of the detections");
+            let left: BTreeSet<_> = store.jobs(99).await.unwrap().iter().map(|j| j.id).collect();
+            assert_eq!(left, jobs.iter().filter(|(_, stays)| *stays).map(|(j, _)| j.id).collect());
+            let left: BTreeSet<_> = store.bookmarks(99).await.unwrap().iter().map(|b| b.id).collect();
+            assert_eq!(left, bookmarks.iter().filter(|(_, stays)| *stays).map(|(b, _)| b.id).collect());
             let left = store.tracklets(&TrackletFilter::default()).await.unwrap();
             let left: BTreeSet<_> = left.iter().map(|t| t.id).collect();
             assert_eq!(left, stays.iter().filter(|(_, stays)| *stays).map(|(t, _)| t.id).collect());

@@ -199,6 +199,7 @@ fn site(tiles: usize) -> SiteState {
         tracks: Arc::default(),
         weapons: Arc::default(),
         counters: CameraCounters::default(),
+        clock_offset: None,
         looked: Arc::default(),
     };
     let user = User {

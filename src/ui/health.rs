@@ -52,7 +52,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
         .show(context, |ui| {
             ui.label(tokens::weak(&state.analysis));
             ui.add_space(4.0);
-            Grid::new("cameras").num_columns(9).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
+            Grid::new("cameras").num_columns(10).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
                 for title in [
                     "Camera",
                     "State",
@@ -62,6 +62,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
                     "fps",
                     "Analysed/s",
                     "Latency",
+                    "Own clock",
                     "Looked at",
                 ] {
                     ui.label(tokens::small(title));
@@ -83,6 +84,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
                     ui.label(tokens::digits(format!("{:.1}", counters.fps)));
                     ui.label(tokens::digits(format!("{:.1}", counters.analysed_fps)));
                     ui.label(tokens::digits(format!("{:.0} ms", counters.latency_ms)));
+                    own_clock(ui, view);
                     looked(ui, view, state.now);
                     ui.end_row();
                 }
@@ -106,6 +108,21 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
             }
         });
     asked
+}
+
+/// What the camera's own clock shows against the console's.
+fn own_clock(ui: &mut Ui, view: &CameraView) {
+    let (tint, words, more) = match view.clock_offset {
+        None => {
+            (tokens::TEXT_WEAK, "not told".to_owned(), "This camera does not say what its own clock shows".to_owned())
+        }
+        Some(offset) => (
+            if offset.is_notable() { tokens::WARN } else { tokens::GOOD },
+            offset.to_string(),
+            format!("{offset} of this console's, by which all times here are kept"),
+        ),
+    };
+    ui.label(RichText::new(words).color(tint)).on_hover_text(more);
 }
 
 /// The records that stores refused for what they are, each with its reason.

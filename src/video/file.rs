@@ -95,6 +95,29 @@ pub fn read_file_from(
     starts_at: Timestamp,
     mut on_frame: impl FnMut(Frame) -> ControlFlow<()>,
 ) -> Result<FileReport, FileError> {
+    try_read_file_from(path, starts_at, |frame| Ok(on_frame(frame)))
+}
+
+/// Like [`read_file`], for work that can fail, which ends the reading.
+///
+/// # Errors
+/// Those of [`read_file`] and of `on_frame`.
+pub fn try_read_file<E: From<FileError>>(
+    path: &Path,
+    on_frame: impl FnMut(Frame) -> Result<ControlFlow<()>, E>,
+) -> Result<FileReport, E> {
+    try_read_file_from(path, Timestamp(0), on_frame)
+}
+
+/// Like [`read_file_from`] and [`try_read_file`].
+///
+/// # Errors
+/// Those of [`try_read_file`].
+pub fn try_read_file_from<E: From<FileError>>(
+    path: &Path,
+    starts_at: Timestamp,
+    mut on_frame: impl FnMut(Frame) -> Result<ControlFlow<()>, E>,
+) -> Result<FileReport, E> {
     let seen = Seen::default();
     let (pipeline, sink) = decoded(path, &seen, None, 4)?;
     let bus = pipeline.0.bus().ok_or_else(|| FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned()))?;
@@ -112,8 +135,8 @@ pub fn read_file_from(
             }
             match progress.frame(&sample) {
                 Ok(frame) => {
-                    if on_frame(frame).is_break() {
-                        return progress.report(None, false).ok_or_else(|| damaged(path, "no frame"));
+                    if on_frame(frame)?.is_break() {
+                        return progress.report(None, false).ok_or_else(|| damaged(path, "no frame").into());
                     }
                 }
                 Err(error) => break Some(error),
@@ -130,14 +153,15 @@ pub fn read_file_from(
                 if progress.frames > 0 {
                     let at = progress.end().as_secs_f64();
                     let why = format!("The file is damaged {at:.1} s into the video; the rest could not be read.");
-                    return progress.report(Some(why), true).ok_or_else(|| damaged(path, &text));
+                    return progress.report(Some(why), true).ok_or_else(|| damaged(path, &text).into());
                 }
                 return Err(match cause {
                     Cause::MissingPlugin(name) => FileError::MissingPlugin(path.to_owned(), name),
                     Cause::NoVideo => FileError::NoVideo(path.to_owned()),
                     Cause::NotMedia => FileError::NotVideo(path.to_owned()),
                     _ => damaged(path, text.trim_end_matches('.')),
-                });
+                }
+                .into());
             }
         }
         if sink.is_eos() {
@@ -151,7 +175,7 @@ pub fn read_file_from(
     if let (Some(why), true) = (&failure, progress.frames > 0) {
         let at = progress.end().as_secs_f64();
         let why = format!("Reading stopped {at:.1} s into the video: {why}.");
-        return progress.report(Some(why), true).ok_or_else(|| damaged(path, "no frame"));
+        return progress.report(Some(why), true).ok_or_else(|| damaged(path, "no frame").into());
     }
     let note = riff_shortfall(path);
     let note = note.or_else(|| {
@@ -163,6 +187,7 @@ pub fn read_file_from(
         } else {
             damaged(path, failure.as_deref().unwrap_or("it ends before the first picture"))
         }
+        .into()
     })
 }
 

@@ -2,6 +2,7 @@
 //! become virtual cameras. Nothing above this room knows GStreamer but through [`Frame`].
 mod address;
 pub mod burn;
+mod camera_clock;
 pub mod clip;
 mod decoding;
 pub mod file;
@@ -15,7 +16,7 @@ pub mod view;
 
 pub use burn::{BoxTrack, BurnError, burn};
 pub use clip::{Clip, ClipError, Cut, Piece, cut, cut_while};
-pub use file::{FileError, FileReport, read_file, read_file_from};
+pub use file::{FileError, FileReport, read_file, read_file_from, try_read_file, try_read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use player::{Deck, Locate, Player, Showing, What};
 pub use probe::{Probe, extension, probe};

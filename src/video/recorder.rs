@@ -9,7 +9,7 @@ use super::{
     decoding::{MissingElement, chain, make},
     file::Running,
 };
-use crate::model::{CameraId, Segment, Timestamp};
+use crate::model::{CameraId, ClockOffset, Segment, Timestamp};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use sha2::{Digest as _, Sha256};
@@ -58,11 +58,20 @@ pub struct Packet {
     /// Position in the connection.
     at: Duration,
     captured_at: Timestamp,
+    /// Of the camera's clock, as far as the camera has told.
+    offset: Option<ClockOffset>,
 }
 
 impl Packet {
-    pub(super) fn new(run: u64, caps: gst::Caps, buffer: gst::Buffer, at: Duration, captured_at: Timestamp) -> Self {
-        Self { run, caps, buffer, at, captured_at }
+    pub(super) fn new(
+        run: u64,
+        caps: gst::Caps,
+        buffer: gst::Buffer,
+        at: Duration,
+        captured_at: Timestamp,
+        offset: Option<ClockOffset>,
+    ) -> Self {
+        Self { run, caps, buffer, at, captured_at, offset }
     }
 
     /// Whether decoding can begin here.
@@ -451,6 +460,8 @@ struct Writer {
     camera: CameraId,
     caps: gst::Caps,
     starts_at: Timestamp,
+    /// Of the camera's clock: one for the whole file.
+    offset: Option<ClockOffset>,
     /// Of the first picture in its connection.
     base: Duration,
     /// End of the last picture, from the beginning of the file.
@@ -500,6 +511,7 @@ impl Writer {
             camera,
             caps: first.caps.clone(),
             starts_at: first.captured_at,
+            offset: first.offset,
             base: first.at,
             end: Duration::ZERO,
             last: Duration::ZERO,
@@ -516,9 +528,10 @@ impl Writer {
         packet.at.saturating_sub(self.base)
     }
 
-    /// Whether the wall clock was set meanwhile.
+    /// Whether the wall clock, or the camera's own, was set meanwhile.
     fn jumped(&self, packet: &Packet) -> bool {
         packet.captured_at.seconds_since(self.starts_at.plus(self.length(packet))).abs() > JUMP
+            || self.offset.zip(packet.offset).is_some_and(|(before, now)| now.jumped_from(before))
     }
 
     fn write(&mut self, packet: &Packet) -> Result<(), RecorderError> {
@@ -537,6 +550,7 @@ impl Writer {
             self.end = self.end.max(at + length);
         }
         self.last = self.last.max(at);
+        self.offset = self.offset.or(packet.offset);
         self.pictures += 1;
         if self.input.push_buffer(buffer).is_err() || self.error().is_some() {
             return Err(self.failure("it was closed"));
@@ -599,6 +613,7 @@ impl Writer {
                 size,
                 sha256,
                 upload: None,
+                clock_offset: self.offset,
             };
             let file = self.part.with_extension("mkv");
             let json = serde_json::to_vec(&segment).map_err(io::Error::other)?;
@@ -724,7 +739,7 @@ fn remux(spool: &Path, part: &Path, camera: CameraId, starts_at: Timestamp) -> R
         if let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
             let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else { continue };
             let Some(pts) = buffer.pts().map(Duration::from) else { continue };
-            let packet = Packet::new(0, caps, buffer, pts, starts_at.plus(pts));
+            let packet = Packet::new(0, caps, buffer, pts, starts_at.plus(pts), None);
             match &mut writer {
                 Some(writer) => writer.write(&packet)?,
                 None if packet.is_key() => {

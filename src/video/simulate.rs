@@ -181,6 +181,12 @@ impl Server {
         self.timeline.frozen.store(frozen, Ordering::Relaxed);
     }
 
+    /// From now on the cameras' clocks are so many seconds ahead of this machine's.
+    #[cfg(test)]
+    pub(crate) fn set_clocks(&self, ahead: i64) {
+        self.timeline.ahead.store(ahead, Ordering::Relaxed);
+    }
+
     /// Disconnects every client and closes the port.
     pub fn stop(self) {
         drop(self);
@@ -349,6 +355,9 @@ struct Timeline {
     viewers: Mutex<Viewers>,
     changed: Condvar,
     frozen: AtomicBool,
+    /// By so many seconds the cameras' clocks are ahead, as their reports tell.
+    #[cfg(test)]
+    ahead: std::sync::atomic::AtomicI64,
 }
 
 #[derive(Default)]
@@ -377,6 +386,8 @@ impl Timeline {
             viewers: Mutex::default(),
             changed: Condvar::new(),
             frozen: AtomicBool::new(false),
+            #[cfg(test)]
+            ahead: std::sync::atomic::AtomicI64::new(0),
         }
     }
 
@@ -391,6 +402,8 @@ impl Timeline {
         source.set_max_bytes(0);
         source.set_max_time(BACKLOG);
         source.set_leaky_type(gst_app::AppLeakyType::Downstream);
+        #[cfg(test)]
+        self.tell_other_time(media);
         let (timeline, mut joined) = (Arc::downgrade(self), false);
         let join = move |source: &gst_app::AppSrc, _: u32| {
             let Some(timeline) = timeline.upgrade().filter(|_| !joined) else { return };
@@ -400,6 +413,30 @@ impl Timeline {
             timeline.changed.notify_one();
         };
         source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(join).build());
+    }
+
+    /// Sets the clock that a client's stream is told of: in every sender's report that leaves, as the wire has it.
+    #[cfg(test)]
+    fn tell_other_time(self: &Arc<Self>, media: &rtsp::RTSPMedia) {
+        let timeline = Arc::downgrade(self);
+        media.connect_prepared(move |media| {
+            let pipeline = media.element().parent().and_then(|p| p.downcast::<gst::Bin>().ok()).unwrap();
+            let rtp = pipeline.iterate_all_by_element_factory_name("rtpbin").next().unwrap().unwrap();
+            let session: glib::Object = rtp.emit_by_name("get-internal-session", &[&0_u32]);
+            session.set_property("rtcp-min-interval", 300_000_000_u64); // a test does not wait for five seconds
+            let pad = rtp.static_pad("send_rtcp_src_0").unwrap();
+            let timeline = timeline.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let ahead = timeline.upgrade().map_or(0, |t| t.ahead.load(Ordering::Relaxed));
+                if let Some(mut report) = info.buffer_mut().map(|b| b.make_mut().map_writable().unwrap())
+                    && report[1] == 200
+                {
+                    let seconds = u32::from_be_bytes(report[8..12].try_into().unwrap());
+                    report[8..12].copy_from_slice(&seconds.wrapping_add(ahead as u32).to_be_bytes());
+                }
+                gst::PadProbeReturn::Ok
+            });
+        });
     }
 
     fn stop(&self) {

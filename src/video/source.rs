@@ -5,10 +5,11 @@
 use super::{
     Frame,
     address::{Address, RtspAddress, scrubbed},
+    camera_clock::CameraClock,
     decoding::{Cause, MissingElement, Seen, chain, frame_sink, make, video_decoder},
     recorder::{Packet, encoded_pictures},
 };
-use crate::model::{Clock, Timestamp, redact_url};
+use crate::model::{Clock, ClockOffset, Timestamp, redact_url};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
@@ -17,6 +18,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     time::{Duration, Instant},
@@ -34,6 +36,8 @@ const PROVEN_AFTER: Duration = Duration::from_millis(500);
 const BEHIND_MAX: Duration = Duration::from_secs(5);
 /// How long a pipeline may take to come down before it is left to itself.
 const TEARDOWN_MAX: Duration = Duration::from_secs(2);
+/// The camera's clock is measured at most so often, nanoseconds.
+const MEASURE_EVERY: u64 = 100_000_000;
 /// How long [`Source::stop`] waits for the supervisor.
 const STOP_MAX: Duration = Duration::from_millis(300);
 
@@ -187,6 +191,7 @@ struct Run {
     /// The smallest age of a frame at its arrival here.
     least_age: Option<Duration>,
     behind: Duration,
+    camera_clock: CameraClock,
 }
 
 /// Why an attempt is over.
@@ -258,6 +263,11 @@ impl Source {
     /// Grows by one with every connection that delivered a frame; 0 before the first.
     pub fn epoch(&self) -> u64 {
         self.shared.status().epoch
+    }
+
+    /// How far the camera's own clock is from the console's, as this connection has told so far. Only cameras that speak RTSP do.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.shared.status().run.camera_clock.offset()
     }
 
     /// Stops reading within half a second; what takes longer to come down is left to its own thread. No frame is handed
@@ -457,6 +467,7 @@ impl Shared {
                 let decoder = video_decoder(&target, seen, Some(1))?;
                 self.tap(attempt, &pipeline, &decoder);
                 let source = self.rtsp(rtsp, &decoder, seen)?;
+                self.measure_clock(attempt, &pipeline, &source);
                 bin.add_many([&source, &decoder]).map_err(|_| MissingElement("rtspsrc".into()))?;
             }
         }
@@ -485,6 +496,9 @@ impl Shared {
         let micros = u64::try_from(self.config.connect_timeout.as_micros()).unwrap_or(u64::MAX);
         source.set_property("tcp-timeout", micros);
         source.set_property("timeout", micros);
+        if source.has_property("add-reference-timestamp-meta") {
+            source.set_property("add-reference-timestamp-meta", true); // GStreamer 1.22 and later
+        }
         // Only the first video stream is asked for: no sound, no second profile, no metadata.
         let noted = seen.clone();
         let chosen = Mutex::new(None);
@@ -509,6 +523,38 @@ impl Shared {
             }
         });
         Ok(source)
+    }
+
+    /// Compares what the camera's reports say of its pictures with when these come.
+    fn measure_clock(self: &Arc<Self>, attempt: u64, pipeline: &gst::Pipeline, source: &gst::Element) {
+        let (shared, weak) = (Arc::downgrade(self), pipeline.downgrade());
+        source.connect_pad_added(move |_, pad| {
+            let (shared, weak, last) = (shared.clone(), weak.clone(), AtomicU64::new(0));
+            pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                let measure = || {
+                    let buffer = info.buffer()?;
+                    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+                    let running = segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)?;
+                    if running.nseconds().abs_diff(last.load(Ordering::Relaxed)) < MEASURE_EVERY {
+                        return None;
+                    }
+                    let told = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
+                    let ntp =
+                        told.filter(|m| m.reference().structure(0).is_some_and(|s| s.name() == "timestamp/x-ntp"));
+                    let ntp = ntp.map(|m| m.timestamp()).next()?;
+                    let (shared, pipeline) = (shared.upgrade()?, weak.upgrade()?);
+                    last.store(running.nseconds(), Ordering::Relaxed);
+                    let (arrived, _) = shared.captured_at(&pipeline, Some(running));
+                    let mut status = shared.status();
+                    if status.attempt == attempt {
+                        status.run.camera_clock.picture(ntp.nseconds(), arrived);
+                    }
+                    Some(())
+                };
+                measure();
+                gst::PadProbeReturn::Ok
+            });
+        });
     }
 
     /// The wall clock at this running time, and how long ago that was: for an encoded picture and for the same one decoded.
@@ -542,14 +588,15 @@ impl Shared {
         encoded_pictures(decoder, move |caps, buffer, running| {
             let (Some(shared), Some(pipeline)) = (shared.upgrade(), weak.upgrade()) else { return };
             let Some(on_packet) = &shared.on_packet else { return };
-            {
+            let offset = {
                 let status = shared.status();
                 if status.stopped || status.attempt != attempt {
                     return;
                 }
-            }
+                status.run.camera_clock.offset()
+            };
             let (captured_at, _) = shared.captured_at(&pipeline, Some(gst::ClockTime::from_nseconds(running)));
-            on_packet(Packet::new(attempt, caps, buffer, Duration::from_nanos(running), captured_at));
+            on_packet(Packet::new(attempt, caps, buffer, Duration::from_nanos(running), captured_at, offset));
         });
     }
 

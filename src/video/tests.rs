@@ -1,6 +1,6 @@
 //! The room as a whole, on real parts: real files, real RTSP on loopback.
 use super::*;
-use crate::model::{ManualClock, SystemClock, Timestamp};
+use crate::model::{Clock as _, ManualClock, SystemClock, Timestamp};
 use gstreamer::{self as gst, prelude::*};
 use std::{
     net::TcpListener,
@@ -222,6 +222,56 @@ fn silence_is_noticed() {
     assert!(since.is_some());
     server.freeze(false);
     frozen.frame_of(2);
+}
+
+#[test]
+fn a_camera_tells_its_own_clock_and_where_that_is_set_a_new_file_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(&[camera("gate", &footage(folder.path(), "gate", 1500, 160, 120, H264))], 0, None).unwrap();
+    server.set_clocks(3600);
+    let udp = Watched::new(&server.urls()[0], |c| c.transport = Transport::Udp);
+    let told: Arc<Mutex<Vec<Recorded>>> = Arc::default();
+    let hears = Arc::clone(&told);
+    let config = RecorderConfig {
+        camera: uuid::Uuid::from_u128(1),
+        spool: folder.path().join("spool"),
+        segment: Duration::from_secs(60),
+        events_only: false,
+        pre_roll: Duration::ZERO,
+        post_roll: Duration::ZERO,
+    };
+    let recorder = Arc::new(Recorder::start(config, move |recorded| hears.lock().unwrap().push(recorded)).unwrap());
+    let takes = Arc::clone(&recorder);
+    let on_packet: OnPacket = Box::new(move |packet| takes.take(packet));
+    let tcp = SourceConfig::new(&server.urls()[0]);
+    let tcp = Source::open_recorded(tcp, Arc::new(SystemClock), |_, _| {}, Some(on_packet));
+    let near = |source: &Source, seconds: f64| {
+        let off = || source.clock_offset().filter(|o| (o.seconds() - seconds).abs() < 0.5);
+        wait(off, || format!("{seconds} s in {:?}", source.clock_offset()));
+    };
+    near(&udp.source, 3600.0);
+    near(&tcp, 3600.0);
+    let captured = udp.frames.lock().unwrap().last().unwrap().0.captured_at();
+    assert!(SystemClock.now().seconds_since(captured).abs() < 5.0, "pictures are of the console's clock");
+    server.set_clocks(-30);
+    near(&tcp, -30.0);
+    let first = || told.lock().unwrap().iter().any(|r| matches!(r, Recorded::Segment(_))).then_some(());
+    wait(first, || "the end of the first file".to_owned());
+    drop(tcp);
+    drop(udp);
+    Arc::try_unwrap(recorder).unwrap().stop();
+    let segments: Vec<_> = told
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|r| match r {
+            Recorded::Segment(spooled) => Some(spooled.segment.clone()),
+            _ => None,
+        })
+        .collect();
+    let offsets: Vec<_> = segments.iter().map(|s| s.clock_offset.unwrap().seconds().round()).collect();
+    assert_eq!(offsets, [3600.0, -30.0], "{segments:?}");
+    assert!(segments[1].starts_at.seconds_since(segments[0].ends_at).abs() < 0.1, "nothing is lost between them");
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn a_movement_is_shown_beyond_the_newest_sightings() {
         view
     };
     let stays = (0..700).map(long_ago).collect();
-    state.map.movement = Some(Arc::new(Movement { suspect: Uuid::from_u128(101), stays: Ok(stays) }));
+    state.map.movement =
+        Some(Arc::new(Movement { suspect: Uuid::from_u128(101), stays: Ok(stays), is_cut_off: false }));
     let mut harness = open(state);
     press(&mut harness, Key::S);
     harness.get_by_label("On the map").click();
@@ -175,9 +176,15 @@ fn a_movement_is_shown_beyond_the_newest_sightings() {
     harness.get_by_label("Show 200 earlier").click();
     harness.run_steps(2);
     assert!(shows(&harness, "The newest 400 of 703 stays"));
+    assert!(!shows(&harness, "Only the newest"));
+    let whole = harness.state().state.map.movement.clone().unwrap();
+    harness.state_mut().state.map.movement = Some(Arc::new(Movement { is_cut_off: true, ..Movement::clone(&whole) }));
+    harness.run_steps(2);
+    assert!(shows(&harness, "Only the newest 20000 stays are listed"), "{:?}", texts(&harness));
 
     let stays = Err("the database does not answer".to_owned());
-    harness.state_mut().state.map.movement = Some(Arc::new(Movement { suspect: Uuid::from_u128(101), stays }));
+    let unread = Movement { suspect: Uuid::from_u128(101), stays, is_cut_off: false };
+    harness.state_mut().state.map.movement = Some(Arc::new(unread));
     harness.run_steps(2);
     assert!(shows(&harness, "the database does not answer") && shows(&harness, "3 · "));
 }

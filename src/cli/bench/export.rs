@@ -147,6 +147,7 @@ fn site(data: &Path, segments: u32) -> anyhow::Result<(Uuid, Vec<PathBuf>)> {
                 size: fs::metadata(&video)?.len(),
                 sha256: sha256.clone(),
                 upload: None,
+                clock_offset: None,
             };
             stores.cameras.put_segment(&segment).await?;
             files.push(stores.objects.local_file(&key).context("the objects are not on this disk")?);

@@ -4,8 +4,8 @@ use super::truth;
 use crate::{
     model::{Class, Descriptor, Detection, Rect, Timestamp, Track},
     tracking::{Observation, Tracker, TrackerConfig},
-    video::read_file,
-    vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, VisionError, describe_persons},
+    video::try_read_file,
+    vision::{Appearance, Compute, Detector, DetectorConfig, DeviceChoice, describe_persons},
 };
 use anyhow::bail;
 use serde_json::json;
@@ -27,30 +27,17 @@ pub(super) fn measure(video: &Path, gt: &Path, fps: f64, models: &Path) -> anyho
     let appearance = Appearance::load(models, compute)?;
     let truth = truth(gt)?;
     let mut frames: Vec<Seen> = Vec::new();
-    let (mut size, mut failure) = ((0.0, 0.0), None);
-    read_file(video, |frame| {
+    let mut size = (0.0, 0.0);
+    try_read_file(video, |frame| {
         size = (frame.width() as f32, frame.height() as f32);
-        let look = || -> Result<Seen, VisionError> {
-            let found = detector.detect(std::slice::from_ref(&frame))?.pop().unwrap_or_default();
-            let persons: Vec<_> = found.into_iter().filter(|d| d.class == Class::Person).collect();
-            let descriptors = describe_persons(&appearance, &frame, &persons)?;
-            let people = truth.get(&(frames.len() as u32 + 1)).map(Vec::as_slice).unwrap_or_default();
-            Ok(Seen {
-                at: frame.captured_at(),
-                persons,
-                descriptors,
-                truth: people.iter().map(|(_, rect)| *rect).collect(),
-            })
-        };
-        match look() {
-            Ok(seen) => frames.push(seen),
-            Err(error) => failure = Some(error),
-        }
-        if failure.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let found = detector.detect(std::slice::from_ref(&frame))?.pop().unwrap_or_default();
+        let persons: Vec<_> = found.into_iter().filter(|d| d.class == Class::Person).collect();
+        let descriptors = describe_persons(&appearance, &frame, &persons)?;
+        let people = truth.get(&(frames.len() as u32 + 1)).map(Vec::as_slice).unwrap_or_default();
+        let truth = people.iter().map(|(_, rect)| *rect).collect();
+        frames.push(Seen { at: frame.captured_at(), persons, descriptors, truth });
+        anyhow::Ok(ControlFlow::Continue(()))
     })?;
-    if let Some(error) = failure {
-        return Err(error.into());
-    }
     if frames.iter().all(|f| f.truth.is_empty()) {
         bail!("{} says nothing of {}", gt.display(), video.display());
     }

@@ -1,9 +1,9 @@
 //! What goes with the video of a package: boxes, pictures, the extract of the log, the models that looked, the cameras.
-use super::{ExportError, ExportPlan, MOST};
+use super::{ExportError, ExportPlan, MOST, stretches::Stretch};
 use crate::{
     audit::{Export, Format, export},
     evidence::CameraEntry,
-    model::{Action, Camera, CameraId, Rights, Timestamp, Tracklet},
+    model::{Action, Camera, CameraId, ClockOffset, Rights, Timestamp, Tracklet},
     site::{SiteError, records::Records},
     store::{LogFilter, TrackletFilter, key_of_url},
     video,
@@ -94,13 +94,15 @@ impl Records {
 }
 
 /// The camera as the list names it.
-pub(super) fn camera_entry(camera: &Camera) -> CameraEntry {
+pub(super) fn camera_entry(camera: &Camera, stretches: &[Stretch]) -> CameraEntry {
+    let segments = stretches.iter().filter(|s| s.camera == camera.id).flat_map(|s| &s.segments);
+    let newest = segments.filter(|s| s.clock_offset.is_some()).max_by_key(|s| s.ends_at);
     CameraEntry {
         id: camera.id,
         name: camera.name.clone(),
         location: camera.location,
         is_virtual: camera.is_virtual,
-        clock_offset: None, // frames are stamped by the site's clock when they come in; the camera's own is not asked
+        clock_offset: newest.and_then(|s| s.clock_offset).map(ClockOffset::seconds),
     }
 }
 

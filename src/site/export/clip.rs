@@ -173,7 +173,7 @@ impl Records {
             recipient: request.recipient.trim().to_owned(),
             exported_by: (who.0.to_owned(), who.1.to_owned()),
             model: "none: video as it was recorded".to_owned(),
-            cameras: cameras.iter().filter(shown).map(camera_entry).collect(),
+            cameras: cameras.iter().filter(shown).map(|c| camera_entry(c, &stretches)).collect(),
             stops: Vec::new(),
             clips,
             missing: lacking.into_iter().map(Missing::from).collect(),

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     evidence::{self, KeyError, Manifest, PackageError, Stop},
     model::{
-        Action, CameraId, Case, CaseChange, CaseFact, Clip, Decision, Hash, Outcome, Rights, Sighting, Suspect,
-        SuspectId, Timestamp,
+        Action, CameraId, Case, CaseChange, CaseFact, Clip, ClockOffset, Decision, Hash, Outcome, Rights, Sighting,
+        Suspect, SuspectId, Timestamp,
     },
     store::{StoreError, file, sqlite::io_error},
     sync::{JournalError, Record},
@@ -134,6 +134,9 @@ pub enum ExportError {
         "there is nothing to export: no stay of {0} is confirmed; possible matches are left out unless they are asked for"
     )]
     Nothing(String),
+    /// More than a package or a table may hold.
+    #[error("{0} has more than {MOST} stays, which is more than can be exported at once")]
+    TooMany(String),
     /// There is no video of that time.
     #[error("there is no video of these cameras between these instants")]
     NoVideo,
@@ -198,6 +201,7 @@ impl ExportError {
             | Self::NoReason
             | Self::NoRecipient
             | Self::Nothing(_)
+            | Self::TooMany(_)
             | Self::NoVideo
             | Self::Exists(_) => Outcome::Refused(self.to_string()),
             _ => Outcome::Failed(self.to_string()),
@@ -255,6 +259,12 @@ impl Records {
         done
     }
 
+    /// What is known of the camera's own clock at the time of a stay.
+    async fn clock_at(&self, stay: &Sighting) -> Result<Option<ClockOffset>, ExportError> {
+        let until = stay.left_at.unwrap_or(stay.last_seen_at);
+        Ok(self.stores.cameras.clock_offset(stay.camera, stay.entered_at, until).await?)
+    }
+
     /// That this package was handed out, for each case of the suspect.
     fn hand_outs(&self, who: Actor<'_>, cases: &[Case], request: &ExportRequest, done: &Exported) -> Vec<CaseFact> {
         let package = done.to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -293,14 +303,20 @@ impl Records {
         let written = async {
             package::check_target(to, 0)?;
             let cameras = self.stores.cameras.cameras().await?;
-            let mut stays = self.stores.cameras.sightings(Some(suspect), MOST).await?;
+            let mut stays = self.stores.cameras.sightings(Some(suspect), MOST + 1).await?;
+            if stays.len() > MOST as usize {
+                return Err(ExportError::TooMany("this suspect".to_owned()));
+            }
             stays.retain(|s| rights.allow(s.camera) && !matches!(s.decision, Decision::Rejected { .. }));
             if stays.is_empty() {
                 return Err(ExportError::NoSuspect(suspect));
             }
             stays.sort_by_key(|s| (s.entered_at, s.id));
             let name = |id| cameras.iter().find(|c| c.id == id).map_or("", |c| c.name.as_str());
-            let stops: Vec<_> = stays.iter().map(|s| Stop::new(s, name(s.camera), None)).collect();
+            let mut stops = Vec::with_capacity(stays.len());
+            for stay in &stays {
+                stops.push(Stop::new(stay, name(stay.camera), None, self.clock_at(stay).await?));
+            }
             let table = evidence::movement_csv(&stops).map_err(|e| ExportError::Target(io_error(to, &e)))?;
             let whole = file::write_whole(file::folder_of(to), to, |file| io::Write::write_all(file, &table));
             whole.map_err(|e| ExportError::Target(io_error(to, &e)))?;

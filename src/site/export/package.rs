@@ -78,7 +78,8 @@ impl Records {
             let name = cameras.iter().find(|c| c.id == sighting.camera).map_or("", |c| &c.name);
             let file = format!("crops/{}.jpg", sighting.id);
             let crop = self.picture_bytes(&sighting.crop_url).await?;
-            stops.push(Stop::new(sighting, name, crop.is_some().then(|| file.clone())));
+            let clock = self.clock_at(sighting).await?;
+            stops.push(Stop::new(sighting, name, crop.is_some().then(|| file.clone()), clock));
             items.extend(crop.map(|bytes| Item::Bytes(file, bytes)));
         }
         if rights.allow(plan.suspect.camera)
@@ -98,7 +99,7 @@ impl Records {
             recipient: request.recipient.trim().to_owned(),
             exported_by: (who.0.to_owned(), who.1.to_owned()),
             model: self.models(&plan).await?,
-            cameras: cameras.iter().filter(|c| shown.contains(&c.id)).map(camera_entry).collect(),
+            cameras: cameras.iter().filter(|c| shown.contains(&c.id)).map(|c| camera_entry(c, &stretches)).collect(),
             stops,
             clips,
             missing: lacking.into_iter().map(Missing::from).collect(),
@@ -113,9 +114,17 @@ impl Records {
 
 /// A clip in the list, without boxes; `file` is its name, `notes` are about the stretch's files by their places.
 pub(super) fn clip_entry(clip: &video::Clip, file: &str, stretch: &Stretch, notes: &[(usize, String)]) -> ClipEntry {
-    let noted = notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, n)| n.as_str());
-    let note = noted.collect::<Vec<_>>().join("; ");
-    let cut_from = clip.pieces.iter().filter_map(|p| Hash::parse(&stretch.segments.get(*p)?.sha256));
+    let segments: Vec<_> = clip.pieces.iter().filter_map(|p| stretch.segments.get(*p)).collect();
+    let mut noted: Vec<_> =
+        notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, note)| note.clone()).collect();
+    let clocks: Vec<_> = segments.iter().filter_map(|s| Some((s.starts_at, s.clock_offset?))).collect();
+    noted.extend(clocks.windows(2).filter_map(|pair| {
+        let &[(_, before), (at, now)] = pair else { return None };
+        now.jumped_from(before)
+            .then(|| format!("from {at} on the camera's own clock is {now} of the site's, before that it was {before}"))
+    }));
+    let note = noted.join("; ");
+    let cut_from = segments.iter().filter_map(|s| Hash::parse(&s.sha256));
     ClipEntry {
         file: format!("videos/{file}"),
         boxes: None,
@@ -127,6 +136,8 @@ pub(super) fn clip_entry(clip: &video::Clip, file: &str, stretch: &Stretch, note
         width: clip.width,
         height: clip.height,
         cut_from: cut_from.collect(),
+        clock_offset: clocks.first().map(|(_, offset)| offset.seconds()),
+        uploaded: segments.iter().any(|s| s.upload.is_some()),
         note: (!note.is_empty()).then_some(note),
     }
 }

@@ -33,7 +33,10 @@ impl Records {
         let store = &self.stores.cameras;
         let unknown = || ExportError::NoSuspect(request.suspect);
         let suspect = store.suspects().await?.into_iter().find(|s| s.id == request.suspect).ok_or_else(unknown)?;
-        let mut stops = store.sightings(Some(suspect.id), MOST).await?;
+        let mut stops = store.sightings(Some(suspect.id), MOST + 1).await?;
+        if stops.len() > MOST as usize {
+            return Err(ExportError::TooMany(suspect.label));
+        }
         stops.retain(|s| rights.allow(s.camera));
         if stops.is_empty() && !rights.allow(suspect.camera) {
             return Err(unknown());

@@ -67,6 +67,7 @@ impl Scene {
                 size: fs::metadata(&file).unwrap().len(),
                 sha256: sha256_of(&file).unwrap(),
                 upload: None,
+                clock_offset: None,
             };
             store.put_segment(&segment).await.unwrap();
             keys.push(key);
@@ -150,6 +151,7 @@ impl Scene {
             size: fs::metadata(&file).unwrap().len(),
             sha256: sha256_of(&file).unwrap(),
             upload: None,
+            clock_offset: None,
         };
         fs::remove_file(&file).unwrap();
         self.records.stores.cameras.put_segment(&segment).await.unwrap();
@@ -310,6 +312,63 @@ async fn what_goes_wrong_is_told_recorded_and_leaves_nothing_behind() {
 
 const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 ! h264parse";
 const H265: &str = "x265enc speed-preset=ultrafast key-int-max=25 option-string=log-level=none ! h265parse";
+
+/// The report of a package.
+fn report(package: &Path) -> String {
+    let mut zip = zip::ZipArchive::new(fs::File::open(package).unwrap()).unwrap();
+    let mut page = String::new();
+    io::Read::read_to_string(&mut zip.by_name("report.html").unwrap(), &mut page).unwrap();
+    page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_cameras_own_clock_was_off_goes_with_its_video_and_no_time_is_changed_by_it() {
+    let scene = Scene::new().await;
+    let told = |offset, segment: Segment| Segment { clock_offset: Some(ClockOffset(offset)), ..segment };
+    let yard = scene.record_yard("a", 20.0, 4, H264, "h264").await;
+    let later = scene.record_yard("b", 24.0, 7, H264, "h264").await;
+    for segment in [told(3_250_000, yard), told(3_602_000_000, later)] {
+        scene.records.stores.cameras.put_segment(&segment).await.unwrap();
+    }
+    let done = scene.export(&Rights::All, &scene.request("package.zip")).await.unwrap();
+    let m = &done.manifest;
+    let of = |camera| m.stops.iter().find(|s| s.camera == camera).unwrap();
+    assert_eq!((of(scene.gate.id).clock_offset, of(scene.yard.id).clock_offset), (None, Some(3.25)));
+    assert_eq!(of(scene.yard.id).entered.utc, at(20.0).to_string());
+    let clip = m.clips.iter().find(|c| c.camera == scene.yard.id).unwrap();
+    assert_eq!((clip.clock_offset, &clip.from.utc, clip.uploaded), (Some(3.25), &at(20.0).to_string(), false));
+    let jump = format!(
+        "from {} on the camera's own clock is 1 h 0 min ahead of the site's, before that it was 3.2 s ahead",
+        at(24.0)
+    );
+    assert_eq!(clip.note.as_deref(), Some(jump.as_str()));
+    let camera = |id| m.cameras.iter().find(|c| c.id == id).unwrap().clock_offset;
+    assert_eq!((camera(scene.gate.id), camera(scene.yard.id)), (None, Some(3602.0)), "as it was told last");
+    let page = report(&done.to);
+    assert!(page.contains("Yard: 1 h 0 min ahead") && page.contains("Gate north: not told by the camera"), "{page}");
+
+    let request = ClipRequest {
+        cameras: vec![scene.yard.id, scene.gate.id],
+        from: at(5.0),
+        until: at(22.0),
+        to: scene.dir.path().join("clip.zip"),
+        reason: "case 17".to_owned(),
+        recipient: "the court".to_owned(),
+    };
+    let who = ("12345678", "Ana Sousa");
+    let clip = scene.records.export_clip(who, &Rights::All, "Harbour", &request, Arc::new(|_, _| true)).await.unwrap();
+    let offsets: Vec<_> = clip.manifest.clips.iter().map(|c| (c.camera, c.clock_offset)).collect();
+    assert_eq!(offsets, [(scene.yard.id, Some(3.25)), (scene.gate.id, None)]);
+    let page = report(&clip.to);
+    assert!(page.contains("<td>3.2 s ahead</td>") && page.contains("<td>not told by the camera</td>"), "{page}");
+
+    let table = scene.dir.path().join("movement.csv");
+    scene.records.export_movement(who, &Rights::All, scene.suspect.id, &table).await.unwrap();
+    let table = fs::read_to_string(&table).unwrap();
+    let ends: Vec<_> = table.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+    let unknown = "not told by the camera";
+    assert_eq!(ends, ["camera_clock_ahead_seconds", unknown, unknown, "3.250"], "{table}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_codec_and_a_clock_that_was_set_back_are_several_clips_and_nothing_is_missing() {

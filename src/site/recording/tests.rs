@@ -16,7 +16,7 @@ pub(in crate::site) fn footage(path: &Path) {
     footage_of(path, 5);
 }
 
-fn footage_of(path: &Path, seconds: u32) {
+pub(in crate::site) fn footage_of(path: &Path, seconds: u32) {
     crate::video::init().unwrap();
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc num-buffers={} pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
@@ -36,11 +36,16 @@ pub(in crate::site) fn open(data: &Path, video: &Path, record: RecordMode) -> Si
 }
 
 fn open_with(data: &Path, video: &Path, recording: RecordingConfig) -> Site {
+    open_at(data, format!("file://{}", video.display()), recording)
+}
+
+/// A site with one camera at this address.
+pub(in crate::site) fn open_at(data: &Path, url: String, recording: RecordingConfig) -> Site {
     let config = SiteConfig {
         recording,
         cameras: vec![CameraConfig {
             name: "Gate".to_owned(),
-            url: format!("file://{}", video.display()),
+            url,
             location: None,
             heading: None,
             angle: None,
@@ -67,7 +72,7 @@ pub(in crate::site) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) 
 
 const ALWAYS: (Timestamp, Timestamp) = (Timestamp(0), Timestamp(4_000_000_000_000_000));
 
-fn stored(site: &Site) -> Vec<Segment> {
+pub(in crate::site) fn stored(site: &Site) -> Vec<Segment> {
     let cameras = &site.shared.records.stores.cameras;
     site.shared.runtime.block_on(cameras.segments(None, ALWAYS.0, ALWAYS.1)).unwrap()
 }

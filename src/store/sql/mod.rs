@@ -304,6 +304,7 @@ values! {
     bool, v => Self::Bool(v);
     i64, v => Self::Int(Some(v));
     u32, v => Self::Int(Some(v.into()));
+    Option<i64>, v => Self::Int(v);
     f32, v => Self::Real(Some(v.into()));
     Option<f64>, v => Self::Real(v);
     Uuid, v => Self::Uuid(Some(v));

@@ -3,7 +3,7 @@ use super::{Map, ground::plate, position};
 use crate::{
     evidence,
     model::{Decision, SightingId, SuspectId, Timestamp},
-    site::{Command, ExportCommand, SightingView, SiteState},
+    site::{Command, ExportCommand, MOST_STAYS, SightingView, SiteState},
     ui::{dialog::FileDialog, tokens, widgets},
 };
 use egui::{RichText, Shape, Stroke, Ui};
@@ -74,7 +74,14 @@ impl Map {
             ui.label(tokens::weak(hint));
             return None;
         };
-        match state.map.movement.as_ref().filter(|read| read.suspect == id).map(|read| &read.stays) {
+        let read = state.map.movement.as_ref().filter(|read| read.suspect == id);
+        if read.is_some_and(|read| read.is_cut_off) {
+            let words = format!(
+                "Only the newest {MOST_STAYS} stays are listed and numbered; saved as CSV the list holds the earlier ones, too"
+            );
+            widgets::note(ui, tokens::WARN, &words);
+        }
+        match read.map(|read| &read.stays) {
             Some(Ok(_)) if stops.is_empty() => {
                 ui.label(tokens::weak("Not seen yet where you may look"));
             }
@@ -95,7 +102,7 @@ impl Map {
         }
         for stop in stops {
             let s = &stop.view.sighting;
-            let entry = evidence::Stop::new(s, widgets::camera_name(state, s.camera), None);
+            let entry = evidence::Stop::new(s, widgets::camera_name(state, s.camera), None, None);
             let (decision, by) = entry.decided();
             ui.horizontal_top(|ui| {
                 ui.label(tokens::digits(format!("{:>2}", stop.number)));

@@ -138,6 +138,7 @@ impl Watching {
                 size: 0,
                 sha256: String::new(),
                 upload: None,
+                clock_offset: None,
             });
         }
         let place = folder.path().to_owned();
