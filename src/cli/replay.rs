@@ -162,7 +162,7 @@ fn of_a_site(folder: &Path, models: &Path) -> anyhow::Result<ExitCode> {
     Ok(tell(&different, &recorded, &log))
 }
 
-/// Exit status 0 where both logs are the same to the byte.
+/// Exit status 0 where both logs are the same to the byte, and so is everything that they follow from.
 fn tell(different: &[String], expected: &str, found: &str) -> ExitCode {
     for what in different {
         eprintln!("vigia: {what} differs from the recorded");
@@ -170,7 +170,7 @@ fn tell(different: &[String], expected: &str, found: &str) -> ExitCode {
     match first_difference(expected, found) {
         None => {
             println!("Identical: {} lines", found.lines().count());
-            ExitCode::SUCCESS
+            if different.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Some((line, was, is)) => {
             println!("First difference in line {line}:\nrecorded  {was}\nreplayed  {is}");

@@ -81,30 +81,34 @@ struct App<S, C> {
     console: Console,
     site: S,
     send: C,
-    /// Input that came after a key that moves the focus, for the next repaint.
+    /// Input that came after something that may move the focus, for the next repaint.
     later: Vec<egui::Event>,
 }
 
-/// Cuts `events` after the first press of a key that moves the focus and returns the rest. The focus moves between two repaints:
-/// on a slow display, what was typed right after Tab would otherwise land in the field before it.
-fn after_focus_key(events: &mut Vec<egui::Event>) -> Vec<egui::Event> {
-    let moves_focus = |event: &egui::Event| {
-        matches!(
-            event,
-            egui::Event::Key { key: egui::Key::Tab | egui::Key::Enter | egui::Key::Escape, pressed: true, .. }
-        )
+/// Cuts `events` after the first one that may move the focus and returns the rest: Tab, Enter, Escape, a click, and, unless somebody is
+/// `typing`, any shortcut. The focus moves between two repaints: on a slow display, what was typed right after would otherwise land in the
+/// field before it, or nowhere.
+fn after_focus_moves(events: &mut Vec<egui::Event>, typing: bool) -> Vec<egui::Event> {
+    use egui::{Event, Key};
+    let moves_focus = |event: &Event| match event {
+        Event::Key { key: Key::Tab | Key::Enter | Key::Escape, pressed: true, .. } => true,
+        Event::Key { pressed, .. } => *pressed && !typing,
+        Event::PointerButton { pressed, .. } => !pressed,
+        _ => false,
     };
-    match events.iter().position(moves_focus) {
-        Some(at) => events.split_off(at + 1),
-        None => Vec::new(),
-    }
+    let Some(at) = events.iter().position(moves_focus) else { return Vec::new() };
+    // The letter of a shortcut comes as text, too, and is not meant for what the shortcut opens.
+    let is_letter =
+        matches!(events.get(at), Some(Event::Key { key, .. }) if !matches!(key, Key::Tab | Key::Enter | Key::Escape));
+    let own = usize::from(is_letter && matches!(events.get(at + 1), Some(Event::Text(_))));
+    events.split_off(at + 1 + own)
 }
 
 impl<S: FnMut() -> SiteState, C: FnMut(Command)> eframe::App for App<S, C> {
     fn raw_input_hook(&mut self, context: &egui::Context, input: &mut egui::RawInput) {
         let mut events = std::mem::take(&mut self.later);
         events.append(&mut input.events);
-        self.later = after_focus_key(&mut events);
+        self.later = after_focus_moves(&mut events, context.egui_wants_keyboard_input());
         input.events = events;
         if !self.later.is_empty() {
             context.request_repaint();
@@ -133,16 +137,39 @@ mod tests {
     use super::*;
     use egui::{Event, Key, Modifiers};
 
+    fn key(key: Key) -> Event {
+        Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE }
+    }
+
+    fn text(text: &str) -> Event {
+        Event::Text(text.to_owned())
+    }
+
     #[test]
     fn what_is_typed_after_tab_waits_for_the_next_field() {
-        let tab =
-            Event::Key { key: Key::Tab, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
-        let text = |t: &str| Event::Text(t.to_owned());
-        let mut events = vec![text("a"), tab.clone(), text("b"), tab.clone(), text("c")];
-        let mut rest = after_focus_key(&mut events);
-        assert_eq!(events, [text("a"), tab.clone()]);
-        assert_eq!(rest, [text("b"), tab, text("c")]);
-        let last = after_focus_key(&mut rest);
+        let mut events = vec![key(Key::A), text("a"), key(Key::Tab), text("b"), key(Key::Tab), text("c")];
+        let mut rest = after_focus_moves(&mut events, true);
+        assert_eq!(events, [key(Key::A), text("a"), key(Key::Tab)]);
+        assert_eq!(rest, [text("b"), key(Key::Tab), text("c")]);
+        let last = after_focus_moves(&mut rest, true);
         assert_eq!(last, [text("c")]);
+    }
+
+    #[test]
+    fn what_is_typed_after_a_shortcut_or_a_click_waits_for_what_it_opens() {
+        let mut events = vec![key(Key::M), text("m"), key(Key::L), text("l"), text("e")];
+        let rest = after_focus_moves(&mut events, false);
+        assert_eq!(events, [key(Key::M), text("m")]);
+        assert_eq!(rest, [key(Key::L), text("l"), text("e")]);
+        let button = |pressed| Event::PointerButton {
+            pos: egui::pos2(1.0, 1.0),
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: Modifiers::NONE,
+        };
+        let mut events = vec![button(true), button(false), key(Key::L), text("l")];
+        let rest = after_focus_moves(&mut events, true);
+        assert_eq!(events, [button(true), button(false)]);
+        assert_eq!(rest, [key(Key::L), text("l")]);
     }
 }

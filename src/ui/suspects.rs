@@ -136,16 +136,18 @@ impl Suspects {
                         suspect.marked_at.local_date_time(),
                         suspect.marked_by
                     )));
-                    if self.editing.as_ref().is_none_or(|(id, _)| *id != suspect.id) {
-                        let button =
-                            egui::Button::new(RichText::new("Edit looks…").size(12.5)).min_size(vec2(0.0, 22.0));
-                        if ui.add(button).on_hover_text("Colours, carried object and notes").clicked() {
-                            self.editing = Some((suspect.id, suspect.characteristics.clone()));
-                        }
-                    }
-                    ui.horizontal(|ui| {
+                    // Wrapped: a card is as wide as its panel, whatever the words.
+                    ui.horizontal_wrapped(|ui| {
                         let button =
                             |words: &str| egui::Button::new(RichText::new(words).size(12.5)).min_size(vec2(0.0, 24.0));
+                        if self.editing.as_ref().is_none_or(|(id, _)| *id != suspect.id)
+                            && ui
+                                .add(button("Edit looks…"))
+                                .on_hover_text("Colours, carried object and notes")
+                                .clicked()
+                        {
+                            self.editing = Some((suspect.id, suspect.characteristics.clone()));
+                        }
                         let help = "Hands out all video of this suspect, with pictures and log, as one signed package";
                         if ui.add(button("Export…")).on_hover_text(help).clicked() {
                             command =

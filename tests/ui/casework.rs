@@ -306,6 +306,11 @@ fn a_case_shows_all_that_belongs_to_it_and_leads_there() {
     harness.get_by_label("Show").click();
     harness.run_steps(3);
     assert!(shows(&harness, "End follow…"), "the suspects' panel");
+    let window = harness.ctx.content_rect();
+    for button in ["Edit looks…", "Export…", "On the map", "Add to case…"] {
+        let there = harness.get_by_label(button).rect();
+        assert!(window.contains_rect(there), "{button} at {there}");
+    }
     // From there into another case.
     harness.get_by_label("Add to case…").click();
     harness.run_steps(3);
