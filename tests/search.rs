@@ -2,13 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
 use std::{
     path::Path,
+    process::Output,
     sync::Arc,
     time::{Duration, Instant},
 };
 use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
-    model::{Action, Clock as _, Decision, Descriptor, ManualClock, Rect, SystemClock, Timestamp, TrackId, Tracklet},
+    model::{
+        Action, Clock as _, Decision, Descriptor, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId, Tracklet,
+    },
     site::{Access, CameraConfig, Command, FindCommand, FindWho, Site, SiteConfig, SiteState},
     store::{DataFolder, LogFilter, Stores},
     video::{Color, Frame},
@@ -235,4 +238,103 @@ fn anybody_is_found_over_hours_and_cameras_and_saying_who_it_is_improves_the_ran
     running.until("the end", |s| s.find.is_none());
     drop(running);
     assert_eq!(log(data.path()).iter().filter(|a| **a == Action::FindPerson).count(), 3);
+}
+
+/// `vigia find` on the site of this folder.
+fn find(data: &Path, args: &[&str]) -> Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_vigia"));
+    command.arg("find").args(args).arg("--data-dir").arg(data).output().unwrap()
+}
+
+/// The person of [`frame`] alone, as a file.
+fn picture_of(shirt: Hue, trousers: Hue, to: &Path) {
+    let pixel = |x: u32, y: u32| {
+        let (u, v) = if y < 70 { shirt } else { trousers };
+        let luma = 110 + (((y + 40) * 320 + x + 100) * 7 % 23) as u8;
+        let (y, u, v) = (f32::from(luma) - 16.0, f32::from(u) - 128.0, f32::from(v) - 128.0);
+        let rgb = [1.164 * y + 1.596 * v, 1.164 * y - 0.392 * u - 0.813 * v, 1.164 * y + 2.017 * u];
+        image::Rgb(rgb.map(|c| c.clamp(0.0, 255.0) as u8))
+    };
+    image::RgbImage::from_fn(60, 150, pixel).save(to).unwrap();
+}
+
+#[test]
+fn the_command_line_finds_a_suspect_and_whoever_is_on_a_picture_and_each_search_is_an_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let now = SystemClock.now();
+    open(&data, now).enter(true);
+    let ids =
+        seen_before(&data, now, &[(2, 0, RED, BLUE), (3, 1, GREEN, GREEN), (5, 1, RED, BLUE), (60, 1, RED, BLUE)]);
+    let running = open(&data, now);
+    running.enter(false);
+    mark(&running, RED, BLUE);
+    let suspect = running.until("the suspect", |s| !s.suspects.is_empty()).suspects[0].suspect.id.to_string();
+    let while_open = find(&data, &["--suspect", &suspect]);
+    assert!(!while_open.status.success() && while_open.stdout.is_empty(), "the console is open");
+    drop(running);
+
+    // (the stay, its camera, its probability), the most probable first
+    let found = |args: &[&str]| -> Vec<(Uuid, String, f64)> {
+        let run = find(&data, args);
+        assert!(run.status.success(), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
+        let lines = String::from_utf8(run.stdout).unwrap();
+        let hits: Vec<_> = lines
+            .lines()
+            .map(|line| {
+                let hit: serde_json::Value = serde_json::from_str(line).unwrap();
+                let camera = hit["camera_name"].as_str().unwrap().to_owned();
+                (hit["tracklet"].as_str().unwrap().parse().unwrap(), camera, hit["probability"].as_f64().unwrap())
+            })
+            .collect();
+        assert!(hits.is_sorted_by(|a, b| a.2 >= b.2), "{hits:?}");
+        hits
+    };
+    let alike = |hits: &[(Uuid, String, f64)]| -> Vec<Uuid> {
+        let mut ids: Vec<_> = hits.iter().filter(|(.., p)| *p > 0.5).map(|(id, ..)| *id).collect();
+        ids.sort();
+        ids
+    };
+    let sorted = |mut ids: Vec<Uuid>| {
+        ids.sort();
+        ids
+    };
+    let day = found(&["--suspect", &suspect]);
+    assert_eq!((day.len(), alike(&day)), (3, sorted(vec![ids[0], ids[2]])), "of the last day");
+    let week = found(&["--suspect", &suspect, "--hours", "168"]);
+    assert_eq!(alike(&week), sorted(vec![ids[0], ids[2], ids[3]]));
+    let hall = found(&["--suspect", &suspect, "--camera", "Hall", "--limit", "1"]);
+    assert_eq!(hall.iter().map(|(id, camera, _)| (*id, camera.as_str())).collect::<Vec<_>>(), [(ids[2], "Hall")]);
+    let picture = folder.path().join("person.png");
+    picture_of(GREEN, GREEN, &picture);
+    assert_eq!(alike(&found(&["--picture", picture.to_str().unwrap()])), [ids[1]]);
+
+    let refused = |args: &[&str], words: &str| {
+        let run = find(&data, args);
+        let told = String::from_utf8(run.stderr).unwrap();
+        assert!(!run.status.success() && run.stdout.is_empty() && told.contains(words), "{args:?}: {told}");
+    };
+    let nobody = Uuid::new_v4().to_string();
+    refused(&["--suspect", &nobody], &format!("there is no suspect {nobody}"));
+    refused(&["--suspect", &suspect, "--camera", "Roof"], "there is no camera Roof");
+    refused(&["--suspect", &suspect, "--picture", "a.png"], "cannot be used with");
+    refused(&["--suspect", &suspect, "--hours=-1"], "hours");
+    refused(&[], "--suspect");
+    let (gone, text, dot) =
+        (folder.path().join("gone.jpg"), folder.path().join("text.jpg"), folder.path().join("dot.png"));
+    std::fs::write(&text, "minutes of the meeting").unwrap();
+    image::RgbImage::new(2, 2).save(&dot).unwrap();
+    refused(&["--picture", gone.to_str().unwrap()], "gone.jpg");
+    refused(&["--picture", text.to_str().unwrap()], "text.jpg");
+    refused(&["--picture", dot.to_str().unwrap()], "too small to compare");
+
+    let entries = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let stores = Stores::open(&DataFolder::open(&data).unwrap(), &Default::default()).await.unwrap();
+        let filter = LogFilter { action: Some(Action::FindPerson), ..LogFilter::default() };
+        stores.actions.page(&filter, None, 100).await.unwrap()
+    });
+    let done = entries.iter().filter(|e| e.outcome == Outcome::Succeeded).count();
+    let refused = entries.iter().filter(|e| matches!(e.outcome, Outcome::Refused(_))).count();
+    assert_eq!((done, refused), (4, 3), "what was searched for, and what there is not");
+    assert!(entries.iter().any(|e| e.target.as_deref() == Some(suspect.as_str()) && e.details["hits"] == 3));
 }

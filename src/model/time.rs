@@ -64,6 +64,11 @@ impl Timestamp {
         format!("{} – {day}{}", from.strftime(clock), to.strftime(clock))
     }
 
+    /// Seconds by which this machine's zone is ahead of UTC at this instant.
+    pub fn local_offset(self) -> f64 {
+        f64::from(jiff::tz::TimeZone::system().to_offset(self.jiff()).seconds())
+    }
+
     /// `2026-11-22 14:03:22` in the zone of this machine, for people.
     pub fn local_date_time(self) -> String {
         self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()

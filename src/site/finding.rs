@@ -131,7 +131,7 @@ impl Records {
                 _ => break,
             }
         }
-        let (curves, person) = (Curves::default(), Gallery::new(looks.clone())); // those that are shipped
+        let (curves, person) = (Curves::of(&store.curves().await?), Gallery::new(looks.clone()));
         let hits = index.search(&looks, request.limit.saturating_mul(4), |_| true);
         let mut found: Vec<Found> = hits
             .into_iter()

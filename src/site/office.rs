@@ -315,6 +315,7 @@ impl Office {
     /// [`FindError`]; it is recorded, too.
     pub fn find_people(&self, request: &FindRequest) -> Result<(Vec<Found>, usize), FindError> {
         self.runtime.block_on(async {
+            self.permit(Action::FindPerson).await.map_err(SiteError::from)?;
             let found = self.records.find_people(self.who(), request).await;
             self.records.anchor().await?;
             found

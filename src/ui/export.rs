@@ -159,9 +159,8 @@ impl Form {
 
 /// What the package will hold, and what it lacks.
 fn contents(ui: &mut Ui, plan: &ExportPlan) {
-    let count = |n: usize, one: &str, many: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {many}") };
-    let stays = count(plan.stops.len(), "stay", "stays");
-    let stretches = count(plan.stretches, "stretch", "stretches");
+    let stays = widgets::count(plan.stops.len() as u64, "stay", "stays");
+    let stretches = widgets::count(plan.stretches as u64, "stretch", "stretches");
     let mib = plan.bytes as f64 / 1_048_576.0;
     ui.label(format!(
         "{stays}, {stretches} of video, about {mib:.1} MiB; with pictures, movement log and the entries of the action log. \
@@ -171,7 +170,7 @@ fn contents(ui: &mut Ui, plan: &ExportPlan) {
         ui.label(RichText::new("There is video of every stay").color(tokens::GOOD));
         return;
     }
-    let parts = count(plan.missing.len(), "interval", "intervals");
+    let parts = widgets::count(plan.missing.len() as u64, "interval", "intervals");
     ui.label(RichText::new(format!("No video of {parts}:")).color(tokens::WARN));
     ScrollArea::vertical().max_height(120.0).show(ui, |ui| {
         for gap in &plan.missing {

@@ -24,6 +24,11 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// `1 stay`, `2 stays`.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// An sRGB colour of the model.
 pub fn colour([r, g, b]: [u8; 3]) -> Color32 {
     Color32::from_rgb(r, g, b)

@@ -123,17 +123,17 @@ impl Filters {
         let stays = timeline.sightings.iter().filter(|s| {
             row(s.camera) && touches(s.entered_at, s.left_at.unwrap_or(s.last_seen_at)) && self.stay(state, s)
         });
-        let mut parts = vec![format!("{} stays", stays.count())];
+        let mut parts = vec![widgets::count(stays.count() as u64, "stay", "stays")];
         if self.people() && timeline.clothes != Clothes::default() {
             let people = timeline.people.iter().filter(|(camera, a, b)| row(*camera) && touches(*a, *b));
-            parts.push(format!("{} people", people.count()));
+            parts.push(widgets::count(people.count() as u64, "person", "people"));
         }
         let length = i64::from(timeline.minutes) * 60_000_000;
-        for (kind, name) in [(DetectionKind::Knife, "knives"), (DetectionKind::Gun, "guns")] {
+        for (kind, one, many) in [(DetectionKind::Knife, "knife", "knives"), (DetectionKind::Gun, "gun", "guns")] {
             let counts = timeline.counts.iter().filter(|c| c.kind == kind && self.counts(kind) && row(c.camera));
             let n: u64 = counts.filter(|c| touches(c.from, Timestamp(c.from.0 + length))).map(|c| c.n).sum();
             if n > 0 {
-                parts.push(format!("{n} {name}"));
+                parts.push(widgets::count(n, one, many));
             }
         }
         if timeline.cut {
@@ -284,7 +284,9 @@ impl TimelineView {
         let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
         let mark = |t: Timestamp, tint: Color32, width: f32| {
             let x = to_x(seconds(t), from, until);
-            painter.line_segment([pos2(x, lane.top()), pos2(x, lane.bottom())], Stroke::new(width, tint));
+            // The player's own line goes up into the hours, where it is grabbed; others leave their words readable.
+            let top = if tint == Color32::WHITE { lane.top() } else { lane.top() + AXIS - 5.0 };
+            painter.line_segment([pos2(x, top), pos2(x, lane.bottom())], Stroke::new(width, tint));
         };
         if let (Some(a), Some(b)) = (self.mark_in, self.mark_out) {
             let between =
@@ -333,7 +335,7 @@ impl TimelineView {
 
     fn filters(&mut self, ui: &mut Ui, state: &SiteState) {
         let filters = &mut self.filters;
-        ui.horizontal(|ui| {
+        ui.horizontal_wrapped(|ui| {
             ui.add_space(8.0);
             ui.checkbox(&mut filters.suspects, "Suspects");
             ui.checkbox(&mut filters.knives, "Knives");
@@ -392,7 +394,7 @@ impl TimelineView {
             for (name, span) in
                 [("Hour", HOUR), ("Day", 24.0 * HOUR), ("Week", 168.0 * HOUR), ("30 days", 720.0 * HOUR)]
             {
-                if ui.small_button(name).clicked() {
+                if ui.button(name).on_hover_text("Shows so much time, up to now").clicked() {
                     self.range = Some((now - span, now + span * 0.05));
                 }
             }
@@ -403,33 +405,47 @@ impl TimelineView {
         });
     }
 
+    /// The hours above the rows. A day stands where it begins, in the zone of this machine, and at the first hour.
     fn axis(&self, ui: &Ui, lane: Rect, from: f64, until: f64) {
         let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
         let wanted = (until - from) * 110.0 / f64::from(lane.width().max(1.0));
         let step = STEPS.into_iter().find(|s| *s >= wanted).unwrap_or(2_419_200.0);
-        let mut s = (from / step).floor() * step;
-        while s <= until {
+        let begin = instant(from);
+        let first = ((from + begin.local_offset()) / step).floor();
+        let mut day_is_told = false;
+        for n in 0.. {
+            // Whole hours and days of this machine, also where its clocks are changed in between.
+            let local = (first + f64::from(n)) * step;
+            let s = local - instant(local - begin.local_offset()).local_offset();
+            if s > until {
+                break;
+            }
             let x = lane.left() + ((s - from) / (until - from)) as f32 * lane.width();
             painter.line_segment(
                 [pos2(x, lane.top() + AXIS - 5.0), pos2(x, lane.bottom())],
                 Stroke::new(1.0, tokens::LINE),
             );
+            if x < lane.left() {
+                continue; // its words would be cut off
+            }
             let t = instant(s).local_date_time();
-            let words = if step >= 86_400.0 {
-                t.get(..10)
-            } else if step >= 60.0 {
-                t.get(5..16)
-            } else {
-                t.get(11..19)
+            let midnight = local.rem_euclid(86_400.0) < 0.5;
+            let words = match (step >= 86_400.0, step >= 60.0) {
+                (true, _) => t.get(..10),
+                (_, true) if midnight => t.get(5..10),
+                (_, true) if day_is_told => t.get(11..16),
+                (_, true) => t.get(5..16),
+                (_, false) if day_is_told => t.get(11..19),
+                (_, false) => t.get(5..19),
             };
+            day_is_told = true;
             painter.text(
                 pos2(x + 3.0, lane.top()),
                 Align2::LEFT_TOP,
                 words.unwrap_or_default(),
                 FontId::proportional(11.0),
-                tokens::TEXT_WEAK,
+                if midnight { tokens::TEXT } else { tokens::TEXT_WEAK },
             );
-            s += step;
         }
     }
 
