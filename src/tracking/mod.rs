@@ -7,6 +7,7 @@ mod kalman;
 pub mod motchallenge;
 mod offline;
 mod score;
+mod shake;
 mod sweep;
 mod tracker;
 
