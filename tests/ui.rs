@@ -25,8 +25,8 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 use vigia::audit::{Fault, Finding, Format};
 use vigia::model::{
-    Action, ActionRecord, Camera, Characteristics, Class, ColourName, Decision, Detection, KeptAction, Looked, Outcome,
-    Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
+    Action, ActionRecord, Camera, Characteristics, Class, ClockOffset, ColourName, Decision, Detection, KeptAction,
+    Looked, Outcome, Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
     Access, CameraCounters, CameraStatus, CameraView, Command, LogCommand, LogSheet, LogView, LogWork, MatchView,
@@ -1087,6 +1087,21 @@ fn the_health_window_answers_whether_a_camera_was_looked_at() {
     assert!(shows(&harness, "yes: 720 frames received, 300 analysed"));
     ask(&mut harness, 0.0);
     assert!(shows(&harness, "no: nothing is recorded of that minute"));
+}
+
+#[test]
+fn a_camera_whose_own_clock_is_off_says_so_on_its_tile_and_in_the_health_window() {
+    let mut site = busy(four_streets());
+    site.cameras[0].clock_offset = Some(ClockOffset::from(-75.0));
+    site.cameras[1].clock_offset = Some(ClockOffset::from(0.2));
+    let mut harness = open(site);
+    assert!(shows(&harness, "own clock 1 min 15 s behind"), "{:?}", texts(&harness));
+    assert!(!shows(&harness, "own clock within"), "what is right needs no words");
+    press(&mut harness, Key::F6);
+    look(&mut harness, "clocks");
+    let told = texts(&harness);
+    let of = |words: &str| told.iter().filter(|text| text.as_str() == words).count();
+    assert_eq!((of("1 min 15 s behind"), of("within a second"), of("not told")), (1, 1, 2), "{told:?}");
 }
 
 #[test]

@@ -40,6 +40,8 @@ mod retention;
 mod review;
 mod search;
 mod session;
+#[cfg(test)]
+mod small_disk;
 mod start;
 pub mod state;
 mod stills;

@@ -2,7 +2,10 @@ use super::*;
 use crate::{
     evidence::{Finding, SiteKey, verify},
     model::{Camera, Gap, Rect, Segment, SystemClock, TrackId, Tracklet},
-    site::SiteConfig,
+    site::{
+        SiteConfig,
+        small_disk::{fill, on_a_small_disk},
+    },
     store::{DataFolder, LogFilter, cameras, key_of_url, url_of_key},
     video::tests::launch,
     vision::sha256_of,
@@ -453,6 +456,48 @@ async fn a_package_that_does_not_fit_or_cannot_be_written_is_refused_before_anyt
     assert!(told.contains("cannot be written") && told.contains("/sys/kernel"), "{told}");
     assert!(matches!(scene.logged().await.outcome, Outcome::Failed(_)));
     assert_eq!(scene.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it() {
+    let name = "site::export::tests::a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it";
+    on_a_small_disk(name, 16, |disk| {
+        let there = || -> Vec<_> { fs::read_dir(disk).unwrap().map(|e| e.unwrap().file_name()).collect() };
+        let filler = disk.join("filler");
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let scene = Scene::new().await;
+            let fills = |at: &'static str| -> ExportProgress {
+                let filler = filler.clone();
+                Arc::new(move |_, what: &str| {
+                    if what.starts_with(at) && !filler.exists() {
+                        fill(&filler, 0);
+                    }
+                    true
+                })
+            };
+            // The disk of the package.
+            let request = ExportRequest { to: disk.join("p.zip"), ..scene.request("p.zip") };
+            let told = scene.export_watched(&Rights::All, &request, fills("Pictures")).await.unwrap_err();
+            assert!(matches!(told, ExportError::Target(StoreError::Full { .. })), "{told}");
+            assert_eq!(there(), ["filler"]);
+            assert_eq!(scene.logged().await.outcome, Outcome::Failed(told.to_string()));
+            fs::remove_file(&filler).unwrap();
+            let done = scene.export(&Rights::All, &request).await.unwrap();
+            assert_eq!(verify(&done.to, None).unwrap().findings, []);
+            fs::remove_file(&done.to).unwrap();
+
+            // The disk on which clips are cut.
+            let exports = DataFolder::exports_in(&scene.records.data);
+            let _ = fs::remove_dir_all(&exports);
+            std::os::unix::fs::symlink(disk, &exports).unwrap();
+            let request = scene.request("p.zip");
+            let told = scene.export_watched(&Rights::All, &request, fills("Video")).await.unwrap_err();
+            assert!(told.to_string().contains("cannot be written"), "{told}");
+            assert_eq!(there(), ["filler"]);
+            assert!(!request.to.exists());
+            assert_eq!(scene.logged().await.outcome, Outcome::Failed(told.to_string()));
+        });
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,12 @@ use super::*;
 use crate::{
     cli::prerequisites,
     model::{Class, Detection, Rect, SystemClock, TrackId},
-    site::{CameraConfig, Command, Site, SiteConfig, analysis::Analysis},
-    store::LogFilter,
+    site::{
+        CameraConfig, Command, Site, SiteConfig,
+        analysis::Analysis,
+        small_disk::{fill, on_a_small_disk},
+    },
+    store::{Address, Addresses, LogFilter},
     video::{Color, Frame},
     vision::Analysed,
 };
@@ -41,7 +45,11 @@ fn open_with(data: &Path, video: &Path, recording: RecordingConfig) -> Site {
 
 /// A site with one camera at this address.
 pub(in crate::site) fn open_at(data: &Path, url: String, recording: RecordingConfig) -> Site {
-    let config = SiteConfig {
+    open_of(data, config(url, recording))
+}
+
+fn config(url: String, recording: RecordingConfig) -> SiteConfig {
+    SiteConfig {
         recording,
         cameras: vec![CameraConfig {
             name: "Gate".to_owned(),
@@ -55,7 +63,10 @@ pub(in crate::site) fn open_at(data: &Path, url: String, recording: RecordingCon
             active: true,
         }],
         ..SiteConfig::default()
-    };
+    }
+}
+
+fn open_of(data: &Path, config: SiteConfig) -> Site {
     Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap()
 }
 
@@ -160,6 +171,68 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
     });
     assert_eq!((entry.outcome, &entry.details["ids"][0]), (Outcome::Succeeded, &json!(second.id)));
     assert_eq!(entry.details["cameras"]["Gate"], 1);
+}
+
+#[test]
+fn a_full_store_gives_up_the_oldest_recordings_for_new_ones_but_what_is_held_it_does_not_give_up() {
+    let name = "site::recording::tests::a_full_store_gives_up_the_oldest_recordings_for_new_ones_but_what_is_held_it_does_not_give_up";
+    on_a_small_disk(name, 16, |disk| {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, video) = (folder.path().join("data"), folder.path().join("a.mkv"));
+        footage_of(&video, 30);
+        let objects = disk.join("objects");
+        fs::create_dir(&objects).unwrap();
+        let filler = disk.join("filler");
+        fill(&filler, fs::metadata(&video).unwrap().len() / 4); // room for seven seconds
+        let recording = RecordingConfig { record: RecordMode::Always, segment_s: 1.0, ..RecordingConfig::default() };
+        let stores = Addresses {
+            objects: Some(Address::parse(&format!("file:{}", objects.display())).unwrap()),
+            ..Addresses::default()
+        };
+        let site = open_of(&data, SiteConfig { stores, ..config(format!("file://{}", video.display()), recording) });
+        let shared = &site.shared;
+        let deletions = || {
+            let log = shared.runtime.block_on(shared.records.stores.actions.page(&LogFilter::default(), None, 100));
+            log.unwrap().into_iter().filter(|e| e.action == Action::DeleteData).collect::<Vec<_>>()
+        };
+        let entry = wait("the first deletion", || deletions().pop());
+        assert_eq!((&entry.outcome, &entry.details["why"]), (&Outcome::Succeeded, &json!("the store is full")));
+        let room_made = SystemClock.now();
+        wait("recordings of after it", || {
+            stored(&site).last().is_some_and(|s| s.ends_at > room_made.plus(Duration::from_secs(2))).then_some(())
+        });
+        let notices: Vec<_> = shared.board.lock().notices.iter().map(|n| n.text.clone()).collect();
+        assert!(
+            notices.iter().any(|n| n.contains("of the oldest recordings were deleted: the store is full")),
+            "{notices:?}"
+        );
+
+        let held = Hold {
+            id: Uuid::now_v7(),
+            case: None,
+            camera: None,
+            from: ALWAYS.0,
+            until: ALWAYS.1,
+            reason: "case 7".to_owned(),
+            placed_by: "1".to_owned(),
+            placed_at: SystemClock.now(),
+            released: None,
+        };
+        shared.runtime.block_on(shared.records.stores.cameras.put_hold(&held)).unwrap();
+        let kept = stored(&site);
+        let waiting = wait("recordings that wait", || {
+            let health = site.stores().into_iter().find(|s| s.store == "recordings")?;
+            let full = health.error.is_some_and(|e| e.contains("full"));
+            (full && health.backlog > 2).then_some(health.backlog)
+        });
+        assert!(kept.iter().all(|s| stored(&site).contains(s)), "what is held stays");
+        fs::remove_file(&filler).unwrap();
+        let all = wait("what waited", || Some(stored(&site)).filter(|s| s.len() as u64 >= kept.len() as u64 + waiting));
+        for pair in all.windows(2) {
+            let hole = pair[1].starts_at.seconds_since(pair[0].ends_at);
+            assert!(hole < 1.5, "nothing was lost but what was given up: {hole} s before {:?}", pair[1]);
+        }
+    });
 }
 
 #[test]

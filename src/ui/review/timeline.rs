@@ -410,16 +410,8 @@ impl TimelineView {
         let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
         let wanted = (until - from) * 110.0 / f64::from(lane.width().max(1.0));
         let step = STEPS.into_iter().find(|s| *s >= wanted).unwrap_or(2_419_200.0);
-        let begin = instant(from);
-        let first = ((from + begin.local_offset()) / step).floor();
         let mut day_is_told = false;
-        for n in 0.. {
-            // Whole hours and days of this machine, also where its clocks are changed in between.
-            let local = (first + f64::from(n)) * step;
-            let s = local - instant(local - begin.local_offset()).local_offset();
-            if s > until {
-                break;
-            }
+        for (s, local) in ticks(from, until, step, |s| instant(s).local_offset()) {
             let x = lane.left() + ((s - from) / (until - from)) as f32 * lane.width();
             painter.line_segment(
                 [pos2(x, lane.top() + AXIS - 5.0), pos2(x, lane.bottom())],
@@ -527,6 +519,20 @@ impl TimelineView {
     }
 }
 
+/// Whole steps between two instants as a clock on the wall shows them, which is `offset` seconds ahead of UTC: each with what it
+/// shows. Where clocks are changed they stay hours and days of that clock.
+fn ticks(from: f64, until: f64, step: f64, offset: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+    let here = offset(from);
+    let first = ((from + here) / step).floor();
+    let mut ticks: Vec<_> = (0..)
+        .map(|n| (first + f64::from(n)) * step)
+        .map(|local| (local - offset(local - here), local))
+        .take_while(|(s, _)| *s <= until)
+        .collect();
+    ticks.dedup_by_key(|(s, _)| *s); // an hour that is left out in spring
+    ticks
+}
+
 /// A few words beside the pointer.
 fn tip(ui: &Ui, words: String, pointer: Option<egui::Pos2>) {
     if let Some(at) = pointer {
@@ -536,5 +542,32 @@ fn tip(ui: &Ui, words: String, pointer: Option<egui::Pos2>) {
         let plate = Rect::from_min_size(at + vec2(12.0, -26.0), galley.size() + vec2(12.0, 6.0));
         painter.rect_filled(plate, 3.0, tokens::PLATE);
         painter.galley(plate.min + vec2(6.0, 3.0), galley, tokens::TEXT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_and_days_stand_where_clocks_show_them_also_where_these_are_changed() {
+        let at = |text: &str| seconds(Timestamp::parse(text).unwrap());
+        let (autumn, spring) = (at("2026-10-25T01:00:00Z"), at("2026-03-29T01:00:00Z"));
+        let lisbon = move |s: f64| if (spring..autumn).contains(&s) { 3600.0 } else { 0.0 };
+        let told = |from: &str, until: &str, step: f64| -> Vec<String> {
+            let all = ticks(at(from), at(until), step, lisbon);
+            assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0), "{all:?}");
+            assert!(all.iter().all(|(s, _)| (s + lisbon(*s)).rem_euclid(step) == 0.0), "{all:?}");
+            all.iter().map(|(s, _)| instant(*s).to_string().chars().take(16).collect()).collect()
+        };
+        assert_eq!(
+            told("2026-10-24T05:00:00Z", "2026-10-27T05:00:00Z", 86_400.0),
+            ["2026-10-23T23:00", "2026-10-24T23:00", "2026-10-26T00:00", "2026-10-27T00:00"]
+        );
+        assert_eq!(told("2026-10-24T20:30:00Z", "2026-10-25T04:10:00Z", 3600.0).len(), 8, "one hour is there twice");
+        assert_eq!(
+            told("2026-03-28T23:30:00Z", "2026-03-29T02:00:00Z", 3600.0),
+            ["2026-03-28T23:00", "2026-03-29T00:00", "2026-03-29T01:00", "2026-03-29T02:00"]
+        );
     }
 }
