@@ -1,4 +1,5 @@
-//! `vigia calibrate`: how true the probabilities of possible matches are, on the demo footage and at this site, and the site's own curve.
+//! `vigia calibrate`: how true the probabilities of possible matches are, on the demo footage and at this site, the site's own curve, and
+//! what it learned of views that overlap.
 use super::{
     prerequisites, simulate, site,
     views::{Seen, look},
@@ -32,8 +33,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.footage {
         on_footage(args)?;
     } else {
-        for found in args.site.office()?.calibrate()? {
+        let office = args.site.office()?;
+        for found in office.calibrate()? {
             at_site(&found);
+        }
+        let grounds = office.grounds()?;
+        for ([one, other], ground) in &grounds {
+            println!(
+                "{one} and {other} share ground: {} people who walked through both views agree, feet are {:.2} heights beside where they should be (learned {})",
+                ground.walks, ground.error, ground.learned_at
+            );
+        }
+        if grounds.is_empty() {
+            println!(
+                "no ground that two views share is known: a running console learns it from whoever walks through views that [[overlap]] names"
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

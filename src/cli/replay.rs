@@ -1,7 +1,7 @@
 //! `vigia replay`: runs a recorded site again and compares its tracks and sightings, byte for byte.
 use super::prerequisites;
 use crate::{
-    follow::{FollowConfig, Follower, Observed, Topology},
+    follow::{FollowConfig, Follower, Observed, Topology, stands_in_view},
     model::{CameraId, Class, Descriptor, Rect, SightingId, Suspect, SuspectId, Timestamp, Track, TrackId},
     site::{self, Replayed, replay::appearance_hash, tape::event_line},
     store::{file, url_of_key},
@@ -193,6 +193,8 @@ struct Step {
     at: Timestamp,
     camera: CameraId,
     tracks: Vec<Track>,
+    /// Of the frame.
+    size: (f32, f32),
     looks: BTreeMap<TrackId, Descriptor>,
     ended: Vec<TrackId>,
     /// Suspects clicked on this frame.
@@ -222,8 +224,15 @@ fn replay(record: &Record, folder: &Path, detector: &Detector, appearance: &Appe
         for track in &step.ended {
             events.extend(follower.track_ended(step.camera, *track));
         }
-        let observed: Vec<Observed<'_>> =
-            step.tracks.iter().map(|track| Observed { track, descriptor: step.looks.get(&track.id) }).collect();
+        let observed: Vec<Observed<'_>> = step
+            .tracks
+            .iter()
+            .map(|track| Observed {
+                track,
+                descriptor: step.looks.get(&track.id),
+                stands: stands_in_view(&track.rect, step.size),
+            })
+            .collect();
         events.extend(follower.observe(step.camera, step.at, &observed));
         for (marked, track, rect, gallery) in &step.marked {
             number += 1;
@@ -311,7 +320,8 @@ fn look(
         .collect();
     let step = tracker.step(at, &observations);
     let looks = step.matched.iter().zip(descriptors).filter_map(|(id, d)| Some(((*id)?, d?))).collect();
-    Ok(Step { at, camera, tracks: step.tracks, looks, ended: step.ended, marked: Vec::new() })
+    let size = (frame.width() as f32, frame.height() as f32);
+    Ok(Step { at, camera, tracks: step.tracks, size, looks, ended: step.ended, marked: Vec::new() })
 }
 
 /// The measured track at a point, the smallest where there are several.

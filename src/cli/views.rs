@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 pub(super) struct Seen {
     /// Counted from 1.
     pub frame: u32,
+    /// Width and height of the picture.
+    pub size: (f32, f32),
     /// The tracks, with their look where it is good enough to compare.
     pub people: Vec<(Track, Option<Descriptor>)>,
     /// Tracks that are over.
@@ -56,7 +58,7 @@ pub(super) fn look(
             let descriptor = looks.get(&t.id).filter(|_| good).map(|d| (*d).clone());
             (t, descriptor)
         });
-        all.push(Seen { frame: number, people: people.collect(), ended: step.ended });
+        all.push(Seen { frame: number, size, people: people.collect(), ended: step.ended });
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(all)

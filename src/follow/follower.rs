@@ -1,6 +1,8 @@
 //! Compares the tracks of every camera with every suspect and keeps the sightings.
 use super::{
     Calibration, Curves, Gallery,
+    ground::{Grounds, Surveyor},
+    homography::Foot,
     joint::{Candidate, assign_jointly},
     topology::{Stop, Topology, Travel},
 };
@@ -28,6 +30,8 @@ pub struct FollowConfig {
     pub gallery: usize,
     /// Vectors kept for each track.
     pub track_gallery: usize,
+    /// Whether a site learns where places of one view are in others that overlap it, and counts who stands where as evidence.
+    pub places: bool,
     /// Whether suspects are looked for in the live picture at all. A site whose law forbids it turns this off; tracking within
     /// each camera and review go on.
     pub live_follow: bool,
@@ -42,6 +46,7 @@ impl Default for FollowConfig {
             least_crops: 5,
             gallery: 12,
             track_gallery: 6,
+            places: true,
             live_follow: true,
         }
     }
@@ -53,6 +58,8 @@ pub struct Observed<'a> {
     pub track: &'a Track,
     /// Its appearance on this frame, when there was a good crop.
     pub descriptor: Option<&'a Descriptor>,
+    /// Whether it is wholly in the picture, so that it is known where it stands.
+    pub stands: bool,
 }
 
 /// What changed; each is a record to keep.
@@ -95,6 +102,17 @@ const BYSTANDERS: usize = 24;
 const ONE_PERSON: f32 = 0.3;
 /// Looks of ended sightings that are kept for a late decision.
 const LOOKS: usize = 256;
+/// Places are compared so often, seconds, in views that overlap, and within so many seconds of each other.
+const PLACE_EVERY_SECONDS: f64 = 0.35;
+const SAME_TIME_SECONDS: f64 = 0.6;
+/// What one comparison adds, of its evidence: errors of neighbouring ones are alike; what remains of the sum with each more; the most that it says.
+const PLACE_WEIGHT: f64 = 0.5;
+const PLACE_KEEPS: f64 = 0.9;
+const MOST_BY_PLACE: f64 = 6.0;
+/// From this evidence on a track is a match without having been seen well.
+const PLACE_ALONE: f64 = 3.0;
+/// Log-odds that a track of which no look is known is a suspect: one in eight.
+const NO_LOOK: f64 = -1.95;
 /// Rejected looks kept for each suspect.
 const STRANGERS: usize = 16;
 /// Only boxes the detector is sure of teach a gallery.
@@ -151,6 +169,38 @@ impl Likeness {
     }
 }
 
+/// A track in another view that overlaps.
+struct Neighbour {
+    /// Where it stands now.
+    foot: Option<Foot>,
+    whose: Option<SuspectId>,
+    not: BTreeSet<SuspectId>,
+}
+
+/// What is known of a track and one in another view, of whose person it is known who that is, or that it is not somebody.
+struct Link {
+    /// The natural logarithm of the odds by which both stand at one place.
+    sum: f64,
+    at: Timestamp,
+    /// Who that is, for certain.
+    whose: Option<SuspectId>,
+    /// Who that is not.
+    not: BTreeSet<SuspectId>,
+}
+
+impl Link {
+    /// What it says for or against a suspect.
+    fn evidence(&self, suspect: SuspectId) -> f64 {
+        if self.whose == Some(suspect) {
+            self.sum
+        } else if self.whose.is_some() || self.not.contains(&suspect) {
+            -self.sum.max(0.0)
+        } else {
+            0.0
+        }
+    }
+}
+
 struct Seen {
     gallery: Gallery,
     crops: u32,
@@ -159,6 +209,10 @@ struct Seen {
     sighting: Option<SightingId>,
     rejected_for: BTreeSet<SuspectId>,
     rect: Rect,
+    /// As it was measured last, where it was wholly in view.
+    standing: Option<Track>,
+    /// With tracks of views that overlap this one.
+    links: BTreeMap<(CameraId, TrackId), Link>,
     /// When a look was compared last.
     compared_at: Timestamp,
     /// With every suspect.
@@ -183,6 +237,7 @@ pub struct Follower {
     topology: Topology,
     travel: Travel,
     curves: Curves,
+    surveyor: Surveyor,
 }
 
 impl Follower {
@@ -199,6 +254,7 @@ impl Follower {
             topology: Topology::default(),
             travel: Travel::default(),
             curves: Curves::default(),
+            surveyor: Surveyor::default(),
         }
     }
 
@@ -210,6 +266,16 @@ impl Follower {
     /// The curves in use.
     pub fn curves(&self) -> Curves {
         self.curves
+    }
+
+    /// Says where places of one view are in others, as it was learned before.
+    pub fn set_grounds(&mut self, grounds: Grounds) {
+        self.surveyor.set_grounds(grounds);
+    }
+
+    /// Where places of one view are in others, as far as it was learned.
+    pub fn grounds(&self) -> &Grounds {
+        self.surveyor.grounds()
     }
 
     /// Says how the cameras lie to each other; before that no views overlap and no places are known.
@@ -311,6 +377,7 @@ impl Follower {
 
     /// A camera is gone: all its tracks end, and with them their sightings.
     pub fn camera_lost(&mut self, camera: CameraId) -> Vec<Event> {
+        self.surveyor.camera_lost(camera);
         let range = (camera, TrackId(0))..=(camera, TrackId(u64::MAX));
         let tracks: Vec<_> = self.tracks.range(range).map(|((_, track), _)| *track).collect();
         tracks.into_iter().flat_map(|track| self.track_ended(camera, track)).collect()
@@ -330,6 +397,8 @@ impl Follower {
                 sighting: None,
                 rejected_for: BTreeSet::new(),
                 rect: o.track.rect,
+                standing: None,
+                links: BTreeMap::new(),
                 compared_at: Timestamp(i64::MIN / 2),
                 likeness: BTreeMap::new(),
                 candidates: Vec::new(),
@@ -338,6 +407,7 @@ impl Follower {
             if measured {
                 seen.last_seen = at;
                 seen.rect = o.track.rect;
+                seen.standing = o.stands.then(|| o.track.clone());
                 if let Some(descriptor) = o.descriptor {
                     seen.gallery.add(descriptor, self.config.track_gallery);
                     let first = seen.crops < self.config.least_crops;
@@ -360,6 +430,7 @@ impl Follower {
             }
         }
         if self.config.live_follow {
+            self.compare_places(camera, at, observed);
             self.note_bystanders(camera, at, observed);
             self.assign(camera, at, observed, &mut events);
         }
@@ -367,6 +438,59 @@ impl Follower {
             self.go_on(camera, at, o, &mut events);
         }
         events
+    }
+
+    /// Learns how views that overlap lie to each other, and compares where people stand in this one with where those stand in the others of whom
+    /// it is known who they are.
+    fn compare_places(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) {
+        if !self.config.places || self.topology.overlaps(camera).next().is_none() {
+            return;
+        }
+        let standing = || observed.iter().filter(|o| o.stands && o.track.measured_at == o.track.at);
+        self.surveyor.watch(camera, at, standing().map(|o| (o.track.id, Foot::from(&o.track.rect), o.descriptor)));
+        self.surveyor.learn(self.topology.pairs(), at);
+        let mut others: BTreeMap<(CameraId, TrackId), Neighbour> = BTreeMap::new();
+        for other in self.topology.overlaps(camera) {
+            for (key, seen) in self.tracks.range((other, TrackId(0))..=(other, TrackId(u64::MAX))) {
+                let now = |t: &&Track| at.seconds_since(t.measured_at).abs() <= SAME_TIME_SECONDS;
+                let rect = seen.standing.as_ref().filter(now).and_then(|track| track.rect_at(at));
+                let (whose, not) = (self.certain(key.0, key.1), seen.rejected_for.clone());
+                others.insert(*key, Neighbour { foot: rect.as_ref().map(Foot::from), whose, not });
+            }
+        }
+        for o in standing() {
+            let here = (camera, Foot::from(&o.track.rect));
+            let Some(seen) = self.tracks.get_mut(&(camera, o.track.id)) else { continue };
+            for (key, link) in &mut seen.links {
+                if let Some(other) = others.get(key) {
+                    (link.whose, link.not) = (other.whose, other.not.clone());
+                }
+            }
+            for (key, other) in others.iter().filter(|(_, o)| o.whose.is_some() || !o.not.is_empty()) {
+                let link = seen.links.entry(*key).or_insert_with(|| Link {
+                    sum: 0.0,
+                    at: Timestamp(i64::MIN / 2),
+                    whose: other.whose,
+                    not: other.not.clone(),
+                });
+                let Some(foot) = other.foot.filter(|_| at.seconds_since(link.at) >= PLACE_EVERY_SECONDS) else {
+                    continue;
+                };
+                let Some(evidence) = self.surveyor.evidence((key.0, foot), here) else { continue };
+                link.at = at;
+                link.sum = (PLACE_KEEPS * link.sum + PLACE_WEIGHT * evidence).clamp(-MOST_BY_PLACE, MOST_BY_PLACE);
+                if let Some(suspect) = link.whose.filter(|_| link.sum > 0.0)
+                    && let Err(place) = seen.candidates.binary_search_by_key(&suspect, |(s, _)| *s)
+                {
+                    // Not like enough to be one by its looks.
+                    let look = o.descriptor.or(seen.gallery.vectors().first());
+                    let odds = seen.likeness.get(&suspect).zip(look);
+                    let odds = odds.map_or(NO_LOOK, |(l, d)| self.curves.get(d.kind).log_odds(l.mean));
+                    seen.candidates.insert(place, (suspect, odds.max(UNLIKE)));
+                    self.possible.entry(suspect).or_default().insert((camera, o.track.id));
+                }
+            }
+        }
     }
 
     /// Whoever is in view beside a suspect that is certain is somebody else.
@@ -415,11 +539,12 @@ impl Follower {
                 return None; // elsewhere
             }
             let travelled = |last| self.travel.evidence(&self.topology, &last, c, seen.first_seen);
-            let gain = by_looks + f.last.map_or(0.0, travelled);
+            let gain = by_looks + f.last.map_or(0.0, travelled) + seen.by_place(suspect);
             (gain > list + FLOOR).then_some(Candidate { suspect, camera: c, track: key.1, gain })
         };
         let comparable = |key: &(CameraId, TrackId)| {
-            let seen = self.tracks.get(key).filter(|seen| seen.crops >= self.config.least_crops && seen.is_present(at));
+            let enough = |seen: &&Seen| seen.crops >= self.config.least_crops || seen.is_placed();
+            let seen = self.tracks.get(key).filter(|seen| enough(seen) && seen.is_present(at));
             seen.filter(|_| self.certain(key.0, key.1).is_none())
         };
         let mut possible: Vec<Candidate> = Vec::new();
@@ -488,7 +613,9 @@ impl Follower {
         s.probability = p;
         let Some(seen) = self.tracks.get_mut(&(s.camera, s.track)) else { return };
         let alerted = seen.offered.entry(s.suspect).or_default();
-        if p >= self.config.alert && !*alerted {
+        // There is something to decide by.
+        let is_shown = seen.crops >= self.config.least_crops || seen.standing.is_some();
+        if p >= self.config.alert && !*alerted && is_shown {
             *alerted = true;
             events.push(Event::Alert(s.clone()));
         }
@@ -621,6 +748,17 @@ impl Follower {
         if !rejected {
             self.is_certainly(&decided);
         }
+        // Whoever stood at the same place in another view is, or is not, the suspect, too.
+        let during = |at: Timestamp| decided.entered_at <= at && at.seconds_since(decided.last_seen_at) <= 1.0;
+        for link in self.tracks.values_mut().filter_map(|seen| seen.links.get_mut(&key)).filter(|l| during(l.at)) {
+            if rejected {
+                link.whose = link.whose.filter(|whose| *whose != decided.suspect);
+                link.not.insert(decided.suspect);
+            } else {
+                link.whose = Some(decided.suspect);
+                link.not.remove(&decided.suspect);
+            }
+        }
         if let Some((open, _)) = self.sightings.get_mut(&decided.id) {
             open.decision = decided.decision.clone();
         }
@@ -740,6 +878,17 @@ impl Seen {
         at.seconds_since(self.last_seen) <= PRESENT_SECONDS
     }
 
+    /// What the places where it stood say for or against a suspect.
+    fn by_place(&self, suspect: SuspectId) -> f64 {
+        let all: f64 = self.links.values().map(|link| link.evidence(suspect)).sum();
+        all.clamp(-MOST_BY_PLACE, MOST_BY_PLACE)
+    }
+
+    /// Whether by its places alone it is known who it is.
+    fn is_placed(&self) -> bool {
+        self.links.values().any(|link| link.whose.is_some() && link.sum >= PLACE_ALONE)
+    }
+
     fn odds_of(&self, suspect: SuspectId) -> Option<f64> {
         let place = self.candidates.binary_search_by_key(&suspect, |(s, _)| *s).ok()?;
         self.candidates.get(place).map(|(_, odds)| *odds)
@@ -778,7 +927,9 @@ impl Seen {
                 }
             };
             let odds = curve.log_odds(likeness.mean);
-            if odds > floor {
+            let placed = self.links.values().any(|link| link.sum > 0.0 && link.whose == Some(*id));
+            if odds > floor || placed {
+                let odds = odds.max(UNLIKE);
                 let odds = against_others(odds, curve, likeness.mean, f.others(), &self.gallery);
                 let doubt = f64::from(likeness.looks / (likeness.looks + DOUBT));
                 self.candidates.push((*id, if odds > 0.0 { odds * doubt } else { odds }));
@@ -847,7 +998,7 @@ pub fn sighting_id(suspect: SuspectId, camera: CameraId, track: TrackId, entered
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::DescriptorKind;
+    use crate::model::{CommonGround, DescriptorKind};
     use uuid::Uuid;
 
     const A: CameraId = Uuid::from_u128(1);
@@ -882,7 +1033,7 @@ mod tests {
         steps
             .flat_map(|t| {
                 let track = track(id, t);
-                f.observe(camera, track.at, &[Observed { track: &track, descriptor: Some(d) }])
+                f.observe(camera, track.at, &[Observed { track: &track, descriptor: Some(d), stands: true }])
             })
             .collect()
     }
@@ -990,8 +1141,8 @@ mod tests {
         for t in 4..12 {
             let (suspect, other) = (track(7, t), Track { rect: Rect::new(200.0, 10.0, 30.0, 80.0), ..track(8, t) });
             let both = [
-                Observed { track: &suspect, descriptor: Some(&red) },
-                Observed { track: &other, descriptor: Some(&look) },
+                Observed { track: &suspect, descriptor: Some(&red), stands: true },
+                Observed { track: &other, descriptor: Some(&look), stands: true },
             ];
             f.observe(A, suspect.at, &both);
         }
@@ -1050,8 +1201,10 @@ mod tests {
         let mut opened = Vec::new();
         for t in 4..12 {
             let (a, b) = (track(1, t), track(2, t));
-            let observed =
-                [Observed { track: &b, descriptor: Some(&far) }, Observed { track: &a, descriptor: Some(&near) }];
+            let observed = [
+                Observed { track: &b, descriptor: Some(&far), stands: true },
+                Observed { track: &a, descriptor: Some(&near), stands: true },
+            ];
             opened.extend(f.observe(B, a.at, &observed).into_iter().filter(|e| matches!(e, Event::Opened(_))));
         }
         assert!(matches!(&opened[..], [Event::Opened(s)] if s.track == TrackId(1)), "{opened:?}");
@@ -1061,7 +1214,7 @@ mod tests {
     fn at_expiry_the_follow_stops() {
         let (mut f, _) = marked();
         let late = Track { at: Timestamp(3_700_000_000), measured_at: Timestamp(3_700_000_000), ..track(7, 0) };
-        let events = f.observe(A, late.at, &[Observed { track: &late, descriptor: None }]);
+        let events = f.observe(A, late.at, &[Observed { track: &late, descriptor: None, stands: true }]);
         assert!(matches!(&events[..], [Event::Changed(s)] if s.left_at.is_some()), "{events:?}");
         assert!(f.matches(A).is_empty());
     }
@@ -1109,5 +1262,82 @@ mod tests {
         let events = f.camera_lost(B);
         assert!(matches!(&events[..], [Event::Changed(s)] if s.camera == B && s.left_at.is_some()), "{events:?}");
         assert!(f.matches(B).is_empty() && !f.matches(A).is_empty());
+    }
+
+    /// Camera B shows what A shows, 100 pixels further left.
+    fn shared() -> (Follower, Descriptor) {
+        let (mut f, red) = marked();
+        f.set_topology(Topology::new([vec![A, B]], []));
+        let ground = CommonGround {
+            cameras: (A, B),
+            places: [1.0, 0.0, -100.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+            error: 0.1,
+            walks: 9,
+            middle: (200.0, 100.0),
+            spread: (1e-4, 0.0, 1e-4),
+            learned_at: Timestamp(0),
+        };
+        f.set_grounds([(ground.cameras, ground)].into());
+        (f, red)
+    }
+
+    /// Both cameras see people who stand still at these places: number, left edge, look.
+    fn standing(
+        f: &mut Follower,
+        steps: std::ops::Range<i64>,
+        a: &[(u64, f32, &Descriptor)],
+        b: &[(u64, f32, &Descriptor)],
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        for t in steps {
+            for (camera, people) in [(A, a), (B, b)] {
+                let at = |(id, x, look): &(u64, f32, &Descriptor)| {
+                    (Track { rect: Rect::new(*x, 10.0, 30.0, 80.0), ..track(*id, t) }, (*look).clone())
+                };
+                let tracks: Vec<(Track, Descriptor)> = people.iter().map(at).collect();
+                let observed: Vec<_> = tracks
+                    .iter()
+                    .map(|(track, look)| Observed { track, descriptor: Some(look), stands: true })
+                    .collect();
+                events.extend(f.observe(camera, Timestamp(t * 200_000), &observed));
+            }
+        }
+        events
+    }
+
+    fn alerts(events: &[Event]) -> Vec<TrackId> {
+        let alert = |e: &Event| if let Event::Alert(s) = e { Some(s.track) } else { None };
+        events.iter().filter_map(alert).collect()
+    }
+
+    #[test]
+    fn whoever_stands_where_the_suspect_stands_is_the_suspect_and_a_double_elsewhere_is_not() {
+        let (twin, unlike) = (descriptor(0, 0.08), descriptor(0, 0.55));
+        let (mut f, red) = shared();
+        let events = standing(&mut f, 4..16, &[(7, 200.0, &red)], &[(1, 100.0, &unlike), (2, 220.0, &twin)]);
+        assert_eq!(alerts(&events), [TrackId(1)]);
+        // Where nothing is known of places, looks decide.
+        let (mut f, red) = shared();
+        f.set_grounds(Grounds::new());
+        let events = standing(&mut f, 4..16, &[(7, 200.0, &red)], &[(1, 100.0, &unlike), (2, 220.0, &twin)]);
+        assert_eq!(alerts(&events), [TrackId(2)]);
+    }
+
+    #[test]
+    fn whoever_was_rejected_in_one_view_is_not_offered_in_the_other() {
+        let (double, other) = (descriptor(0, 0.3), descriptor(0, 0.05)); // from the other side more like the suspect
+        let offered = |known: bool| {
+            let (mut f, _) = shared();
+            if !known {
+                f.set_grounds(Grounds::new());
+            }
+            let events = standing(&mut f, 30..40, &[(8, 200.0, &double)], &[]);
+            let Some(Event::Alert(s)) = events.iter().find(|e| matches!(e, Event::Alert(_))) else {
+                panic!("{events:?}")
+            };
+            f.decide(s, Decision::Rejected { by: "9".into(), at: Timestamp(9) });
+            alerts(&standing(&mut f, 40..60, &[(8, 200.0, &double)], &[(1, 100.0, &other)]))
+        };
+        assert_eq!((offered(true), offered(false)), (vec![], vec![TrackId(1)]));
     }
 }

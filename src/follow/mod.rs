@@ -4,6 +4,8 @@
 mod calibration;
 mod follower;
 mod gallery;
+mod ground;
+mod homography;
 mod joint;
 mod search;
 mod topology;
@@ -12,6 +14,7 @@ mod weapons;
 pub use calibration::{Calibration, Curves, Reliability, ReliabilityBin};
 pub use follower::{Event, FollowConfig, Follower, Observed, match_probability, sighting_id};
 pub use gallery::Gallery;
+pub use ground::{Grounds, stands_in_view};
 pub use search::{Hit, Index, Stay};
 pub use topology::Topology;
 pub use weapons::{Undecided, WeaponConfig, WeaponSeen, Weapons};

@@ -3,6 +3,7 @@
 use crate::model::{CameraId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Nobody on foot is faster, metres a second: sprinters are.
 const FASTEST: f64 = 10.0;
@@ -43,6 +44,17 @@ impl Topology {
     /// Whether two cameras may show one person at the same instant. One camera shows a person once.
     pub fn may_be_in_both(&self, a: CameraId, b: CameraId) -> bool {
         self.overlaps.contains(&(a, b))
+    }
+
+    /// All pairs of cameras whose views overlap, the lesser id first.
+    pub fn pairs(&self) -> impl Iterator<Item = (CameraId, CameraId)> {
+        self.overlaps.iter().copied().filter(|(a, b)| a < b)
+    }
+
+    /// The cameras whose views overlap that of this one.
+    pub fn overlaps(&self, camera: CameraId) -> impl Iterator<Item = CameraId> {
+        let all = (camera, Uuid::nil())..=(camera, Uuid::max());
+        self.overlaps.range(all).map(|(_, other)| *other)
     }
 
     /// Metres between two cameras on the ground (equirectangular, good over a site), where both places are known.
@@ -113,7 +125,6 @@ impl Travel {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     const A: CameraId = Uuid::from_u128(1);
     const B: CameraId = Uuid::from_u128(2);

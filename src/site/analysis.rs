@@ -262,7 +262,8 @@ impl Shared {
         self.follower().learn_travel(known.into_iter().map(|v| v.sighting));
     }
 
-    /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame.
+    /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame; what was learned of
+    /// overlapping views is recorded.
     pub async fn tick(&self) {
         let _order = self.order.lock().await;
         let now = self.records.clock.now();
@@ -282,9 +283,12 @@ impl Shared {
         if let Some(trouble) = self.tape.as_ref().and_then(|tape| tape.trouble()) {
             self.error(trouble);
         }
-        if !events.is_empty() {
-            let records = self.records_of(&events, None);
+        let grounds = self.news_of_grounds(now);
+        if !events.is_empty() || !grounds.is_empty() {
+            let mut records = self.records_of(&events, None);
+            records.extend(grounds.iter().copied().map(Record::Ground));
             if self.commit(&records, UNRECORDED).await {
+                self.keep_grounds(grounds);
                 self.show(&events, None);
             }
         }

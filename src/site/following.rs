@@ -5,7 +5,7 @@ use super::{
     tape::{Tape, Told, pictures_hash},
 };
 use crate::{
-    follow::{Curves, Event, Follower, Gallery, Topology},
+    follow::{Curves, Event, Follower, Gallery, Grounds, Topology},
     model::{CameraId, Decision, Rect, Sighting, SightingId, Suspect, SuspectId, Timestamp, TrackId},
     vision::Analysed,
 };
@@ -79,6 +79,10 @@ impl Following {
                 self.follower.set_curves(*curves);
                 Vec::new()
             }
+            Told::Grounds { grounds } => {
+                self.follower.set_grounds(grounds.iter().map(|ground| (ground.cameras, *ground)).collect());
+                Vec::new()
+            }
             Told::Travel { certain } => {
                 self.follower.learn_travel(certain);
                 Vec::new()
@@ -135,6 +139,11 @@ impl Following {
         if self.follower.curves() != curves {
             self.take(&Told::Curves { curves });
         }
+    }
+
+    /// Where places of one view are in others, as other consoles or earlier runs learned it.
+    pub fn set_grounds(&mut self, grounds: Grounds) {
+        self.take(&Told::Grounds { grounds: grounds.into_values().collect() });
     }
 
     /// From the certain ones of these.

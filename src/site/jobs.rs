@@ -336,7 +336,8 @@ struct Watching {
 impl<'a> Work<'a> {
     fn new(shared: &'a Arc<Shared>, background: &'a Background, job: Job) -> Self {
         // Recorded video is compared whatever the site's law says of live pictures: this is review.
-        let config = FollowConfig { live_follow: true, ..shared.config.follow };
+        // Of one video after the other nobody sees who stands where at the same time.
+        let config = FollowConfig { live_follow: true, places: false, ..shared.config.follow };
         let mut follower = Follower::new(config, |id| url_of_key(&format!("crops/{id}.jpg")));
         follower.set_topology(shared.topology());
         follower.set_curves(shared.follower().curves());

@@ -18,6 +18,7 @@ mod export;
 mod exporting;
 mod finding;
 mod following;
+mod grounds;
 mod jobs;
 mod known;
 mod log;
@@ -81,7 +82,7 @@ pub use state::*;
 pub use upload::{UploadError, UploadStep, UploadWish, start_of};
 
 use crate::{
-    follow::Follower,
+    follow::{Follower, Grounds},
     model::{CameraId, Clock},
     store::{DataFolder, FolderError, StoreError, key_of_url, url_of_key},
     sync::{JournalError, RefusedRecord},
@@ -166,6 +167,8 @@ struct Shared {
     review: Review,
     casework: Casework,
     refused: Mutex<Arc<Vec<RefusedRecord>>>,
+    /// What is on record of the views that overlap, or on its way there.
+    grounds: Mutex<Grounds>,
     model: String,
     analysis: String,
     appearance: Arc<Appearance>,
@@ -292,6 +295,7 @@ impl Site {
             review: Review::default(),
             casework: Casework::default(),
             refused: Mutex::default(),
+            grounds: Mutex::default(),
             model,
             analysis,
             appearance,
@@ -320,6 +324,7 @@ impl Site {
                 if seconds.is_multiple_of(60) {
                     ticking.tidy_search();
                     ticking.load_curves().await;
+                    ticking.load_grounds().await;
                 }
                 ticking.look_at_recording().await;
                 ticking.look_at_clocks(&mut clocks);

@@ -1,7 +1,7 @@
 //! From an analysed frame to tracks, follow events and tracklets: what the live cameras and the jobs over recordings have in common.
 use super::tracklets::Tracklets;
 use crate::{
-    follow::{Event, Follower, Observed, WeaponConfig, WeaponSeen, Weapons},
+    follow::{Event, Follower, Observed, WeaponConfig, WeaponSeen, Weapons, stands_in_view},
     model::{CameraId, Class, Descriptor, Detection, MatchView, Timestamp, Track, TrackId},
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
@@ -167,12 +167,14 @@ impl Observer {
         let looks = self.tracklets.looks(frame, &step.tracks);
         // Only what is seen well may be compared or enter a gallery.
         let seen_well = |id: &TrackId| looks.get(id).is_some_and(|look| look.good);
+        let size = (frame.width() as f32, frame.height() as f32);
         let observed: Vec<Observed<'_>> = step
             .tracks
             .iter()
             .map(|track| Observed {
                 track,
                 descriptor: appearance.get(&track.id).copied().filter(|_| seen_well(&track.id)),
+                stands: stands_in_view(&track.rect, size),
             })
             .collect();
         events.extend(follower.observe(self.camera, at, &observed));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     audit::{Finding, Format},
-    model::{Action, ActionRecord, Camera, Clock, Hash, Job, Looked, Rights, Timestamp, Upload, User},
+    model::{Action, ActionRecord, Camera, Clock, CommonGround, Hash, Job, Looked, Rights, Timestamp, Upload, User},
     store::{Addresses, DataFolder, LogFilter, NewUser, StoreError},
     sync::{Health, RefusedRecord},
     video::probe,
@@ -146,6 +146,18 @@ impl Office {
     /// The store's trouble.
     pub fn cameras(&self) -> Result<Vec<Camera>, AdministrationError> {
         self.runtime.block_on(self.records.cameras())
+    }
+
+    /// What running consoles learned of views that overlap, where it is known still; the cameras by their names.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub fn grounds(&self) -> Result<Vec<([String; 2], CommonGround)>, AdministrationError> {
+        let cameras = self.cameras()?;
+        let known = self.runtime.block_on(self.records.stores.cameras.grounds()).map_err(SiteError::from)?;
+        let named = |id| cameras.iter().find(|c| c.id == id).map(|c| c.name.clone());
+        let both = |g: CommonGround| Some(([named(g.cameras.0)?, named(g.cameras.1)?], g));
+        Ok(known.into_iter().filter(|g| g.walks > 0).filter_map(both).collect())
     }
 
     /// Uploads a file as video of a camera, named by its name or id. Without a start, that of the file's name or of the file

@@ -10,8 +10,8 @@
 use crate::{
     follow::{Curves, Event, FollowConfig, Topology, WeaponConfig},
     model::{
-        CameraId, Decision, Descriptor, Rect, Segment, Sighting, SightingId, Suspect, SuspectId, Timestamp, Track,
-        TrackId,
+        CameraId, CommonGround, Decision, Descriptor, Rect, Segment, Sighting, SightingId, Suspect, SuspectId,
+        Timestamp, Track, TrackId,
     },
     video::{Frame, Spooled},
     vision::SiteModels,
@@ -71,6 +71,8 @@ pub(super) enum Told {
     Topology { topology: Topology },
     /// How probable likeness is at this site.
     Curves { curves: Curves },
+    /// Where places of one view are in others, as it was learned before.
+    Grounds { grounds: Vec<CommonGround> },
     /// All certain stays that are known.
     Travel { certain: Vec<Sighting> },
     /// The journal refused a decision.

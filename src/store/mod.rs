@@ -11,6 +11,7 @@ mod curves;
 mod examine;
 pub mod file;
 pub mod folder;
+mod grounds;
 mod jobs;
 mod late;
 pub mod looked;

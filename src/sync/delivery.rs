@@ -274,6 +274,7 @@ impl Queue {
             Record::Bookmark(bookmark) => cameras.put_bookmark(bookmark).await,
             Record::CaseFact(fact) => cameras.put_case_fact(fact).await,
             Record::Curve(curve) => cameras.put_curve(curve).await,
+            Record::Ground(ground) => cameras.put_ground(ground).await,
             Record::Object { key, content_type, bytes } => objects.put(key, bytes.clone(), content_type).await,
         }
     }

@@ -8,8 +8,8 @@ pub use journal::{Journal, JournalError, RefusedRecord};
 pub use others::Others;
 
 use crate::model::{
-    ActionRecord, Bookmark, Camera, CaseFact, DetectionRecord, FittedCurve, Gap, Hold, Job, Looked, Segment, Sighting,
-    Suspect, Tracklet, Upload,
+    ActionRecord, Bookmark, Camera, CaseFact, CommonGround, DetectionRecord, FittedCurve, Gap, Hold, Job, Looked,
+    Segment, Sighting, Suspect, Tracklet, Upload,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,8 @@ pub enum Record {
     CaseFact(CaseFact),
     /// The site's own curve from likeness to probability.
     Curve(FittedCurve),
+    /// Where places of one view are in another, or that this is not known any more.
+    Ground(CommonGround),
     /// A picture or a video.
     Object {
         /// Its key in the store of objects.
@@ -101,6 +103,7 @@ impl Record {
             Self::Bookmark(_) => "bookmark",
             Self::CaseFact(_) => "case",
             Self::Curve(_) => "curve",
+            Self::Ground(_) => "ground",
             Self::Object { .. } => "object",
         }
     }
@@ -132,6 +135,7 @@ impl Record {
             Self::Bookmark(b) => format!("{kind}:{}", b.id),
             Self::CaseFact(f) => format!("{kind}:{}", f.id),
             Self::Curve(c) => format!("{kind}:{:?}", c.kind),
+            Self::Ground(g) => format!("{kind}:{}:{}", g.cameras.0, g.cameras.1),
             Self::Object { key, .. } => format!("{kind}:{key}"),
         }
     }
@@ -152,7 +156,8 @@ impl Record {
             | Self::Job(_)
             | Self::Bookmark(_)
             | Self::CaseFact(_)
-            | Self::Curve(_) => Destination::Cameras,
+            | Self::Curve(_)
+            | Self::Ground(_) => Destination::Cameras,
             Self::Object { .. } => Destination::Objects,
         }
     }

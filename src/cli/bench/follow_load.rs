@@ -1,6 +1,6 @@
 //! What following costs: many suspects, cameras and people, without the vision before it.
 use crate::{
-    follow::{Event, FollowConfig, Follower, Observed},
+    follow::{Event, FollowConfig, Follower, Observed, Topology},
     model::{CameraId, Descriptor, DescriptorKind, Rect, Suspect, Timestamp, Track, TrackId},
 };
 use serde_json::json;
@@ -25,6 +25,9 @@ pub struct Load {
     /// Seconds of the site's time
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
+    /// The views of so many cameras at a time overlap
+    #[arg(long, default_value_t = 1)]
+    overlapping: usize,
     /// Numbers in an appearance vector
     #[arg(long, default_value_t = 256)]
     length: usize,
@@ -58,6 +61,8 @@ pub(super) fn measure(load: &Load, cpu: impl Fn() -> f64) -> serde_json::Value {
         Descriptor { kind: DescriptorKind::Learned, vector: vector.iter().map(|v| v / norm).collect() }
     };
     let mut follower = Follower::new(FollowConfig::default(), |id| id.to_string());
+    let cameras: Vec<CameraId> = (1..=u128::from(load.cameras)).map(Uuid::from_u128).collect();
+    follower.set_topology(Topology::new(cameras.chunks(load.overlapping.max(1)).map(<[CameraId]>::to_vec), []));
     for i in 0..u64::from(load.suspects) {
         follower.follow(suspect(i, (0..GALLERY).map(|n| look(i, n * 31 + i)).collect()));
     }
@@ -94,8 +99,11 @@ pub(super) fn measure(load: &Load, cpu: impl Fn() -> f64) -> serde_json::Value {
                     hits: 10,
                 });
             }
-            let observed: Vec<Observed<'_>> =
-                tracks.iter().zip(&looks).map(|(track, d)| Observed { track, descriptor: Some(d) }).collect();
+            let observed: Vec<Observed<'_>> = tracks
+                .iter()
+                .zip(&looks)
+                .map(|(track, d)| Observed { track, descriptor: Some(d), stands: true })
+                .collect();
             let before = cpu();
             ended.into_iter().for_each(|track| drop(follower.track_ended(id, track)));
             for event in follower.observe(id, at, &observed) {
@@ -108,6 +116,7 @@ pub(super) fn measure(load: &Load, cpu: impl Fn() -> f64) -> serde_json::Value {
     let seconds = frames as f64 / load.fps.max(0.01);
     json!({
         "bench": "follow-load", "suspects": load.suspects, "cameras": load.cameras, "people_in_view": load.people, "fps": load.fps,
+        "overlapping": load.overlapping, "grounds": follower.grounds().len(),
         "site_seconds": seconds, "cpu_s": used, "cores": used / seconds.max(1e-9), "limit": 1.0, "alerts": alerts, "opened": listed,
     })
 }

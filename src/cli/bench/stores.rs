@@ -181,7 +181,8 @@ fn own_copy(suspects: &[Suspect], steps: usize) -> Vec<Duration> {
                 hits: 9,
             })
             .collect();
-        let seen = tracks.iter().zip(&looks).map(|(track, look)| Observed { track, descriptor: Some(look) });
+        let seen =
+            tracks.iter().zip(&looks).map(|(track, look)| Observed { track, descriptor: Some(look), stands: true });
         let observed: Vec<_> = seen.collect();
         let start = Instant::now();
         follower.observe(Uuid::nil(), at, &observed);
