@@ -240,13 +240,17 @@ fn an_investigation_from_the_uploaded_video_to_the_verified_package() {
 
     // Map: the suspect's way.
     display.key("s");
+    // The card's last two rows of buttons: "Edit looks…" and "Export…", "On the map" and "Add to case…".
     let card = |found: &[Filled]| -> Option<(Filled, Filled)> {
-        let mut row = found.iter().filter(|b| b.left > SIDE && b.top > 150 && b.bottom - b.top >= 20);
-        let export = row.clone().rev().find(|a| {
-            found.iter().any(|b| b.middle().1.abs_diff(a.middle().1) < 3 && b.left > a.right && b.left < a.right + 20)
-        })?;
-        let map = row.find(|b| b.middle().1.abs_diff(export.middle().1) < 3 && b.left > export.right)?;
-        Some((*export, *map))
+        let mut buttons: Vec<_> =
+            found.iter().filter(|b| b.left > SIDE && b.top > 150 && b.bottom - b.top >= 20).copied().collect();
+        buttons.sort_by_key(|b| (b.middle().1 / 4, b.left));
+        let beside = |a: &Filled, b: &Filled| {
+            b.middle().1.abs_diff(a.middle().1) < 3 && b.left > a.right && b.left < a.right + 20
+        };
+        let pairs: Vec<_> = buttons.windows(2).filter(|w| beside(&w[0], &w[1])).map(|w| (w[0], w[1])).collect();
+        let [.., (_, export), (map, _)] = pairs[..] else { return None };
+        Some((export, map))
     };
     at_work.press("suspect", CONTROL, |found| card(found).map(|(_, map)| map));
     std::thread::sleep(Duration::from_millis(1500));
