@@ -259,6 +259,8 @@ fn an_investigation_from_the_uploaded_video_to_the_verified_package() {
     // Export.
     display.key("s");
     let package = folder.path().join("evidence.zip");
+    display.xdotool(&["mousemove", "600", "860"]); // a button under the pointer has another colour
+    std::thread::sleep(Duration::from_millis(800));
     at_work.press("export", CONTROL, |found| card(found).map(|(export, _)| export));
     wait_for("the dialog of the export", Duration::from_secs(60), || {
         at_work.buttons("dialog", CONTROL).iter().any(|b| b.right < SIDE && b.top > 300)
