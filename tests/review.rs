@@ -253,7 +253,14 @@ fn what_was_interrupted_goes_on_after_a_restart_and_once() {
     running.done(of("a.mkv"));
     let lost = running.stage(of("gone.mkv"), "the failure", |s| matches!(s, UploadStage::Failed(_)));
     assert!(matches!(lost.stage, UploadStage::Failed(why) if why.contains("does not exist")));
-    let entries = running.entries(Action::UploadVideo);
+    let mut entries = running.entries(Action::UploadVideo);
+    for _ in 0..200 {
+        if entries.len() >= 2 {
+            break; // the entry comes after what it tells of
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        entries = running.entries(Action::UploadVideo);
+    }
     let outcomes: Vec<_> = entries.iter().map(|e| e.outcome.parts().0).collect();
     assert!(outcomes.len() == 2 && outcomes.contains(&"succeeded") && outcomes.contains(&"failed"), "{entries:?}");
     drop(running);
