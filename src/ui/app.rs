@@ -90,16 +90,15 @@ struct App<S, C> {
 /// field before it, or nowhere.
 fn after_focus_moves(events: &mut Vec<egui::Event>, typing: bool) -> Vec<egui::Event> {
     use egui::{Event, Key};
+    let within_fields = |key: &Key| matches!(key, Key::Tab | Key::Enter | Key::Escape);
     let moves_focus = |event: &Event| match event {
-        Event::Key { key: Key::Tab | Key::Enter | Key::Escape, pressed: true, .. } => true,
-        Event::Key { pressed, .. } => *pressed && !typing,
+        Event::Key { key, pressed, .. } => *pressed && (!typing || within_fields(key)),
         Event::PointerButton { pressed, .. } => !pressed,
         _ => false,
     };
     let Some(at) = events.iter().position(moves_focus) else { return Vec::new() };
     // The letter of a shortcut comes as text, too, and is not meant for what the shortcut opens.
-    let is_letter =
-        matches!(events.get(at), Some(Event::Key { key, .. }) if !matches!(key, Key::Tab | Key::Enter | Key::Escape));
+    let is_letter = matches!(events.get(at), Some(Event::Key { key, .. }) if !within_fields(key));
     let own = usize::from(is_letter && matches!(events.get(at + 1), Some(Event::Text(_))));
     events.split_off(at + 1 + own)
 }

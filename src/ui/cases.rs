@@ -148,10 +148,8 @@ impl Cases {
                         ui.set_width(ui.available_width());
                         ui.spacing_mut().item_spacing.y = 3.0;
                         ui.add(egui::Label::new(tokens::strong(&case.name)).truncate());
-                        let count =
-                            |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-                        let suspects = count(case.suspects.len(), "suspect", "suspects");
-                        let people = count(case.people.len(), "person on it", "people on it");
+                        let suspects = widgets::count(case.suspects.len() as u64, "suspect", "suspects");
+                        let people = widgets::count(case.people.len() as u64, "person on it", "people on it");
                         ui.label(tokens::small(format!("{} · {suspects} · {people}", case.number)));
                     });
                     let card = ui.interact(card.response.rect, ui.scope_id().with(case.id), egui::Sense::click());

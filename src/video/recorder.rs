@@ -52,28 +52,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Packet {
     /// Grows with every connection.
-    run: u64,
-    caps: gst::Caps,
-    buffer: gst::Buffer,
+    pub(super) run: u64,
+    pub(super) caps: gst::Caps,
+    pub(super) buffer: gst::Buffer,
     /// Position in the connection.
-    at: Duration,
-    captured_at: Timestamp,
+    pub(super) at: Duration,
+    pub(super) captured_at: Timestamp,
     /// Of the camera's clock, as far as the camera has told.
-    offset: Option<ClockOffset>,
+    pub(super) offset: Option<ClockOffset>,
 }
 
 impl Packet {
-    pub(super) fn new(
-        run: u64,
-        caps: gst::Caps,
-        buffer: gst::Buffer,
-        at: Duration,
-        captured_at: Timestamp,
-        offset: Option<ClockOffset>,
-    ) -> Self {
-        Self { run, caps, buffer, at, captured_at, offset }
-    }
-
     /// Whether decoding can begin here.
     pub fn is_key(&self) -> bool {
         !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
@@ -739,7 +728,7 @@ fn remux(spool: &Path, part: &Path, camera: CameraId, starts_at: Timestamp) -> R
         if let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_mseconds(100)) {
             let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else { continue };
             let Some(pts) = buffer.pts().map(Duration::from) else { continue };
-            let packet = Packet::new(0, caps, buffer, pts, starts_at.plus(pts), None);
+            let packet = Packet { run: 0, caps, buffer, at: pts, captured_at: starts_at.plus(pts), offset: None };
             match &mut writer {
                 Some(writer) => writer.write(&packet)?,
                 None if packet.is_key() => {

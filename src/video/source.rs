@@ -596,7 +596,8 @@ impl Shared {
                 status.run.camera_clock.offset()
             };
             let (captured_at, _) = shared.captured_at(&pipeline, Some(gst::ClockTime::from_nseconds(running)));
-            on_packet(Packet::new(attempt, caps, buffer, Duration::from_nanos(running), captured_at, offset));
+            let at = Duration::from_nanos(running);
+            on_packet(Packet { run: attempt, caps, buffer, at, captured_at, offset });
         });
     }
 

@@ -142,7 +142,7 @@ impl Form {
 
 /// What the package will hold, and what it lacks.
 fn contents(ui: &mut Ui, plan: &ClipPlan) {
-    let cameras = if plan.cameras == 1 { "1 camera".to_owned() } else { format!("{} cameras", plan.cameras) };
+    let cameras = widgets::count(plan.cameras as u64, "camera", "cameras");
     let mib = plan.bytes as f64 / 1_048_576.0;
     ui.label(format!(
         "Video of {cameras} as it was recorded, from the key frame before, about {mib:.1} MiB. Signed with this site's key"

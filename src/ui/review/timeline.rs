@@ -282,10 +282,9 @@ impl TimelineView {
             },
         );
         let painter = ui.painter().with_clip_rect(lane.intersect(ui.clip_rect()));
-        let mark = |t: Timestamp, tint: Color32, width: f32| {
+        let below_hours = lane.top() + AXIS - 5.0;
+        let mark = |t: Timestamp, top: f32, tint: Color32, width: f32| {
             let x = to_x(seconds(t), from, until);
-            // The player's own line goes up into the hours, where it is grabbed; others leave their words readable.
-            let top = if tint == Color32::WHITE { lane.top() } else { lane.top() + AXIS - 5.0 };
             painter.line_segment([pos2(x, top), pos2(x, lane.bottom())], Stroke::new(width, tint));
         };
         if let (Some(a), Some(b)) = (self.mark_in, self.mark_out) {
@@ -294,11 +293,12 @@ impl TimelineView {
             painter.rect_filled(between, 0.0, tokens::ACCENT.gamma_multiply(0.12));
         }
         for t in [self.mark_in, self.mark_out].into_iter().flatten() {
-            mark(t, tokens::ACCENT, 1.5);
+            mark(t, below_hours, tokens::ACCENT, 1.5);
         }
-        mark(state.now, tokens::GOOD, 1.0);
+        mark(state.now, below_hours, tokens::GOOD, 1.0);
         if let Some(at) = at {
-            mark(at, Color32::WHITE, 2.0);
+            // Up into the hours, where it is grabbed; the others leave their words readable.
+            mark(at, lane.top(), Color32::WHITE, 2.0);
         }
         let x = |t: Timestamp| to_x(seconds(t), from, until);
         let axis = lane.with_max_y(lane.top() + AXIS);
