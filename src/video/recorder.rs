@@ -417,6 +417,9 @@ impl Work {
         });
         if over {
             self.state.cut = false;
+            if let Some(writer) = self.state.writer.as_mut().filter(|w| !w.jumped(packet)) {
+                writer.end_with(packet);
+            }
             self.finish();
         }
         match &mut self.state.writer {
@@ -521,6 +524,11 @@ impl Writer {
     fn jumped(&self, packet: &Packet) -> bool {
         packet.captured_at.seconds_since(self.starts_at.plus(self.length(packet))).abs() > JUMP
             || self.offset.zip(packet.offset).is_some_and(|(before, now)| now.jumped_from(before))
+    }
+
+    /// The next file begins with this picture, and this one ends there: clocks that are read twice differ by microseconds.
+    fn end_with(&mut self, packet: &Packet) {
+        self.end = u64::try_from(packet.captured_at.0 - self.starts_at.0).map_or(self.end, Duration::from_micros);
     }
 
     fn write(&mut self, packet: &Packet) -> Result<(), RecorderError> {
