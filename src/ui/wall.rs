@@ -270,12 +270,14 @@ impl Wall {
         if let (Health::Live, Some(frame)) = (health, &view.frame) {
             ui.label(tokens::digits(frame.captured_at().local_time()).color(tokens::TEXT));
             if let Some(offset) = view.clock_offset.filter(|offset| offset.is_notable()) {
-                widgets::chip(&mut ui, format!("own clock {offset}"), tokens::WARN).on_hover_text(
-                    "This camera's own clock, which it may draw into its picture, differs from the console's. All times here are \
-                     the console's.",
-                );
+                let words =
+                    if ui.available_width() > 300.0 { format!("own clock {offset}") } else { "clock".to_owned() };
+                widgets::chip(&mut ui, words, tokens::WARN).on_hover_text(format!(
+                    "This camera's own clock, which it may draw into its picture, is {offset} of the console's. All times here \
+                     are the console's."
+                ));
             }
-            if inner.width() > 430.0 {
+            if ui.available_width() > 360.0 {
                 let counters = &view.counters;
                 ui.label(tokens::small(format!("{:.0} fps · analysed {:.0}/s", counters.fps, counters.analysed_fps)))
                     .on_hover_text(format!(
