@@ -14,7 +14,7 @@ use vigia::{
     cli::prerequisites,
     model::{Action, ActionRecord, Bookmark, CameraId, CaseChange, Outcome, Rect, SystemClock, Timestamp, TrackId},
     site::{
-        Access, BookmarkCommand, CameraConfig, CaseCommand, CaseView, Command, ExportCommand, ExportRequest,
+        Access, BookmarkCommand, CameraConfig, CaseCommand, CaseView, Command, ExportCommand, ExportOf, ExportRequest,
         LogCommand, Site, SiteConfig, SiteState,
     },
     store::{Address, Addresses, LogFilter, NewUser, UserStore},
@@ -424,18 +424,35 @@ fn a_package_that_is_exported_is_on_the_list_of_its_case() {
     console.change(id, CaseChange::AddSuspect { suspect });
     let view = console.until_case("the suspect with its picture", |v| v.suspects.iter().any(|s| s.crop.is_some()));
     assert_eq!(view.suspects[0].id, suspect);
-    console.0.send(Command::Export(ExportCommand::Plan { suspect, pending: false }));
+    console.0.send(Command::Export(ExportCommand::Plan { of: ExportOf::Suspect(suspect), pending: false }));
     console.until("the plan", |s| s.export.as_ref().is_some_and(|e| e.plan.is_ok()));
     let to = folder.path().join("kiosk.zip");
-    let request = ExportRequest::new(suspect, to.clone(), "trial".to_owned(), "court".to_owned(), false, false);
+    let request = ExportRequest {
+        to: to.clone(),
+        reason: "trial".to_owned(),
+        recipient: "court".to_owned(),
+        ..ExportRequest::new(ExportOf::Suspect(suspect))
+    };
     console.0.send(Command::Export(ExportCommand::Start(request)));
     let view = console.until_case("the package in the case", |v| !v.case.clips.is_empty());
     let clip = &view.case.clips[0];
     assert_eq!((clip.by.as_str(), clip.what.package.as_str()), ("Ana Sousa", "kiosk.zip"));
     assert_eq!((clip.what.recipient.as_str(), clip.what.reason.as_str()), ("court", "trial"));
     let bytes = std::fs::read(&to).unwrap();
-    assert_eq!((clip.what.bytes, clip.what.suspect), (bytes.len() as u64, suspect));
+    assert_eq!((clip.what.bytes, clip.what.suspect), (bytes.len() as u64, Some(suspect)));
     assert_eq!(clip.what.sha256.to_string(), sha256(&bytes));
+
+    // For a case that is not this user's nothing is handed out.
+    let request = ExportRequest {
+        to: folder.path().join("other.zip"),
+        reason: "trial".to_owned(),
+        recipient: "court".to_owned(),
+        case: Some(Uuid::from_u128(9)),
+        ..ExportRequest::new(ExportOf::Suspect(suspect))
+    };
+    console.0.send(Command::Export(ExportCommand::Start(request)));
+    console.until("the refusal", |s| s.notices.iter().any(|n| n.text.contains("there is no such open case")));
+    assert!(!folder.path().join("other.zip").exists());
 
     // All of it is there after a restart, and a bookmark with it.
     console.put_in(None, "alarm", Some(id));

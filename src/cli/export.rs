@@ -1,6 +1,6 @@
 //! `vigia export`: everything of one suspect, as one signed package.
 use super::site;
-use crate::site::{ExportPlan, ExportRequest};
+use crate::site::{ExportOf, ExportPlan, ExportRequest};
 use std::{
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
@@ -44,10 +44,11 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let office = args.site.office()?;
     let request = ExportRequest {
-        suspect: args.suspect,
+        of: ExportOf::Suspect(args.suspect),
         to: args.out.clone(),
         reason: args.reason.clone(),
         recipient: args.recipient.clone(),
+        case: None,
         pending: args.pending,
         burn_in: args.burn_in,
         margin: Duration::from_secs(args.margin),
@@ -80,7 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 fn say(plan: &ExportPlan) {
     println!(
         "{}: {} stays, {} stretches of video, about {:.1} MiB",
-        plan.suspect.label,
+        plan.suspect.as_ref().map_or("", |s| s.label.as_str()),
         plan.stops.len(),
         plan.stretches,
         plan.bytes as f64 / 1048576.0

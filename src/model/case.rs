@@ -84,7 +84,7 @@ pub enum CaseChange {
         /// What.
         text: String,
     },
-    /// Handed out a package about one of its suspects.
+    /// Handed out a package: about one of its suspects, or a stretch of video.
     HandOut(Clip),
     /// Closed it.
     Close {
@@ -121,8 +121,8 @@ impl CaseChange {
 /// A package that was handed out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clip {
-    /// About whom.
-    pub suspect: SuspectId,
+    /// About whom; `None`: a stretch of video.
+    pub suspect: Option<SuspectId>,
     /// The package's file name.
     pub package: String,
     /// SHA-256 of the package.
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_case_is_what_was_done_to_it_last() {
         let clip = Clip {
-            suspect: Uuid::from_u128(7),
+            suspect: Some(Uuid::from_u128(7)),
             package: "a.zip".to_owned(),
             sha256: Hash([7; 32]),
             bytes: 9,
@@ -328,7 +328,7 @@ mod tests {
         let facts = [
             open(1, 1, 0),
             fact(2, 1, 1, CaseChange::AddPerson { cc: "2".to_owned(), name: "Rui".to_owned() }),
-            fact(3, 1, 2, CaseChange::AddSuspect { suspect: clip.suspect }),
+            fact(3, 1, 2, CaseChange::AddSuspect { suspect: Uuid::from_u128(7) }),
             fact(4, 1, 3, CaseChange::HandOut(clip.clone())),
             fact(5, 1, 4, CaseChange::RemovePerson { cc: "1".to_owned() }),
             fact(6, 1, 5, CaseChange::Close { why: "solved".to_owned() }),
@@ -357,7 +357,7 @@ mod tests {
         for change in [
             CaseChange::Open { number: "118/26".to_owned(), name: "Kiosk".to_owned() },
             CaseChange::HandOut(Clip {
-                suspect: Uuid::from_u128(7),
+                suspect: Some(Uuid::from_u128(7)),
                 package: "a.zip".to_owned(),
                 sha256: Hash([7; 32]),
                 bytes: 9,

@@ -1,8 +1,8 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
+use super::exporting::ExportJob;
 use super::log::Desk;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes};
-use super::{clips::ClipJob, exporting::ExportJob};
 use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,8 +33,6 @@ pub(super) struct Contents {
     pub export: Option<ExportJob>,
     /// The movement on the map.
     pub movement: Option<super::map::Read>,
-    /// The clip that whoever is at the console asked for.
-    pub clip: Option<ClipJob>,
     /// Since when somebody is logged in, and when they used the console last.
     pub session: Option<(Timestamp, Timestamp)>,
     admin: Arc<AdminState>,
@@ -56,7 +54,6 @@ impl Board {
             reasons: Vec::new(),
             export: None,
             movement: None,
-            clip: None,
             session: None,
             admin: Arc::default(),
             users_read: -1,
@@ -128,9 +125,6 @@ impl Contents {
         self.log = Desk::default();
         self.movement = None;
         if let Some(job) = self.export.take() {
-            job.cancel();
-        }
-        if let Some(job) = self.clip.take() {
             job.cancel();
         }
         self.session = self.session.filter(|_| matches!(self.access, Access::LoggedIn(_)));

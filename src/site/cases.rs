@@ -323,7 +323,14 @@ impl Shared {
         self.error(format!("The case was not changed: {why}"));
     }
 
-    async fn refuse(&self, user: &User, action: Action, target: Uuid, why: &str, details: serde_json::Value) {
+    pub(super) async fn refuse(
+        &self,
+        user: &User,
+        action: Action,
+        target: Uuid,
+        why: &str,
+        details: serde_json::Value,
+    ) {
         let mut entry = self.records.entry((&user.cc, &user.name), action, Outcome::Refused(why.to_owned()));
         entry.target = Some(target.to_string());
         entry.details = details;

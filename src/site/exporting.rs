@@ -1,10 +1,11 @@
-//! Exports of evidence asked for on the screen: planned, watched and cancelled there, and broken off when the session ends.
+//! Packages asked for on the screen: planned, watched and cancelled there, and broken off when the session ends.
 use super::{
     NoticeLevel, Shared,
     board::Contents,
-    export::{ExportError, ExportPlan, ExportRequest, Exported},
+    export::{ExportError, ExportOf, ExportPlan, ExportRequest, Exported},
 };
-use crate::model::{Hash, SuspectId, User};
+use crate::model::{Action, CaseId, Hash, SuspectId, User};
+use serde_json::json;
 use std::{
     path::PathBuf,
     sync::{
@@ -17,11 +18,11 @@ use std::{
 /// What the screen asks for.
 #[derive(Clone, Debug)]
 pub enum ExportCommand {
-    /// Says what an export of this suspect would hold, and what is missing.
+    /// Says what a package would hold, and what is missing.
     Plan {
-        /// Who.
-        suspect: SuspectId,
-        /// Also possible matches that nobody has decided about.
+        /// Of what.
+        of: ExportOf,
+        /// Of a suspect: also possible matches that nobody has decided about.
         pending: bool,
     },
     /// Writes the package.
@@ -42,8 +43,8 @@ pub enum ExportCommand {
 /// An export on the screen of whoever asked for it.
 #[derive(Clone, Debug)]
 pub struct ExportView {
-    /// Whom it is about.
-    pub suspect: SuspectId,
+    /// What it is made of.
+    pub of: ExportOf,
     /// What it would hold, or why there is nothing to hold.
     pub plan: Result<Arc<ExportPlan>, String>,
     /// How far it is.
@@ -98,24 +99,33 @@ impl ExportJob {
 const MARGIN: Duration = Duration::from_secs(5);
 
 impl ExportRequest {
-    /// A request of the screen.
-    pub fn new(
-        suspect: SuspectId,
-        to: PathBuf,
-        reason: String,
-        recipient: String,
-        pending: bool,
-        burn_in: bool,
-    ) -> Self {
-        Self { suspect, to, reason, recipient, pending, burn_in, margin: MARGIN }
+    /// A request of the screen; what is left to say is said in its fields.
+    pub fn new(of: ExportOf) -> Self {
+        Self {
+            of,
+            to: PathBuf::new(),
+            reason: String::new(),
+            recipient: String::new(),
+            case: None,
+            pending: false,
+            burn_in: false,
+            margin: MARGIN,
+        }
     }
 }
 
 impl Shared {
     pub(super) async fn export_command(self: &Arc<Self>, user: &User, command: ExportCommand) {
         match command {
-            ExportCommand::Plan { suspect, pending } => self.plan_export(suspect, pending).await,
-            ExportCommand::Start(request) => self.start_export(user.clone(), request),
+            ExportCommand::Plan { of, pending } => self.plan_export(of, pending).await,
+            ExportCommand::Start(request) => match request.case.filter(|case| !self.is_open_for(*case, user)) {
+                Some(case) => {
+                    let details = json!({ "reason": request.reason, "recipient": request.recipient });
+                    let why = "there is no such open case for this user";
+                    self.refuse(user, Action::ExportEvidence, case, why, details).await;
+                }
+                None => self.start_export(user.clone(), request),
+            },
             ExportCommand::Movement { suspect, to } => {
                 let rights = self.board.lock().rights.clone();
                 let who = (user.cc.as_str(), user.name.as_str());
@@ -141,7 +151,15 @@ impl Shared {
         }
     }
 
-    async fn plan_export(&self, suspect: SuspectId, pending: bool) {
+    /// Whether this user works on the case, and it is open.
+    fn is_open_for(&self, case: CaseId, user: &User) -> bool {
+        self.casework.case(case, user).is_some_and(|case| case.closed.is_none())
+    }
+
+    async fn plan_export(&self, of: ExportOf, pending: bool) {
+        if matches!(of, ExportOf::Stretch { from, until, .. } if until <= from) {
+            return;
+        }
         let rights = {
             let board = self.board.lock();
             if board.export.as_ref().is_some_and(ExportJob::runs) {
@@ -149,10 +167,10 @@ impl Shared {
             }
             board.rights.clone()
         };
-        let request = ExportRequest::new(suspect, PathBuf::new(), String::new(), String::new(), pending, false);
+        let request = ExportRequest { pending, ..ExportRequest::new(of) };
         let plan = self.records.plan_export(&rights, &request).await;
-        let view =
-            ExportView { suspect, plan: plan.map(Arc::new).map_err(|e| e.to_string()), stage: ExportStage::Planned };
+        let plan = plan.map(Arc::new).map_err(|e| e.to_string());
+        let view = ExportView { of: request.of, plan, stage: ExportStage::Planned };
         self.board.lock().export = Some(ExportJob { view, go_on: Arc::new(AtomicBool::new(true)) });
     }
 
@@ -161,7 +179,7 @@ impl Shared {
         let (rights, go_on) = {
             let mut board = self.board.lock();
             let rights = board.rights.clone();
-            let Some(job) = board.export.as_mut().filter(|j| !j.runs() && j.view.suspect == request.suspect) else {
+            let Some(job) = board.export.as_mut().filter(|j| !j.runs() && j.view.of == request.of) else {
                 return;
             };
             job.go_on = Arc::new(AtomicBool::new(true));

@@ -9,7 +9,6 @@ mod cameras;
 mod cases;
 mod casework;
 mod check;
-mod clips;
 mod clocks;
 mod commands;
 mod config;
@@ -59,14 +58,11 @@ pub use calibration::SiteCalibration;
 pub use cases::CaseCommand;
 pub use casework::{CaseSuspect, CaseView, CaseworkState};
 pub use check::{Checked, Misfit};
-pub use clips::{ClipCommand, ClipView};
 pub use config::{
     AnalysisConfig, AuditConfig, CameraConfig, ConfigError, MapConfig, OverlapConfig, ReplayConfig, SessionConfig,
     SiteConfig, VideoConfig, WhenUnreachable,
 };
-pub use export::{
-    ClipPlan, ClipRequest, ExportError, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo,
-};
+pub use export::{ExportError, ExportOf, ExportPlan, ExportProgress, ExportRequest, Exported, MissingVideo};
 pub use exporting::{ExportCommand, ExportStage, ExportView};
 pub use finding::{FindError, FindRequest, Found};
 pub use log::{LogCommand, LogSheet, LogView, LogWork, Verdict};
@@ -420,19 +416,18 @@ impl Site {
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
             review: match &board.access {
-                Access::LoggedIn(user) => {
-                    let mut review = self.shared.review.state(user, &board.rights, &board.sightings());
-                    let seen = |job: &&clips::ClipJob| job.view.cameras.iter().all(|c| board.rights.allow(*c));
-                    review.clip = board.clip.as_ref().filter(seen).map(|job| job.view.clone());
-                    review
-                }
+                Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
                 _ => ReviewState::default(),
             },
             casework: match &board.access {
                 Access::LoggedIn(user) => self.shared.casework.state(user, &board.rights, &board.suspects),
                 _ => Arc::default(),
             },
-            export: board.export.as_ref().filter(|_| on_screen).map(|job| job.view.clone()),
+            export: board
+                .export
+                .as_ref()
+                .filter(|job| on_screen && board.shows(&job.view.of))
+                .map(|job| job.view.clone()),
             uploads: match &board.access {
                 Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
                 _ => Vec::new(),

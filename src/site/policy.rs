@@ -4,8 +4,8 @@
 //! journal. Logging out is never refused. What the console does by itself goes on: cameras, recording, following, retention, work that
 //! was asked for before; its entries wait in the journal as ever.
 use super::{
-    Access, AdminCommand, CaseCommand, Command, ExportCommand, FindCommand, JobCommand, LogCommand, MapCommand,
-    NoticeLevel, ReviewCommand, Shared, UploadCommand, bookmarks::BookmarkCommand, config::WhenUnreachable,
+    Access, AdminCommand, CaseCommand, Command, ExportCommand, ExportRequest, FindCommand, JobCommand, LogCommand,
+    MapCommand, NoticeLevel, ReviewCommand, Shared, UploadCommand, bookmarks::BookmarkCommand, config::WhenUnreachable,
     records::Records,
 };
 use crate::{
@@ -107,10 +107,10 @@ fn entry_of(command: &Command) -> Option<(Action, Option<String>)> {
         Command::Review(ReviewCommand::Replay(camera)) => (Action::WatchRecording, Some(camera.to_string())),
         Command::Review(_) => return None,
         Command::Export(ExportCommand::Cancel | ExportCommand::Close) => return None,
-        Command::Export(ExportCommand::Start(request)) => (Action::ExportEvidence, Some(request.suspect.to_string())),
-        Command::Export(ExportCommand::Plan { suspect, .. } | ExportCommand::Movement { suspect, .. }) => {
-            (Action::ExportEvidence, Some(suspect.to_string()))
+        Command::Export(ExportCommand::Plan { of, .. } | ExportCommand::Start(ExportRequest { of, .. })) => {
+            (Action::ExportEvidence, Some(of.target()))
         }
+        Command::Export(ExportCommand::Movement { suspect, .. }) => (Action::ExportEvidence, Some(suspect.to_string())),
         Command::Map(MapCommand::Movement(id)) => (Action::ReadMovement, Some(id.to_string())),
         Command::Case(CaseCommand::Open { .. }) => (Action::ChangeCase, None),
         Command::Case(CaseCommand::Change(case, _) | CaseCommand::Close { case, .. }) => {

@@ -1,7 +1,7 @@
 //! Watching recordings: who watches which cameras at which instant, what is shown with the pictures, and the timeline.
 //!
 //! That somebody watches is an entry before the first picture is shown, and what was watched from when to when one when it ends.
-use super::{ClipCommand, ClipView, Shared, paused::Paused, state::TrackView};
+use super::{Shared, paused::Paused, state::TrackView};
 use crate::{
     model::{
         Action, CameraId, Decision, Gap, MatchView, Outcome, Rect, Rights, Segment, Sighting, Timestamp, Track,
@@ -69,8 +69,6 @@ pub enum ReviewCommand {
     Play(f64),
     /// Stands and goes so many frames of this camera on, or back.
     Step(CameraId, i32),
-    /// Hands out a stretch of cameras' video.
-    Clip(ClipCommand),
     /// Asks for the timeline of all cameras between two instants.
     Timeline {
         /// From when.
@@ -190,8 +188,6 @@ pub struct ReviewState {
     pub rate: f64,
     /// The newest timeline that was asked for; `None` before the first.
     pub timeline: Option<Arc<Timeline>>,
-    /// The clip that was asked for.
-    pub clip: Option<ClipView>,
 }
 
 /// What is watched now, and the timeline.
@@ -264,13 +260,7 @@ impl Review {
             let gap = gap.map(|g| g.reason.clone());
             ChannelView { camera, frame, what, gap, next, tracks: Arc::new(tracks), looking }
         });
-        ReviewState {
-            channels: channels.collect(),
-            at: v.player.position(),
-            rate: v.player.rate(),
-            timeline,
-            clip: None,
-        }
+        ReviewState { channels: channels.collect(), at: v.player.position(), rate: v.player.rate(), timeline }
     }
 }
 
@@ -356,7 +346,6 @@ impl ReviewCommand {
         match self {
             Self::Open { cameras, .. } => cameras,
             Self::Replay(camera) | Self::Step(camera, _) => std::slice::from_ref(camera),
-            Self::Clip(command) => command.cameras(),
             _ => &[],
         }
     }
@@ -376,7 +365,6 @@ impl Shared {
                 self.watch(user, vec![camera], at, 1.0).await;
             }
             ReviewCommand::Close => self.stop_watching().await,
-            ReviewCommand::Clip(command) => self.clip_command(user, command).await,
             ReviewCommand::Timeline { from, until, clothes } => {
                 if let Err(error) = self.load_timeline(from, until, clothes).await {
                     self.error(format!("The timeline cannot be read: {error}"));

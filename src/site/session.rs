@@ -1,8 +1,8 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
 use super::{
-    Access, BookmarkCommand, Command, ExportCommand, JobCommand, MapCommand, ReviewCommand, Shared, SiteState,
-    UploadCommand, board::Contents,
+    Access, BookmarkCommand, Command, ExportCommand, ExportOf, ExportRequest, JobCommand, MapCommand, Shared,
+    SiteState, UploadCommand, board::Contents,
 };
 use crate::{
     model::{Action, Outcome, Rights, User},
@@ -120,18 +120,16 @@ impl Shared {
                 Command::Review(asked) => {
                     let hidden = asked.cameras().iter().any(|c| !board.rights.allow(*c));
                     let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
-                    let is_clip = matches!(asked, ReviewCommand::Clip(_));
-                    let action = if is_clip { Action::ExportEvidence } else { Action::WatchRecording };
-                    (action, hidden, names.join(" "))
+                    (Action::WatchRecording, hidden, names.join(" "))
                 }
                 Command::DecideProposal { suspect, .. } | Command::EditSuspect { suspect, .. } => {
                     (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())
                 }
-                Command::Export(ExportCommand::Plan { suspect, .. } | ExportCommand::Movement { suspect, .. }) => {
-                    (Action::ExportEvidence, !board.shows_suspect(*suspect), suspect.to_string())
+                Command::Export(ExportCommand::Plan { of, .. } | ExportCommand::Start(ExportRequest { of, .. })) => {
+                    (Action::ExportEvidence, !board.shows(of), of.target())
                 }
-                Command::Export(ExportCommand::Start(request)) => {
-                    (Action::ExportEvidence, !board.shows_suspect(request.suspect), request.suspect.to_string())
+                Command::Export(ExportCommand::Movement { suspect, .. }) => {
+                    (Action::ExportEvidence, !board.shows_suspect(*suspect), suspect.to_string())
                 }
                 Command::Bookmark(BookmarkCommand::Put { camera, .. }) => {
                     let hidden = camera.is_some_and(|id| !board.rights.allow(id));
@@ -163,6 +161,14 @@ impl Shared {
 }
 
 impl Contents {
+    /// Whether the user may see what a package is to be made of.
+    pub(super) fn shows(&self, of: &ExportOf) -> bool {
+        match of {
+            ExportOf::Suspect(id) => self.shows_suspect(*id),
+            ExportOf::Stretch { cameras, .. } => cameras.iter().all(|camera| self.rights.allow(*camera)),
+        }
+    }
+
     /// Whether the suspect was marked, or seen, where the user may look.
     pub(super) fn shows_suspect(&self, id: crate::model::SuspectId) -> bool {
         self.suspect(id).is_some_and(|v| self.rights.allow(v.suspect.camera))

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     model::{Bookmark, CameraId, Case, CaseChange, CaseId, SuspectId, Timestamp, User},
-    site::{CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportStage, SiteState, UploadStage},
+    site::{CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportOf, ExportStage, SiteState, UploadStage},
 };
 use egui::{Align, ComboBox, Context, Frame, Layout, Margin, RichText, ScrollArea, Stroke, TextEdit, Ui, vec2};
 use std::{collections::VecDeque, time::Duration};
@@ -79,7 +79,7 @@ impl Exports {
         }
         let suspect = self.waiting.pop_front()?;
         self.asked = true;
-        Some(Command::Export(ExportCommand::Plan { suspect, pending: false }))
+        Some(Command::Export(ExportCommand::Plan { of: ExportOf::Suspect(suspect), pending: false }))
     }
 }
 
@@ -635,10 +635,15 @@ fn videos(ui: &mut Ui, state: &SiteState, case: &Case, asked: &mut Vec<Command>)
 fn handed_out(ui: &mut Ui, view: &CaseView) {
     section(ui, "Handed out", None);
     if view.case.clips.is_empty() {
-        ui.label(tokens::weak("Nothing yet. Packages that are exported of its suspects are listed here"));
+        ui.label(tokens::weak(
+            "Nothing yet. Packages of its suspects, and clips that are saved for it in Review, are listed here",
+        ));
     }
     for clip in &view.case.clips {
-        let label = view.suspects.iter().find(|s| s.id == clip.what.suspect).map_or("a suspect", |s| s.label.as_str());
+        let label = match clip.what.suspect {
+            Some(id) => view.suspects.iter().find(|s| s.id == id).map_or("a suspect", |s| s.label.as_str()),
+            None => "video",
+        };
         widgets::card(false).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing.y = 3.0;

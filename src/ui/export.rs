@@ -1,20 +1,22 @@
-//! The dialog that hands out evidence: what it will hold and what is missing, why and to whom, and how far it is.
+//! The dialog that hands out a package, of a suspect or of a stretch of video: what it will hold and what is missing, why and to whom,
+//! and how far it is.
 use super::{
     dialog::FileDialog,
     tokens,
     widgets::{self},
 };
 use crate::{
-    model::SuspectId,
-    site::{Command, ExportCommand, ExportPlan, ExportRequest, ExportStage, ExportView, SiteState},
+    model::{Case, CaseId},
+    site::{Command, ExportCommand, ExportOf, ExportPlan, ExportRequest, ExportStage, ExportView, SiteState},
 };
-use egui::{Context, Frame, Margin, ProgressBar, RichText, ScrollArea, Stroke, TextEdit, Ui};
+use egui::{ComboBox, Context, Frame, Margin, ProgressBar, RichText, ScrollArea, Stroke, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
-/// What is typed; forgotten for another suspect.
+/// What is typed; forgotten for another suspect or stretch.
 #[derive(Default)]
 pub struct Form {
-    suspect: Option<SuspectId>,
+    of: Option<ExportOf>,
+    case: Option<CaseId>,
     reason: String,
     recipient: String,
     path: String,
@@ -33,8 +35,8 @@ impl Form {
             *self = Self::default();
             return None;
         };
-        if self.suspect != Some(view.suspect) {
-            *self = Self { suspect: Some(view.suspect), path: proposed(state, view), fresh: true, ..Self::default() };
+        if self.of.as_ref() != Some(&view.of) {
+            *self = Self { of: Some(view.of.clone()), path: proposed(state, &view.of), fresh: true, ..Self::default() };
         }
         self.take_answer();
         let frame = Frame::new()
@@ -45,8 +47,17 @@ impl Form {
         let modal = egui::Modal::new(egui::Id::unique("export")).backdrop_color(tokens::BACKDROP).frame(frame);
         let asked = modal.show(context, |ui| {
             ui.set_width(560.0);
-            let label = state.suspects.iter().find(|v| v.suspect.id == view.suspect).map(|v| v.suspect.label.as_str());
-            ui.label(tokens::strong(format!("Export evidence of {}", label.unwrap_or("a suspect"))).size(18.0));
+            match &view.of {
+                ExportOf::Suspect(_) => {
+                    ui.label(tokens::strong(format!("Export evidence of {}", label(state, &view.of))).size(18.0));
+                }
+                ExportOf::Stretch { cameras, from, until } => {
+                    let stretch = format!("{} – {}", from.local_date_time(), until.local_time());
+                    ui.label(tokens::strong(format!("Save clip, {stretch}")).size(18.0));
+                    let names: Vec<_> = cameras.iter().map(|id| widgets::camera_name(state, *id)).collect();
+                    ui.label(names.join(", "));
+                }
+            }
             match &view.stage {
                 ExportStage::Running { done, what } => {
                     ui.label(what);
@@ -56,7 +67,10 @@ impl Form {
                 }
                 ExportStage::Done { to, bytes, sha256, key } => {
                     ui.label(RichText::new(format!("Written: {}", to.display())).color(tokens::GOOD));
-                    ui.label(format!("{:.1} MiB. The export is in the action log", *bytes as f64 / 1_048_576.0));
+                    ui.label(format!(
+                        "{:.1} MiB. That it was handed out is in the action log",
+                        *bytes as f64 / 1_048_576.0
+                    ));
                     for (name, value) in
                         [("SHA-256 of the file", sha256.to_string()), ("Public key of this site", key.clone())]
                     {
@@ -66,28 +80,31 @@ impl Form {
                     ui.label(tokens::small("Anyone checks it with: vigia verify PACKAGE --key KEY"));
                     ui.button("Close").clicked().then_some(ExportCommand::Close)
                 }
-                ExportStage::Planned | ExportStage::Failed(_) => self.form(ui, view),
+                ExportStage::Planned | ExportStage::Failed(_) => self.form(ui, state, view),
             }
         });
         asked.inner.map(Command::Export)
     }
 
-    fn form(&mut self, ui: &mut Ui, view: &ExportView) -> Option<ExportCommand> {
+    fn form(&mut self, ui: &mut Ui, state: &SiteState, view: &ExportView) -> Option<ExportCommand> {
         let mut asked = None;
         match &view.plan {
-            Ok(plan) => contents(ui, plan),
+            Ok(plan) => contents(ui, &view.of, plan),
             Err(why) => {
                 ui.label(RichText::new(why).color(tokens::WARN));
             }
         }
-        let words = "Also possible matches that nobody has decided about";
-        if ui.checkbox(&mut self.pending, words).changed() {
-            asked = Some(ExportCommand::Plan { suspect: view.suspect, pending: self.pending });
+        match &view.of {
+            ExportOf::Suspect(_) => {
+                let words = "Also possible matches that nobody has decided about";
+                if ui.checkbox(&mut self.pending, words).changed() {
+                    asked = Some(ExportCommand::Plan { of: view.of.clone(), pending: self.pending });
+                }
+                let words = "Also a copy of each clip with the boxes drawn into it (encoded anew; takes longer)";
+                ui.checkbox(&mut self.burn_in, words);
+            }
+            ExportOf::Stretch { .. } => self.for_case(ui, state),
         }
-        ui.checkbox(
-            &mut self.burn_in,
-            "Also a copy of each clip with the boxes drawn into it (encoded anew; takes longer)",
-        );
         for (label, hint, text) in [
             ("Reason", "why it is handed out: a case number, a warrant", &mut self.reason),
             ("Recipient", "to whom", &mut self.recipient),
@@ -101,8 +118,7 @@ impl Form {
         }
         let name = ui.label(tokens::small("File"));
         ui.horizontal(|ui| {
-            let field =
-                TextEdit::singleline(&mut self.path).hint_text("/media/stick/evidence.zip").desired_width(440.0);
+            let field = TextEdit::singleline(&mut self.path).hint_text("/media/stick/package.zip").desired_width(440.0);
             ui.add(field).labelled_by(name.id);
             if ui.add_enabled(self.dialog.is_none(), egui::Button::new("Choose…")).clicked() {
                 self.trouble = None;
@@ -119,25 +135,45 @@ impl Form {
         ui.add_space(6.0);
         ui.horizontal(|ui| {
             let said = [&self.reason, &self.recipient, &self.path].iter().all(|text| !text.trim().is_empty());
-            let ready = view.plan.is_ok() && said;
-            let export = ui.add_enabled(ready, widgets::primary("Export"));
+            let word = if matches!(view.of, ExportOf::Suspect(_)) { "Export" } else { "Save" };
+            let export = ui.add_enabled(view.plan.is_ok() && said, widgets::primary(word));
             if export.on_disabled_hover_text("Say why, to whom, and into which file").clicked() {
-                let (reason, recipient) = (self.reason.trim().to_owned(), self.recipient.trim().to_owned());
-                let to = PathBuf::from(self.path.trim());
-                asked = Some(ExportCommand::Start(ExportRequest::new(
-                    view.suspect,
-                    to,
-                    reason,
-                    recipient,
-                    self.pending,
-                    self.burn_in,
-                )));
+                asked = Some(ExportCommand::Start(ExportRequest {
+                    to: PathBuf::from(self.path.trim()),
+                    reason: self.reason.trim().to_owned(),
+                    recipient: self.recipient.trim().to_owned(),
+                    case: self.case,
+                    pending: self.pending,
+                    burn_in: self.burn_in,
+                    ..ExportRequest::new(view.of.clone())
+                }));
             }
             if ui.button("Not now").clicked() {
                 asked = Some(ExportCommand::Close);
             }
         });
         asked
+    }
+
+    /// In which case it is noted, of the open ones of whoever is at the console.
+    fn for_case(&mut self, ui: &mut Ui, state: &SiteState) {
+        let open: Vec<_> = state.casework.cases.iter().map(|v| &v.case).filter(|c| c.closed.is_none()).collect();
+        if open.is_empty() {
+            return;
+        }
+        let name = |case: &Case| format!("{} {}", case.number, case.name);
+        let chosen = open.iter().find(|c| Some(c.id) == self.case);
+        self.case = chosen.map(|c| c.id); // one that was closed meanwhile is none
+        let text = chosen.map_or_else(|| "none".to_owned(), |c| name(c));
+        let label = ui.label(tokens::small("For the case"));
+        let list = ComboBox::from_id_salt("for case").selected_text(text).width(ui.available_width());
+        let shown = list.show_ui(ui, |ui| {
+            ui.selectable_value(&mut self.case, None, "none");
+            for case in open {
+                ui.selectable_value(&mut self.case, Some(case.id), name(case));
+            }
+        });
+        shown.response.labelled_by(label.id);
     }
 
     fn take_answer(&mut self) {
@@ -158,16 +194,26 @@ impl Form {
 }
 
 /// What the package will hold, and what it lacks.
-fn contents(ui: &mut Ui, plan: &ExportPlan) {
-    let stays = widgets::count(plan.stops.len() as u64, "stay", "stays");
-    let stretches = widgets::count(plan.stretches as u64, "stretch", "stretches");
+fn contents(ui: &mut Ui, of: &ExportOf, plan: &ExportPlan) {
     let mib = plan.bytes as f64 / 1_048_576.0;
-    ui.label(format!(
-        "{stays}, {stretches} of video, about {mib:.1} MiB; with pictures, movement log and the entries of the action log. \
-         Signed with this site's key"
-    ));
+    let (what, whole) = match of {
+        ExportOf::Suspect(_) => {
+            let stays = widgets::count(plan.stops.len() as u64, "stay", "stays");
+            let stretches = widgets::count(plan.stretches as u64, "stretch", "stretches");
+            let more = "with pictures, movement log and the entries of the action log";
+            (format!("{stays}, {stretches} of video, about {mib:.1} MiB; {more}"), "every stay")
+        }
+        ExportOf::Stretch { .. } => {
+            let cameras = widgets::count(plan.stretches as u64, "camera", "cameras");
+            (
+                format!("Video of {cameras} as it was recorded, from the key frame before, about {mib:.1} MiB"),
+                "all of it",
+            )
+        }
+    };
+    ui.label(format!("{what}. Signed with this site's key"));
     if plan.missing.is_empty() {
-        ui.label(RichText::new("There is video of every stay").color(tokens::GOOD));
+        ui.label(RichText::new(format!("There is video of {whole}")).color(tokens::GOOD));
         return;
     }
     let parts = widgets::count(plan.missing.len() as u64, "interval", "intervals");
@@ -180,12 +226,22 @@ fn contents(ui: &mut Ui, plan: &ExportPlan) {
     });
 }
 
-/// A file in the user's folder, named by suspect and time.
-fn proposed(state: &SiteState, view: &ExportView) -> String {
-    let label = state.suspects.iter().find(|v| v.suspect.id == view.suspect).map_or("suspect", |v| &v.suspect.label);
+/// The suspect's name.
+fn label(state: &SiteState, of: &ExportOf) -> String {
+    let is = |id| matches!(of, ExportOf::Suspect(suspect) if *suspect == id);
+    let found = state.suspects.iter().find(|v| is(v.suspect.id));
+    found.map_or_else(|| "a suspect".to_owned(), |v| v.suspect.label.clone())
+}
+
+/// A file in the user's folder, named by suspect and time, or by the beginning of the stretch.
+fn proposed(state: &SiteState, of: &ExportOf) -> String {
+    let (what, at) = match of {
+        ExportOf::Suspect(_) => (label(state, of), state.now),
+        ExportOf::Stretch { from, .. } => ("clip".to_owned(), *from),
+    };
     let plain = |text: &str| {
         text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect::<String>()
     };
     let folder = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    folder.join(format!("{}-{}.zip", plain(label), plain(&state.now.local_date_time()))).display().to_string()
+    folder.join(format!("{}-{}.zip", plain(&what), plain(&at.local_date_time()))).display().to_string()
 }

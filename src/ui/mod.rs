@@ -251,7 +251,7 @@ impl Session {
         // A key decides only about a match that is on screen.
         let inbox_shown =
             self.screen == Screen::Wall && self.tab == Tab::Inbox && self.card.is_none() && !self.shortcuts;
-        let dialog = state.export.is_some() || state.review.clip.is_some();
+        let dialog = state.export.is_some();
         if dialog && !matches!(command, UiCommand::Back | UiCommand::LogOut | UiCommand::Quit) {
             return;
         }
@@ -278,10 +278,6 @@ impl Session {
                 if let Some(card) = &mut self.card {
                     card.pick_reason(context, state, position);
                 }
-            }
-            UiCommand::Back if state.review.clip.is_some() => {
-                let close = crate::site::ClipCommand::Close; // one that runs stays
-                asked.push(Command::Review(crate::site::ReviewCommand::Clip(close)));
             }
             UiCommand::Back if state.export.is_some() => {
                 asked.push(Command::Export(crate::site::ExportCommand::Close)); // one that runs stays

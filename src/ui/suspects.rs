@@ -4,7 +4,7 @@ use super::inbox::times;
 use super::tokens;
 use super::widgets::{self, Pictures};
 use crate::model::{CameraId, CaseChange, Characteristics, ColourName, Decision, Suspect, SuspectId};
-use crate::site::{CaseCommand, Command, ExportCommand, SightingView, SiteState, SuspectView};
+use crate::site::{CaseCommand, Command, ExportCommand, ExportOf, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// What the panel remembers between two repaints.
@@ -150,8 +150,10 @@ impl Suspects {
                         }
                         let help = "Hands out all video of this suspect, with pictures and log, as one signed package";
                         if ui.add(button("Export…")).on_hover_text(help).clicked() {
-                            command =
-                                Some(Command::Export(ExportCommand::Plan { suspect: suspect.id, pending: false }));
+                            command = Some(Command::Export(ExportCommand::Plan {
+                                of: ExportOf::Suspect(suspect.id),
+                                pending: false,
+                            }));
                         }
                         if ui.add(button("On the map")).on_hover_text("Shows where this suspect went").clicked() {
                             self.on_the_map = Some(suspect.id);

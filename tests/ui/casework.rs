@@ -2,7 +2,9 @@
 use super::review::watching;
 use super::*;
 use vigia::model::{Authored, Bookmark, Case, CaseChange, Clip, Hash, Hold, Release};
-use vigia::site::{BookmarkCommand, CaseCommand, CaseSuspect, CaseView, CaseworkState, ExportCommand, ReviewCommand};
+use vigia::site::{
+    BookmarkCommand, CaseCommand, CaseSuspect, CaseView, CaseworkState, ExportCommand, ExportOf, ReviewCommand,
+};
 
 fn bookmark(number: u128, camera: Option<u128>, ago_s: i64, length_s: i64, words: &str) -> Bookmark {
     let from = Timestamp(NOW.0 - ago_s * 1_000_000);
@@ -152,7 +154,7 @@ fn held(number: u128, camera: Option<u128>, lifted: bool) -> Hold {
 }
 
 /// A case of Rui with all that a case can have; one of its suspects and of its bookmarks are on a camera that he may not see.
-fn with_a_case() -> SiteState {
+pub(super) fn with_a_case() -> SiteState {
     let mut state = bookmarked();
     let gate = Uuid::from_u128(1);
     let picture = Picture::new(40, 80, vec![120; 40 * 80 * 3]);
@@ -183,7 +185,7 @@ fn with_a_case() -> SiteState {
             600,
             "Rui Costa",
             Clip {
-                suspect: Uuid::from_u128(101),
+                suspect: Some(Uuid::from_u128(101)),
                 package: "suspect-1-2026-11-22.zip".to_owned(),
                 sha256: Hash([0xab; 32]),
                 bytes: 48 << 20,
@@ -292,7 +294,7 @@ fn a_case_shows_all_that_belongs_to_it_and_leads_there() {
     harness.get_by_label("Export…").click();
     harness.run_steps(2);
     let plans: Vec<_> = asked(&mut harness).into_iter().filter(|c| matches!(c, Command::Export(_))).collect();
-    let first = Command::Export(ExportCommand::Plan { suspect: Uuid::from_u128(101), pending: false });
+    let first = Command::Export(ExportCommand::Plan { of: ExportOf::Suspect(Uuid::from_u128(101)), pending: false });
     assert_eq!(format!("{plans:?}"), format!("{:?}", [first]), "only whom one may see");
     // The bookmark leads into the player, with its stretch.
     harness.get_by_label("Go there").click();

@@ -3,7 +3,7 @@ use super::*;
 use std::path::PathBuf;
 use vigia::{
     model::{Hash, SuspectId},
-    site::{ExportCommand, ExportPlan, ExportStage, ExportView, MissingVideo},
+    site::{ExportCommand, ExportOf, ExportPlan, ExportStage, ExportView, MissingVideo},
 };
 
 fn view(state: &SiteState, stage: ExportStage) -> ExportView {
@@ -16,8 +16,9 @@ fn view(state: &SiteState, stage: ExportStage) -> ExportView {
         reason: "the camera is not recorded".to_owned(),
     };
     let stops = state.sightings.iter().map(|v| v.sighting.clone()).collect();
-    let plan = ExportPlan { suspect: suspect.clone(), stops, stretches: 2, missing: vec![missing], bytes: 48 << 20 };
-    ExportView { suspect: suspect.id, plan: Ok(Arc::new(plan)), stage }
+    let of = ExportOf::Suspect(suspect.id);
+    let plan = ExportPlan { suspect: Some(suspect), stops, stretches: 2, missing: vec![missing], bytes: 48 << 20 };
+    ExportView { of, plan: Ok(Arc::new(plan)), stage }
 }
 
 fn site() -> (SiteState, SuspectId) {
@@ -38,7 +39,7 @@ fn evidence_is_handed_out_only_with_reason_recipient_and_a_look_at_what_is_missi
     harness.run_steps(2);
     let plan = asked(&mut harness);
     assert!(
-        matches!(plan[..], [Command::Export(ExportCommand::Plan { suspect, pending: false })] if suspect == id),
+        matches!(plan[..], [Command::Export(ExportCommand::Plan { of: ExportOf::Suspect(of), pending: false })] if of == id),
         "{plan:?}"
     );
 
@@ -59,7 +60,10 @@ fn evidence_is_handed_out_only_with_reason_recipient_and_a_look_at_what_is_missi
     harness.run_steps(2);
     let commands = asked(&mut harness);
     let [Command::Export(ExportCommand::Start(request))] = &commands[..] else { panic!("{commands:?}") };
-    assert_eq!((request.suspect, request.reason.as_str(), request.recipient.as_str()), (id, "case 17", "the court"));
+    assert_eq!(
+        (&request.of, request.reason.as_str(), request.recipient.as_str()),
+        (&ExportOf::Suspect(id), "case 17", "the court")
+    );
     assert!(request.to.extension().is_some_and(|e| e == "zip") && !request.pending, "{request:?}");
 
     let stage = ExportStage::Running { done: 0.4, what: "Video of Gate".to_owned() };

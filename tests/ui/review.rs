@@ -2,8 +2,8 @@
 use super::*;
 use vigia::model::{DetectionKind, Finding, Gap, Job, JobState};
 use vigia::site::{
-    ChannelView, ClipCommand, ClipPlan, ClipView, ExportStage, JobCommand, MissingVideo, ReviewCommand, ReviewState,
-    StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
+    ChannelView, ExportCommand, ExportOf, ExportPlan, ExportStage, ExportView, JobCommand, MissingVideo, ReviewCommand,
+    ReviewState, StartFrom, Timeline, UploadCommand, UploadStage, UploadView,
 };
 use vigia::store::{Clothes, DetectionCount};
 use vigia::video::What;
@@ -234,7 +234,6 @@ pub(crate) fn watching() -> SiteState {
             minutes: 1,
             ..Timeline::default()
         })),
-        clip: None,
     };
     state
 }
@@ -246,6 +245,11 @@ fn reviews(harness: &mut Harness<'_, App>) -> Vec<ReviewCommand> {
         _ => None,
     });
     commands.collect()
+}
+
+fn exports(harness: &mut Harness<'_, App>) -> Vec<ExportCommand> {
+    let commands = asked(harness).into_iter();
+    commands.filter_map(|c| if let Command::Export(command) = c { Some(command) } else { None }).collect()
 }
 
 #[test]
@@ -439,12 +443,16 @@ fn a_marked_stretch_is_saved_as_a_clip_after_it_is_said_what_is_missing_why_and_
     press(&mut harness, Key::I);
     harness.state_mut().state.review.at = until;
     press(&mut harness, Key::O);
-    reviews(&mut harness);
+    asked(&mut harness);
     harness.get_by_label("Save clip…").click();
     harness.run_steps(3);
     let cameras = vec![Uuid::from_u128(1), Uuid::from_u128(2)];
-    let plan = ClipCommand::Plan { cameras: cameras.clone(), from, until };
-    assert_eq!(reviews(&mut harness), [ReviewCommand::Clip(plan)]);
+    let of = ExportOf::Stretch { cameras: cameras.clone(), from, until };
+    let commands = exports(&mut harness);
+    assert!(
+        matches!(&commands[..], [ExportCommand::Plan { of: planned, pending: false }] if *planned == of),
+        "{commands:?}"
+    );
 
     let missing = MissingVideo {
         camera: cameras[1],
@@ -453,33 +461,39 @@ fn a_marked_stretch_is_saved_as_a_clip_after_it_is_said_what_is_missing_why_and_
         until,
         reason: "10.0.0.9 cannot be reached".to_owned(),
     };
-    let plan = ClipPlan { cameras: 1, missing: vec![missing], bytes: 5 << 20 };
-    let view =
-        ClipView { cameras: cameras.clone(), from, until, plan: Ok(Arc::new(plan)), stage: ExportStage::Planned };
-    harness.state_mut().state.review.clip = Some(view.clone());
+    let plan = ExportPlan { suspect: None, stops: Vec::new(), stretches: 1, missing: vec![missing], bytes: 5 << 20 };
+    let view = ExportView { of: of.clone(), plan: Ok(Arc::new(plan)), stage: ExportStage::Planned };
+    let state = &mut harness.state_mut().state;
+    state.casework = casework::with_a_case().casework;
+    state.export = Some(view.clone());
     harness.run_steps(4);
     look(&mut harness, "clip");
-    assert!(shows(&harness, "about 5.0 MiB") && shows(&harness, "No video of:"), "{:?}", texts(&harness));
+    assert!(shows(&harness, "about 5.0 MiB") && shows(&harness, "No video of 1 interval"), "{:?}", texts(&harness));
     assert!(shows(&harness, "10.0.0.9 cannot be reached"));
     harness.get_by_label("Save").click();
     harness.run_steps(2);
-    assert!(reviews(&mut harness).is_empty(), "nobody said why");
+    assert!(exports(&mut harness).is_empty(), "nobody said why");
     press(&mut harness, Key::S);
     harness.get_by_role_and_label(egui::accesskit::Role::TextInput, "Reason").click(); // a key does nothing else while the dialog is open
     harness.run_steps(2);
     write(&mut harness, "case 7");
     press(&mut harness, Key::Tab);
     write(&mut harness, "court");
+    harness.get_by_label("For the case").click();
+    harness.run_steps(3);
+    look(&mut harness, "clip-case");
+    harness.get_by_label("118/2026 Theft at the kiosk").click();
+    harness.run_steps(3);
     harness.get_by_label("Save").click();
     harness.run_steps(2);
-    let asked = reviews(&mut harness);
-    let [ReviewCommand::Clip(ClipCommand::Start(request))] = &asked[..] else { panic!("{asked:?}") };
-    assert_eq!((&request.cameras, request.from, request.until), (&cameras, from, until));
+    let commands = exports(&mut harness);
+    let [ExportCommand::Start(request)] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!((&request.of, request.case), (&of, Some(Uuid::from_u128(50))));
     assert_eq!((request.reason.as_str(), request.recipient.as_str()), ("case 7", "court"));
     let running = ExportStage::Running { done: 0.4, what: "Video of Gate".to_owned() };
-    harness.state_mut().state.review.clip = Some(ClipView { stage: running, ..view });
+    harness.state_mut().state.export = Some(ExportView { stage: running, ..view });
     harness.run_steps(3);
     harness.get_by_label("Cancel").click();
     harness.run_steps(2);
-    assert_eq!(reviews(&mut harness), [ReviewCommand::Clip(ClipCommand::Cancel)]);
+    assert!(matches!(exports(&mut harness)[..], [ExportCommand::Cancel]));
 }

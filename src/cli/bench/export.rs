@@ -3,7 +3,7 @@ use crate::{
     model::{
         Camera, CameraId, Characteristics, Decision, Rect, Segment, Sighting, Suspect, SystemClock, Timestamp, TrackId,
     },
-    site::{ExportRequest, Office, SiteConfig},
+    site::{ExportOf, ExportRequest, Office, SiteConfig},
     store::{Addresses, DataFolder, Stores, url_of_key},
     vision::sha256_of,
 };
@@ -50,10 +50,11 @@ fn measure_in(folder: &Path, segments: u32, rounds: u32) -> anyhow::Result<serde
         copies.push(begun.elapsed());
         fs::remove_dir_all(&to)?;
         let request = ExportRequest {
-            suspect,
+            of: ExportOf::Suspect(suspect),
             to: folder.join(format!("package-{round}.zip")),
             reason: "bench".to_owned(),
             recipient: "bench".to_owned(),
+            case: None,
             pending: false,
             burn_in: false,
             margin: Duration::ZERO,

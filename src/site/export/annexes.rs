@@ -3,7 +3,7 @@ use super::{ExportError, ExportPlan, MOST, stretches::Stretch};
 use crate::{
     audit::{Export, Format, export},
     evidence::CameraEntry,
-    model::{Action, Camera, CameraId, ClockOffset, Rights, Timestamp, Tracklet},
+    model::{Action, Camera, CameraId, ClockOffset, Rights, SuspectId, Timestamp, Tracklet},
     site::{SiteError, records::Records},
     store::{LogFilter, TrackletFilter, key_of_url},
     video,
@@ -22,6 +22,7 @@ impl Records {
         clip: &video::Clip,
         camera: CameraId,
     ) -> Result<Vec<Tracklet>, ExportError> {
+        let Some(suspect) = &plan.suspect else { return Ok(Vec::new()) };
         let filter = TrackletFilter {
             cameras: Some(vec![camera]),
             from: Some(clip.from),
@@ -31,7 +32,7 @@ impl Records {
         };
         let mut found = self.stores.cameras.tracklets(&filter).await?;
         found.retain(|t| {
-            t.suspect == Some(plan.suspect.id)
+            t.suspect == Some(suspect.id)
                 || plan.stops.iter().any(|s| {
                     s.camera == camera
                         && s.track == t.track
@@ -54,11 +55,11 @@ impl Records {
     /// not see are left out.
     pub(super) async fn audit_extract(
         &self,
-        plan: &ExportPlan,
+        suspect: SuspectId,
         rights: &Rights,
         cameras: &[Camera],
     ) -> Result<Vec<u8>, ExportError> {
-        let suspect = plan.suspect.id.to_string();
+        let suspect = suspect.to_string();
         let mut entries = self.stores.actions.about(&suspect).await?;
         let hidden =
             |named: &str| cameras.iter().any(|c| !rights.allow(c.id) && (c.id.to_string() == named || c.name == named));
@@ -75,6 +76,9 @@ impl Records {
 
     /// The models that looked when the stays were seen, by the log.
     pub(super) async fn models(&self, plan: &ExportPlan) -> Result<String, ExportError> {
+        if plan.suspect.is_none() {
+            return Ok("none: video as it was recorded".to_owned());
+        }
         let first = plan.stops.first().map_or(Timestamp(0), |s| s.entered_at);
         let filter = LogFilter {
             action: Some(Action::StartDetection),

@@ -1,16 +1,13 @@
 //! Taking evidence out of Vigia: every stretch of video in which a suspect appears, with pictures, movement log, audit extract and
-//! a signed list, as one package. What is missing is told before it starts; the package is whole or absent; each attempt is an
+//! a signed list, as one package; or a stretch of some cameras' video, without a suspect. What is missing is told before it starts; the package is whole or absent; each attempt is an
 //! entry of the log. [`stretches`] says what belongs in it, [`cutting`] fetches and cuts the video, [`annexes`] gathers what goes with
 //! it, [`package`] writes it.
 mod annexes;
-mod clip;
 mod cutting;
 mod package;
 mod stretches;
 #[cfg(test)]
 mod tests;
-
-pub use clip::{ClipPlan, ClipRequest};
 
 use super::{
     SiteError,
@@ -19,8 +16,8 @@ use super::{
 use crate::{
     evidence::{self, KeyError, Manifest, PackageError, Stop},
     model::{
-        Action, CameraId, Case, CaseChange, CaseFact, Clip, ClockOffset, Decision, Hash, Outcome, Rights, Sighting,
-        Suspect, SuspectId, Timestamp,
+        Action, CameraId, Case, CaseChange, CaseFact, CaseId, Clip, ClockOffset, Decision, Hash, Outcome, Rights,
+        Sighting, Suspect, SuspectId, Timestamp,
     },
     store::{StoreError, file, sqlite::io_error},
     sync::{JournalError, Record},
@@ -38,22 +35,50 @@ use uuid::Uuid;
 /// Sightings, tracklets and entries that one package may hold.
 const MOST: u32 = 100_000;
 
+/// What is handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExportOf {
+    /// Every stay of a suspect, with pictures, movement log and the entries of the action log.
+    Suspect(SuspectId),
+    /// A stretch of some cameras' video as it was recorded.
+    Stretch {
+        /// Of these cameras.
+        cameras: Vec<CameraId>,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+impl ExportOf {
+    /// What an entry of the log is about: the suspect, or the cameras.
+    pub(super) fn target(&self) -> String {
+        match self {
+            Self::Suspect(suspect) => suspect.to_string(),
+            Self::Stretch { cameras, .. } => cameras.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
 /// What is to be handed out, and to whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportRequest {
-    /// Who.
-    pub suspect: SuspectId,
+    /// What.
+    pub of: ExportOf,
     /// The package: a file that does not exist yet.
     pub to: PathBuf,
     /// Why it is handed out.
     pub reason: String,
     /// To whom.
     pub recipient: String,
-    /// Also possible matches that nobody has decided about; rejected ones never.
+    /// The case that it is handed out for, and noted in. The cases of a suspect note it without being named.
+    pub case: Option<CaseId>,
+    /// Of a suspect: also possible matches that nobody has decided about; rejected ones never.
     pub pending: bool,
-    /// Also a copy of each clip with the boxes drawn into it, encoded anew.
+    /// Of a suspect: also a copy of each clip with the boxes drawn into it, encoded anew.
     pub burn_in: bool,
-    /// How much more is cut out before and after each stay.
+    /// Of a suspect: how much more is cut out before and after each stay.
     pub margin: Duration,
 }
 
@@ -90,13 +115,13 @@ impl From<MissingVideo> for evidence::Missing {
 /// What an export will hold, told before it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExportPlan {
-    /// Who.
-    pub suspect: Suspect,
-    /// The stays, oldest first.
+    /// Who; `None` where it is a stretch of video.
+    pub suspect: Option<Suspect>,
+    /// The suspect's stays, oldest first.
     pub stops: Vec<Sighting>,
     /// Stretches of video that will be cut out.
     pub stretches: usize,
-    /// Stays, or parts of them, without video.
+    /// Parts of what is asked for that have no video.
     pub missing: Vec<MissingVideo>,
     /// About how large the package will be, bytes.
     pub bytes: u64,
@@ -113,7 +138,7 @@ pub struct Exported {
     pub sha256: Hash,
     /// The list that was signed.
     pub manifest: Manifest,
-    /// What was written down in the cases of the suspect.
+    /// What was written down in cases.
     pub told: Vec<CaseFact>,
 }
 
@@ -239,14 +264,24 @@ impl Records {
         }
         let outcome = done.as_ref().map_or_else(ExportError::outcome, |_| Outcome::Succeeded);
         let mut entry = self.entry(who, Action::ExportEvidence, outcome);
-        entry.target = Some(request.suspect.to_string());
+        entry.target = Some(request.of.target());
         entry.details = json!({
-            "suspect": request.suspect, "reason": request.reason.trim(), "recipient": request.recipient.trim(),
-            "file": request.to.display().to_string(), "undecided_matches": request.pending,
+            "reason": request.reason.trim(), "recipient": request.recipient.trim(), "case_id": request.case,
+            "file": request.to.display().to_string(),
             "sha256": done.as_ref().ok().map(|e| e.sha256), "bytes": done.as_ref().ok().map(|e| e.bytes),
+            "cameras": done.as_ref().ok().map(|e| e.manifest.cameras.iter().map(|c| c.name.clone()).collect::<Vec<_>>()),
             "clips": done.as_ref().ok().map(|e| e.manifest.clips.len()),
             "missing": done.as_ref().ok().map(|e| e.manifest.missing.len()),
         });
+        let what = match &request.of {
+            ExportOf::Suspect(suspect) => json!({ "suspect": suspect, "undecided_matches": request.pending }),
+            ExportOf::Stretch { cameras, from, until } => {
+                json!({ "what": "clip", "camera_ids": cameras, "from": from.to_string(), "until": until.to_string() })
+            }
+        };
+        if let (Some(details), serde_json::Value::Object(what)) = (entry.details.as_object_mut(), what) {
+            details.extend(what);
+        }
         let mut records = vec![Record::Action(entry)];
         records.extend(done.iter().flat_map(|done| &done.told).cloned().map(Record::CaseFact));
         if let Err(error) = self.journal.append(&records).await {
@@ -265,18 +300,24 @@ impl Records {
         Ok(self.stores.cameras.clock_offset(stay.camera, stay.entered_at, until).await?)
     }
 
-    /// That this package was handed out, for each case of the suspect.
+    /// That this package was handed out, for each case that it belongs to.
     fn hand_outs(&self, who: Actor<'_>, cases: &[Case], request: &ExportRequest, done: &Exported) -> Vec<CaseFact> {
         let package = done.to.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let suspect = match request.of {
+            ExportOf::Suspect(suspect) => Some(suspect),
+            ExportOf::Stretch { .. } => None,
+        };
         let clip = Clip {
-            suspect: request.suspect,
+            suspect,
             package,
             sha256: done.sha256,
             bytes: done.bytes,
             recipient: request.recipient.trim().to_owned(),
             reason: request.reason.trim().to_owned(),
         };
-        let of = cases.iter().filter(|case| case.suspects.contains(&request.suspect));
+        let of = cases.iter().filter(|case| {
+            request.case == Some(case.id) || suspect.is_some_and(|suspect| case.suspects.contains(&suspect))
+        });
         of.map(|case| CaseFact {
             id: Uuid::now_v7(),
             case: case.id,

@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     evidence::{self, ClipEntry, Contents, Item, Manifest, Missing, PackageError, SiteKey, Stop, manifest},
-    model::{CameraId, Hash, Rights, Timestamp},
+    model::{Camera, Hash, Rights, Timestamp},
     site::records::{Actor, Records},
     store::{DataFolder, file, sqlite::io_error},
     video,
 };
 use std::{
-    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -64,9 +63,9 @@ impl Records {
                 if let Some(boxes) = &boxes {
                     items.push(Item::Bytes(boxes.clone(), boxes_of(&clip, &file, &tracklets)));
                 }
-                let burnt_in = match boxes.is_some() && request.burn_in {
-                    true => Some(burn(&clip, &tracklets, plan.suspect.colour, &mut items, &watched).await?),
-                    false => None,
+                let burnt_in = match plan.suspect.as_ref().filter(|_| boxes.is_some() && request.burn_in) {
+                    Some(suspect) => Some(burn(&clip, &tracklets, suspect.colour, &mut items, &watched).await?),
+                    None => None,
                 };
                 clips.push(ClipEntry { boxes, burnt_in, ..clip_entry(&clip, &file, stretch, &notes) });
                 items.push(Item::File(format!("videos/{file}"), clip.path));
@@ -82,24 +81,27 @@ impl Records {
             stops.push(Stop::new(sighting, name, crop.is_some().then(|| file.clone()), clock));
             items.extend(crop.map(|bytes| Item::Bytes(file, bytes)));
         }
-        if rights.allow(plan.suspect.camera)
-            && let Some(bytes) = self.picture_bytes(&plan.suspect.crop_url).await?
-        {
-            items.push(Item::Bytes("crops/suspect.jpg".to_owned(), bytes));
+        if let Some(suspect) = &plan.suspect {
+            if rights.allow(suspect.camera)
+                && let Some(bytes) = self.picture_bytes(&suspect.crop_url).await?
+            {
+                items.push(Item::Bytes("crops/suspect.jpg".to_owned(), bytes));
+            }
+            let extract = self.audit_extract(suspect.id, rights, &cameras).await?;
+            items.push(Item::Bytes("audit.jsonl".to_owned(), extract));
         }
-        items.push(Item::Bytes("audit.jsonl".to_owned(), self.audit_extract(&plan, rights, &cameras).await?));
-        let shown: BTreeSet<CameraId> = plan.stops.iter().map(|s| s.camera).collect();
+        let shown = |camera: &&Camera| stretches.iter().any(|s| s.camera == camera.id);
         let manifest = Manifest {
             vigia_evidence: manifest::VERSION,
             program: concat!("Vigia ", env!("CARGO_PKG_VERSION")).to_owned(),
             site: site.to_owned(),
             made_at: self.clock.now().into(),
-            suspect: Some((&plan.suspect).into()),
+            suspect: plan.suspect.as_ref().map(Into::into),
             reason: request.reason.trim().to_owned(),
             recipient: request.recipient.trim().to_owned(),
             exported_by: (who.0.to_owned(), who.1.to_owned()),
             model: self.models(&plan).await?,
-            cameras: cameras.iter().filter(|c| shown.contains(&c.id)).map(|c| camera_entry(c, &stretches)).collect(),
+            cameras: cameras.iter().filter(shown).map(|c| camera_entry(c, &stretches)).collect(),
             stops,
             clips,
             missing: lacking.into_iter().map(Missing::from).collect(),
@@ -113,7 +115,7 @@ impl Records {
 }
 
 /// A clip in the list, without boxes; `file` is its name, `notes` are about the stretch's files by their places.
-pub(super) fn clip_entry(clip: &video::Clip, file: &str, stretch: &Stretch, notes: &[(usize, String)]) -> ClipEntry {
+fn clip_entry(clip: &video::Clip, file: &str, stretch: &Stretch, notes: &[(usize, String)]) -> ClipEntry {
     let segments: Vec<_> = clip.pieces.iter().filter_map(|p| stretch.segments.get(*p)).collect();
     let mut noted: Vec<_> =
         notes.iter().filter(|(place, _)| clip.pieces.contains(place)).map(|(_, note)| note.clone()).collect();
@@ -159,7 +161,7 @@ pub(super) fn check_target(to: &Path, bytes: u64) -> Result<(), ExportError> {
     }
 }
 
-pub(super) async fn write_package(
+async fn write_package(
     contents: Contents,
     key: SiteKey,
     to: &Path,
@@ -206,15 +208,10 @@ pub(super) async fn write_package(
 }
 
 /// A private folder for the time of one export.
-pub(super) struct Scratch(PathBuf);
+struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Where it lies.
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-
-    pub fn new(data: &Path) -> Result<Self, ExportError> {
+    fn new(data: &Path) -> Result<Self, ExportError> {
         use std::os::unix::fs::DirBuilderExt as _;
         let folder = DataFolder::exports_in(data).join(Uuid::new_v4().to_string());
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -230,7 +227,7 @@ impl Drop for Scratch {
 }
 
 /// A name of which a file can be called.
-pub(super) fn slug(name: &str) -> String {
+fn slug(name: &str) -> String {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let parts: Vec<_> = plain.split('-').filter(|p| !p.is_empty()).collect();
@@ -238,7 +235,7 @@ pub(super) fn slug(name: &str) -> String {
 }
 
 /// `20261122T140322Z`.
-pub(super) fn compact(t: Timestamp) -> String {
+fn compact(t: Timestamp) -> String {
     let text: String = t.to_string().chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{text}Z")
 }

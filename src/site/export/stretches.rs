@@ -1,7 +1,8 @@
-//! What belongs in a package: the stays of the suspect, the stretches of video around them, and what of those is missing.
-use super::{ExportError, ExportPlan, ExportRequest, MOST, MissingVideo};
+//! What belongs in a package: the stays of the suspect and the stretches of video around them, or the stretch that was marked, and what
+//! of those is missing.
+use super::{ExportError, ExportOf, ExportPlan, ExportRequest, MOST, MissingVideo};
 use crate::{
-    model::{Camera, CameraId, Decision, Gap, Rights, Segment, Sighting, Timestamp},
+    model::{Camera, CameraId, Decision, Gap, Rights, Segment, Sighting, Suspect, SuspectId, Timestamp},
     site::records::Records,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -14,7 +15,7 @@ pub(super) struct Stretch {
     pub camera: CameraId,
     pub from: Timestamp,
     pub until: Timestamp,
-    /// The stays in it, without margins.
+    /// What must not be missing of it: the stays, without margins.
     pub stays: Vec<(Timestamp, Timestamp)>,
     pub segments: Vec<Segment>,
     pub gaps: Vec<Gap>,
@@ -31,8 +32,46 @@ impl Records {
     /// What the request asks for, of what the user may see.
     pub(super) async fn work(&self, rights: &Rights, request: &ExportRequest) -> Result<Work, ExportError> {
         let store = &self.stores.cameras;
-        let unknown = || ExportError::NoSuspect(request.suspect);
-        let suspect = store.suspects().await?.into_iter().find(|s| s.id == request.suspect).ok_or_else(unknown)?;
+        let (suspect, stops, mut stretches) = match &request.of {
+            ExportOf::Suspect(id) => {
+                let (suspect, stops) = self.stays(rights, *id, request.pending).await?;
+                let stretches = stretches(&stops, request.margin);
+                (Some(suspect), stops, stretches)
+            }
+            ExportOf::Stretch { cameras, from, until } => {
+                let seen = cameras.iter().filter(|camera| rights.allow(**camera));
+                (None, Vec::new(), seen.map(|camera| Stretch::new(*camera, (*from, *until), (*from, *until))).collect())
+            }
+        };
+        for stretch in &mut stretches {
+            let of = [stretch.camera];
+            stretch.segments = store.segments(Some(&of), stretch.from, stretch.until).await?;
+            stretch.gaps = store.gaps(Some(&of), stretch.from, stretch.until).await?;
+        }
+        let with_video = stretches.iter().filter(|s| !s.segments.is_empty()).count();
+        if suspect.is_none() && with_video == 0 {
+            return Err(ExportError::NoVideo);
+        }
+        let cameras = store.cameras().await?;
+        let missing = stretches.iter().flat_map(|s| {
+            let there: Vec<_> = s.segments.iter().map(|s| (s.starts_at, s.ends_at)).collect();
+            missing(s, &cameras, &there, None)
+        });
+        let missing = missing.collect();
+        let bytes = stretches.iter().map(Stretch::bytes).sum();
+        Ok(Work { plan: ExportPlan { suspect, stops, stretches: with_video, missing, bytes }, cameras, stretches })
+    }
+
+    /// The suspect, and the stays that belong in a package, oldest first.
+    async fn stays(
+        &self,
+        rights: &Rights,
+        suspect: SuspectId,
+        pending: bool,
+    ) -> Result<(Suspect, Vec<Sighting>), ExportError> {
+        let store = &self.stores.cameras;
+        let unknown = || ExportError::NoSuspect(suspect);
+        let suspect = store.suspects().await?.into_iter().find(|s| s.id == suspect).ok_or_else(unknown)?;
         let mut stops = store.sightings(Some(suspect.id), MOST + 1).await?;
         if stops.len() > MOST as usize {
             return Err(ExportError::TooMany(suspect.label));
@@ -43,34 +82,23 @@ impl Records {
         }
         stops.retain(|s| match s.decision {
             Decision::Origin | Decision::Confirmed { .. } => true,
-            Decision::Pending => request.pending,
+            Decision::Pending => pending,
             Decision::Rejected { .. } => false,
         });
         stops.sort_by_key(|s| (s.entered_at, s.id));
         if stops.is_empty() {
             return Err(ExportError::Nothing(suspect.label));
         }
-        let cameras = store.cameras().await?;
-        let mut stretches = stretches(&stops, request.margin);
-        for stretch in &mut stretches {
-            let of = [stretch.camera];
-            stretch.segments = store.segments(Some(&of), stretch.from, stretch.until).await?;
-            stretch.gaps = store.gaps(Some(&of), stretch.from, stretch.until).await?;
-        }
-        let missing = stretches
-            .iter()
-            .flat_map(|s| {
-                let there: Vec<_> = s.segments.iter().map(|s| (s.starts_at, s.ends_at)).collect();
-                missing(s, &cameras, &there, None)
-            })
-            .collect();
-        let bytes = stretches.iter().map(Stretch::bytes).sum();
-        let with_video = stretches.iter().filter(|s| !s.segments.is_empty()).count();
-        Ok(Work { plan: ExportPlan { suspect, stops, stretches: with_video, missing, bytes }, cameras, stretches })
+        Ok((suspect, stops))
     }
 }
 
 impl Stretch {
+    /// Of which nothing is known yet but what is asked for; of that, `stay` must not be missing.
+    fn new(camera: CameraId, (from, until): (Timestamp, Timestamp), stay: (Timestamp, Timestamp)) -> Self {
+        Self { camera, from, until, stays: vec![stay], segments: Vec::new(), gaps: Vec::new() }
+    }
+
     /// About how many bytes of the segments are within the stretch.
     pub fn bytes(&self) -> u64 {
         let part = |s: &Segment| {
@@ -93,14 +121,10 @@ fn stretches(stops: &[Sighting], margin: Duration) -> Vec<Stretch> {
                 last.until = last.until.max(until.plus(margin));
                 last.stays.push((from, until));
             }
-            None => of.push(Stretch {
-                camera: stop.camera,
-                from: from.minus(margin),
-                until: until.plus(margin),
-                stays: vec![(from, until)],
-                segments: Vec::new(),
-                gaps: Vec::new(),
-            }),
+            None => {
+                let whole = (from.minus(margin), until.plus(margin));
+                of.push(Stretch::new(stop.camera, whole, (from, until)));
+            }
         }
     }
     let mut all: Vec<_> = by_camera.into_values().flatten().collect();

@@ -163,10 +163,11 @@ impl Scene {
 
     fn request(&self, name: &str) -> ExportRequest {
         ExportRequest {
-            suspect: self.suspect.id,
+            of: ExportOf::Suspect(self.suspect.id),
             to: self.dir.path().join(name),
             reason: "case 17".to_owned(),
             recipient: "the court".to_owned(),
+            case: None,
             pending: false,
             burn_in: true,
             margin: Duration::from_secs(1),
@@ -350,23 +351,16 @@ async fn how_far_a_cameras_own_clock_was_off_goes_with_its_video_and_no_time_is_
     let page = report(&done.to);
     assert!(page.contains("Yard: 1 h 0 min ahead") && page.contains("Gate north: not told by the camera"), "{page}");
 
-    let request = ClipRequest {
-        cameras: vec![scene.yard.id, scene.gate.id],
-        from: at(5.0),
-        until: at(22.0),
-        to: scene.dir.path().join("clip.zip"),
-        reason: "case 17".to_owned(),
-        recipient: "the court".to_owned(),
-    };
-    let who = ("12345678", "Ana Sousa");
-    let clip = scene.records.export_clip(who, &Rights::All, "Harbour", &request, Arc::new(|_, _| true)).await.unwrap();
+    let cameras = vec![scene.yard.id, scene.gate.id];
+    let of = ExportOf::Stretch { cameras, from: at(5.0), until: at(22.0) };
+    let clip = scene.export(&Rights::All, &ExportRequest { of, ..scene.request("clip.zip") }).await.unwrap();
     let offsets: Vec<_> = clip.manifest.clips.iter().map(|c| (c.camera, c.clock_offset)).collect();
     assert_eq!(offsets, [(scene.yard.id, Some(3.25)), (scene.gate.id, None)]);
     let page = report(&clip.to);
     assert!(page.contains("<td>3.2 s ahead</td>") && page.contains("<td>not told by the camera</td>"), "{page}");
 
     let table = scene.dir.path().join("movement.csv");
-    scene.records.export_movement(who, &Rights::All, scene.suspect.id, &table).await.unwrap();
+    scene.records.export_movement(("1", "A"), &Rights::All, scene.suspect.id, &table).await.unwrap();
     let table = fs::read_to_string(&table).unwrap();
     let ends: Vec<_> = table.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
     let unknown = "not told by the camera";
@@ -503,29 +497,21 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_is_cut_out_of_the_cameras_shown_and_says_what_it_lacks() {
     let scene = Scene::new().await;
-    let request = |name: &str| ClipRequest {
-        cameras: vec![scene.gate.id, scene.yard.id],
-        from: at(4.5),
-        until: at(12.0),
-        to: scene.dir.path().join(name),
-        reason: "case 17".to_owned(),
-        recipient: "the court".to_owned(),
-    };
-    let export = async |rights: &Rights, request: &ClipRequest| {
-        scene.records.export_clip(("12345678", "Ana Sousa"), rights, "Harbour", request, Arc::new(|_, _| true)).await
-    };
+    let cameras = vec![scene.gate.id, scene.yard.id];
+    let of = ExportOf::Stretch { cameras, from: at(4.5), until: at(12.0) };
+    let request = |name: &str| ExportRequest { of: of.clone(), ..scene.request(name) };
     let clip = request("clip.zip");
-    let plan = scene.records.plan_clip(&Rights::All, &clip).await.unwrap();
+    let plan = scene.records.plan_export(&Rights::All, &clip).await.unwrap();
     let missing: Vec<_> =
         plan.missing.iter().map(|m| (m.camera_name.as_str(), m.from, m.until, m.reason.as_str())).collect();
     let lacking = [
         ("Gate north", at(10.0), at(12.0), "no video was recorded"),
         ("Yard", at(4.5), at(12.0), "the camera is not recorded"),
     ];
-    assert_eq!((plan.cameras, &missing[..]), (1, &lacking[..]));
+    assert_eq!((plan.stretches, &missing[..]), (1, &lacking[..]));
     assert!(plan.bytes > 0);
 
-    let done = export(&Rights::All, &clip).await.unwrap();
+    let done = scene.export(&Rights::All, &clip).await.unwrap();
     let key = SiteKey::open(&DataFolder::evidence_key_in(&scene.records.data)).unwrap().public();
     let verdict = verify(&clip.to, Some(key)).unwrap();
     assert_eq!((verdict.findings, verdict.manifest.as_ref()), (Vec::<Finding>::new(), Some(&done.manifest)));
@@ -536,18 +522,41 @@ async fn a_clip_is_cut_out_of_the_cameras_shown_and_says_what_it_lacks() {
     assert_eq!((&m.clips[0].from.utc, &m.clips[0].until.utc), (&at(4.0).to_string(), &at(10.0).to_string()));
     assert_eq!(scene.left_over(), ["clip.zip"]);
     let entry = scene.logged().await;
-    assert_eq!((entry.action, &entry.outcome, &entry.target), (Action::ExportEvidence, &Outcome::Succeeded, &None));
+    let target = format!("{} {}", scene.gate.id, scene.yard.id);
+    assert_eq!((entry.action, &entry.outcome), (Action::ExportEvidence, &Outcome::Succeeded));
+    assert_eq!(entry.target, Some(target));
     assert_eq!((&entry.details["what"], &entry.details["reason"]), (&"clip".into(), &"case 17".into()));
     assert_eq!(entry.details["sha256"], sha256_of(&clip.to).unwrap().as_str());
 
+    // Of a case it is noted there, and in no other.
+    let fact = |n: u128| CaseFact {
+        id: Uuid::from_u128(n),
+        case: Uuid::from_u128(n),
+        at: at(0.0),
+        by: "12345678".to_owned(),
+        by_name: "Ana Sousa".to_owned(),
+        change: CaseChange::Open { number: format!("{n}/26"), name: "Kiosk".to_owned() },
+    };
+    let opened: Vec<_> = [1, 2].map(fact).into_iter().map(Record::CaseFact).collect();
+    scene.records.journal.append(&opened).await.unwrap();
+    let case = Some(Uuid::from_u128(2));
+    let done = scene.export(&Rights::All, &ExportRequest { case, ..request("case.zip") }).await.unwrap();
+    let [CaseFact { case: noted, change: CaseChange::HandOut(noted_clip), .. }] = &done.told[..] else {
+        panic!("{:?}", done.told)
+    };
+    assert_eq!((Some(*noted), noted_clip.suspect, noted_clip.package.as_str()), (case, None, "case.zip"));
+    scene.records.delivery.flush().await;
+    let kept = Case::of(&scene.records.stores.cameras.case_facts().await.unwrap());
+    assert_eq!(kept.iter().map(|c| c.clips.len()).collect::<Vec<_>>(), [0, 1]);
+
     // What may not be seen is not in it; what lacks a reason, or has no video, is refused and written down.
     let yard = Rights::Only([scene.yard.id].into());
-    assert!(matches!(export(&yard, &request("yard.zip")).await, Err(ExportError::NoVideo)));
+    assert!(matches!(scene.export(&yard, &request("yard.zip")).await, Err(ExportError::NoVideo)));
     assert!(matches!(scene.logged().await.outcome, Outcome::Refused(_)));
     let gate = Rights::Only([scene.gate.id].into());
-    let done = export(&gate, &request("gate.zip")).await.unwrap();
+    let done = scene.export(&gate, &request("gate.zip")).await.unwrap();
     assert_eq!((done.manifest.cameras.len(), done.manifest.missing.len()), (1, 1));
-    let silent = ClipRequest { reason: " ".to_owned(), ..request("silent.zip") };
-    assert!(matches!(export(&Rights::All, &silent).await, Err(ExportError::NoReason)));
-    assert!(matches!(export(&Rights::All, &clip).await, Err(ExportError::Exists(_))));
+    let silent = ExportRequest { reason: " ".to_owned(), ..request("silent.zip") };
+    assert!(matches!(scene.export(&Rights::All, &silent).await, Err(ExportError::NoReason)));
+    assert!(matches!(scene.export(&Rights::All, &clip).await, Err(ExportError::Exists(_))));
 }

@@ -1,6 +1,5 @@
 //! Looking back: recordings and videos that come as files, and what is found in them.
 mod bookmarks;
-mod clip;
 mod jobs;
 mod player;
 mod timeline;
@@ -24,7 +23,6 @@ pub struct Review {
     jobs: jobs::Jobs,
     uploads: uploads::Uploads,
     bookmarks: bookmarks::Bookmarks,
-    clip: clip::Form,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
@@ -47,7 +45,6 @@ impl Review {
         pictures: &mut Pictures,
         asked: &mut Vec<Command>,
     ) -> Option<Click> {
-        asked.extend(self.clip.ui(ui.ctx(), state));
         let mut clicked = None;
         egui::Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
             ui.horizontal(|ui| {

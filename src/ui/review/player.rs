@@ -1,7 +1,7 @@
 //! The player: cameras on one instant, the keys and buttons that move it, and the timeline under it.
 use super::timeline::TimelineView;
 use crate::model::{CameraId, Rect, Timestamp, TrackId};
-use crate::site::{ChannelView, ClipCommand, Command, ReviewCommand, SiteState};
+use crate::site::{ChannelView, Command, ExportCommand, ExportOf, ReviewCommand, SiteState};
 use crate::ui::commands::UiCommand;
 use crate::ui::wall::{self, Click};
 use crate::ui::yuv::{self, Look};
@@ -465,7 +465,8 @@ impl PlayerView {
                 let help = "Hands out the marked stretch of the cameras shown, as a signed package";
                 if button(ui, "Save clip…", help, false) {
                     let cameras = review.channels.iter().map(|c| c.camera).collect();
-                    asked.push(Command::Review(ReviewCommand::Clip(ClipCommand::Plan { cameras, from, until })));
+                    let of = ExportOf::Stretch { cameras, from, until };
+                    asked.push(Command::Export(ExportCommand::Plan { of, pending: false }));
                 }
             }
             if button(ui, "Bookmark…", "Puts a bookmark here, or on the marked stretch (B)", false) {
