@@ -253,6 +253,7 @@ fn an_investigation_from_the_uploaded_video_to_the_verified_package() {
         Some((export, map))
     };
     at_work.press("suspect", CONTROL, |found| card(found).map(|(_, map)| map));
+    wait_for("the entry of the movement that was read", Duration::from_secs(20), || disk.did("READ_MOVEMENT") >= 1);
     std::thread::sleep(Duration::from_millis(1500));
     display.screenshot(&at_work.shots.join("investigation-map.png"));
 

@@ -245,6 +245,49 @@ fn where_the_site_wants_it_nothing_is_done_while_the_log_on_a_server_is_down() {
     }
 }
 
+/// The same at the command line: the attempt fails with its reason, changes nothing, and is in the log when the log is back.
+#[test]
+fn where_the_site_wants_it_no_command_does_anything_while_the_log_on_a_server_is_down() {
+    let mongo = servers::Mongo::start();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let config = format!("[stores]\naction_logs = {:?}\n[audit]\nwhen_unreachable = \"refuse\"\n", mongo.database());
+    std::fs::write(data.join("site.toml"), config).unwrap();
+    let vigia = |args: &[&str]| {
+        let mut vigia = std::process::Command::new(env!("CARGO_BIN_EXE_vigia"));
+        let out = vigia.args(args).arg("--data-dir").arg(&data).stdin(std::process::Stdio::null()).output().unwrap();
+        (out.status.success(), String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned())
+    };
+    let (done, told) = vigia(&["camera", "add", "--name", "Gate", "--url", "test:"]);
+    assert!(done, "{told}");
+
+    mongo.kill();
+    for command in [
+        &["camera", "add", "--name", "Quay", "--url", "test:"][..],
+        &["camera", "disable", "Gate"],
+        &["user", "disable", "12345678"],
+        &["check"],
+    ] {
+        let (done, told) = vigia(command);
+        assert!(
+            !done && told.contains("nothing is done that cannot be entered in the action log"),
+            "{command:?}: {told}"
+        );
+    }
+
+    mongo.restart();
+    let (_, told) = vigia(&["camera", "list"]);
+    assert!(told.contains("Gate") && !told.contains("Quay") && !told.contains("disabled"), "{told}");
+    let log = folder.path().join("log.jsonl");
+    let (done, told) = vigia(&["audit", "export", "--format", "jsonl", "--out", log.to_str().unwrap()]);
+    assert!(done, "{told}");
+    let log = std::fs::read_to_string(log).unwrap();
+    let refused = |action: &str| log.lines().filter(|l| l.contains(action) && l.contains("refused")).count();
+    let counts = ["CHANGE_CAMERA", "DEACTIVATE_USER", "CHECK_STORES"].map(refused);
+    assert_eq!(counts, [2, 1, 1], "{log}");
+}
+
 #[test]
 fn where_the_site_wants_it_nothing_is_done_while_the_embedded_log_is_broken() {
     let data = tempfile::tempdir().unwrap();

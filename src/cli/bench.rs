@@ -1,4 +1,5 @@
 //! `vigia bench`: measurements as JSON, each beside a peer or a limit in the same run.
+mod analysis;
 mod export;
 mod follow;
 mod follow_load;
@@ -157,6 +158,18 @@ pub enum Command {
         #[arg(long, default_value_t = 300)]
         seeks: usize,
     },
+    /// An analysis job over a video that came as a file, against the time that the video runs
+    Analysis {
+        /// Video (default: a camera of the demo)
+        #[arg(long)]
+        video: Option<PathBuf>,
+        /// Pictures a second; every one without it
+        #[arg(long)]
+        rate: Option<f32>,
+        /// Folder of the trained weights
+        #[arg(long)]
+        models: Option<PathBuf>,
+    },
     /// Exporting evidence, against a plain copy of the same recorded files
     Export {
         /// Recorded files of 20 s, 10 MB each
@@ -221,6 +234,7 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Growth { people } => growth::measure(people),
         Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
         Command::Seek { video, seeks } => seek::measure(video.clone(), *seeks)?,
+        Command::Analysis { video, rate, models } => analysis::measure(video.clone(), models.as_deref(), *rate)?,
         Command::Export { files, rounds } => export::measure(*files, *rounds)?,
         Command::Stores(command) => stores::run(command)?,
         Command::Timeline { address, rows, segments, reads } => {

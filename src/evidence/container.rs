@@ -4,7 +4,11 @@
 //! Format: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
 use crc32fast::Hasher as Crc32;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::{
+    io::{self, Read, Seek, SeekFrom, Write},
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use crate::model::Hash;
 
@@ -97,27 +101,43 @@ fn put64(bytes: &mut Vec<u8>, values: &[u64]) {
     bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
 }
 
-/// Copies to `out` piece by piece; returns size, CRC-32 and SHA-256 of what went through.
+/// Bytes read at once, and pieces that wait to be hashed at most.
+const PIECE: usize = 1 << 20;
+const WAITING: usize = 4;
+
+/// Copies to `out` piece by piece; returns size, CRC-32 and SHA-256 of what went through. The hash, which takes longest, is made on a
+/// thread of its own.
 pub(super) fn copy(
     mut from: impl Read,
     mut out: impl Write,
     mut passed: impl FnMut(u64) -> io::Result<()>,
 ) -> io::Result<(u64, u32, Hash)> {
-    let (mut size, mut crc, mut sha, mut piece) = (0, Crc32::new(), Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let n = match from.read(&mut piece) {
-            Ok(0) => return Ok((size, crc.finalize(), Hash(sha.finalize().into()))),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let read = piece.get(..n).unwrap_or_default();
-        crc.update(read);
-        sha.update(read);
-        out.write_all(read)?;
-        size += n as u64;
-        passed(n as u64)?;
-    }
+    thread::scope(|scope| {
+        let (pieces, to_hash) = mpsc::sync_channel::<Arc<Vec<u8>>>(WAITING);
+        let hashing = scope.spawn(move || {
+            let hashed = to_hash.iter().fold(Sha256::new(), |sha, piece| sha.chain_update(&*piece));
+            Hash(hashed.finalize().into())
+        });
+        let (mut size, mut crc) = (0, Crc32::new());
+        loop {
+            let mut piece = Vec::with_capacity(PIECE);
+            (&mut from).take(PIECE as u64).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                break;
+            }
+            let n = piece.len() as u64;
+            let piece = Arc::new(piece);
+            // Its receiver is gone only where it panicked, which joining tells.
+            let _ = pieces.send(Arc::clone(&piece));
+            crc.update(&piece);
+            out.write_all(&piece)?;
+            size += n;
+            passed(n)?;
+        }
+        drop(pieces);
+        let hash = hashing.join().map_err(|_| io::Error::other("a file could not be hashed"))?;
+        Ok((size, crc.finalize(), hash))
+    })
 }
 
 /// Writes a container, file by file.

@@ -9,6 +9,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Read, Seek as _, SeekFrom},
     path::PathBuf,
+    thread,
 };
 
 /// Why a package was not written.
@@ -98,6 +99,12 @@ pub fn write(
     writer.add(SIGNATURE, key.sign(&list).as_slice(), |_| Ok(()))?;
     writer.finish()?;
     file.seek(SeekFrom::Start(0))?;
-    let (_, _, hash) = container::copy(file, io::sink(), |_| Ok(()))?;
+    let written = file.try_clone()?;
+    let hash = thread::scope(|scope| {
+        let on_disk = scope.spawn(move || written.sync_data()); // both take their time
+        let (_, _, hash) = container::copy(file, io::sink(), |_| Ok(()))?;
+        on_disk.join().map_err(|_| io::Error::other("the package could not be put on the disk"))??;
+        Ok::<_, io::Error>(hash)
+    })?;
     Ok((manifest, hash))
 }
