@@ -218,18 +218,14 @@ impl Shared {
                 }
                 Err(error) => Err(error),
             },
-            AdminCommand::EditCamera { id, edit } => {
-                // A camera that was added a moment ago may still be on its way into the database.
-                let _ = tokio::time::timeout(Duration::from_secs(2), records.delivery.flush()).await;
-                match records.edit_camera(by, &id.to_string(), &edit).await {
-                    Ok(camera) => {
-                        let name = camera.name.clone();
-                        self.change_cameras(self.located(camera).into_iter().collect()).await;
-                        Ok(format!("{name} is changed"))
-                    }
-                    Err(error) => Err(error),
+            AdminCommand::EditCamera { id, edit } => match records.edit_camera(by, &id.to_string(), &edit).await {
+                Ok(camera) => {
+                    let name = camera.name.clone();
+                    self.change_cameras(self.located(camera).into_iter().collect()).await;
+                    Ok(format!("{name} is changed"))
                 }
-            }
+                Err(error) => Err(error),
+            },
         };
         self.read_users(false).await;
         self.board.lock().change_admin(|admin| admin.answer(done.map_err(|e| sentence(&e.to_string()))));

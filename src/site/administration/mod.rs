@@ -14,7 +14,7 @@ use crate::{
     sync::{JournalError, Record},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
 /// Why something about users or cameras was not changed, in words for the administrator.
@@ -229,6 +229,7 @@ impl Records {
     /// # Errors
     /// [`AdministrationError`], recorded.
     pub async fn add_camera(&self, by: Actor<'_>, edit: &CameraEdit) -> Result<Camera> {
+        self.settle_cameras().await;
         let made = async {
             let camera = Camera {
                 id: Uuid::now_v7(),
@@ -256,6 +257,7 @@ impl Records {
     /// # Errors
     /// [`AdministrationError`], recorded.
     pub async fn edit_camera(&self, by: Actor<'_>, which: &str, edit: &CameraEdit) -> Result<Camera> {
+        self.settle_cameras().await;
         let mut before = None;
         let edited = async {
             let old = find(&self.cameras().await?, which)?.clone();
@@ -288,6 +290,12 @@ impl Records {
     /// The store's trouble.
     pub async fn cameras(&self) -> Result<Vec<Camera>> {
         Ok(self.stores.cameras.cameras().await.map_err(SiteError::from)?)
+    }
+
+    /// Waits a little for a camera that was registered a moment ago and is still on its way into the database: its name is taken, and
+    /// it can be changed.
+    async fn settle_cameras(&self) {
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.delivery.flush()).await;
     }
 
     async fn accept(&self, camera: &Camera) -> Result<()> {
