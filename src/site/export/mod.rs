@@ -1,7 +1,7 @@
 //! Taking evidence out of Vigia: every stretch of video in which a suspect appears, with pictures, movement log, audit extract and
-//! a signed list, as one package; or a stretch of some cameras' video, without a suspect. What is missing is told before it starts; the package is whole or absent; each attempt is an
-//! entry of the log. [`stretches`] says what belongs in it, [`cutting`] fetches and cuts the video, [`annexes`] gathers what goes with
-//! it, [`package`] writes it.
+//! a signed list, as one package; or a stretch of some cameras' video, without a suspect. What is missing is told before it starts;
+//! the package is whole or absent; each attempt is an entry of the log. [`stretches`] says what belongs in it, [`cutting`] fetches
+//! and cuts the video, [`annexes`] gathers what goes with it, [`package`] writes it.
 mod annexes;
 mod cutting;
 mod package;
