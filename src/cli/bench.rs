@@ -29,7 +29,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     sync::{
         Arc,
@@ -232,7 +232,9 @@ pub(super) fn run(command: &Command) -> anyhow::Result<ExitCode> {
             overlay::measure(&video, gt, *fps, &prerequisites::models_dir(models.as_deref()))?
         }
         Command::Growth { people } => growth::measure(people),
-        Command::Login { logins } => tokio::runtime::Runtime::new()?.block_on(login(*logins))?,
+        Command::Login { logins } => {
+            in_a_folder(|folder| tokio::runtime::Runtime::new()?.block_on(login(folder, *logins)))?
+        }
         Command::Seek { video, seeks } => seek::measure(video.clone(), *seeks)?,
         Command::Analysis { video, rate, models } => analysis::measure(video.clone(), models.as_deref(), *rate)?,
         Command::Export { files, rounds } => export::measure(*files, *rounds)?,
@@ -262,11 +264,7 @@ struct Mask {
     polygon: Vec<[f32; 2]>,
 }
 
-fn outline(
-    masks: &std::path::Path,
-    models: &std::path::Path,
-    reference: Option<&std::path::Path>,
-) -> anyhow::Result<serde_json::Value> {
+fn outline(masks: &Path, models: &Path, reference: Option<&Path>) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, 1)?;
     let detector = Detector::load(models, compute, DetectorConfig::default())?;
     let Some(outliner) = Outliner::load(models, compute)? else {
@@ -362,15 +360,7 @@ fn bounds(polygon: &[[f32; 2]]) -> Rect {
 }
 
 /// Milliseconds of a login on an SQLite file of its own, one after the other.
-async fn login(logins: u32) -> anyhow::Result<serde_json::Value> {
-    let folder = std::env::temp_dir().join(format!("vigia-bench-login-{}", std::process::id()));
-    std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let result = login_in(&folder, logins).await;
-    std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-    result
-}
-
-async fn login_in(folder: &std::path::Path, logins: u32) -> anyhow::Result<serde_json::Value> {
+async fn login(folder: &Path, logins: u32) -> anyhow::Result<serde_json::Value> {
     let users = UserStore::open(folder.join("users.sqlite")).await?;
     let password = uuid::Uuid::new_v4().to_string();
     let user = NewUser {
@@ -398,6 +388,23 @@ async fn login_in(folder: &std::path::Path, logins: u32) -> anyhow::Result<serde
     Ok(
         json!({ "bench": "login", "logins": logins, "right_ms": percentiles(right), "stranger_ms": percentiles(strangers) }),
     )
+}
+
+/// Does something in a folder of its own, which is removed afterwards.
+fn in_a_folder<T>(work: impl FnOnce(&Path) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let folder = std::env::temp_dir().join(format!("vigia-bench-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let result = work(&folder);
+    std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    result
+}
+
+/// The video that was named, or that of the demo's first camera.
+fn video_or_demo(video: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match video {
+        Some(video) => Ok(video),
+        None => Ok(simulate::demo_cameras()?.into_iter().next().context("the demo has no camera")?.file),
+    }
 }
 
 /// The median, the 95th and the 99th percentile (nearest rank) in milliseconds; `null` without a measurement.
@@ -486,11 +493,11 @@ fn decode(streams: usize, seconds: f64) -> anyhow::Result<serde_json::Value> {
 }
 
 fn detector(
-    video: &std::path::Path,
+    video: &Path,
     count: usize,
     threads: u32,
-    models: &std::path::Path,
-    reference: Option<&std::path::Path>,
+    models: &Path,
+    reference: Option<&Path>,
 ) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, threads)?;
     let detector = Detector::load(models, compute, DetectorConfig::default())?;
@@ -531,7 +538,7 @@ fn detector(
 const TURN: Duration = Duration::from_millis(500);
 const TURNS: u32 = 4;
 
-fn tracker(det: &std::path::Path, fps: f64) -> anyhow::Result<serde_json::Value> {
+fn tracker(det: &Path, fps: f64) -> anyhow::Result<serde_json::Value> {
     let text = std::fs::read_to_string(det).with_context(|| format!("cannot read {}", det.display()))?;
     let detections = parse_detections(&text)?;
     let frames = detections.iter().map(|d| d.frame).max().unwrap_or(0);
@@ -587,7 +594,7 @@ fn peer(_: &[MotDetection], _: u32) -> Option<Box<dyn FnMut()>> {
 }
 
 /// The people of each frame (from 1) of a MOTChallenge ground truth: number and box.
-fn truth(gt: &std::path::Path) -> anyhow::Result<BTreeMap<u32, Vec<(u32, Rect)>>> {
+fn truth(gt: &Path) -> anyhow::Result<BTreeMap<u32, Vec<(u32, Rect)>>> {
     let inside = gt.join("PETS09-S2L1/gt/gt.txt");
     let gt = if inside.is_file() { inside.as_path() } else { gt };
     let text = std::fs::read_to_string(gt).with_context(|| format!("cannot read {}", gt.display()))?;
@@ -607,7 +614,7 @@ const CROP_EVERY: u32 = 5;
 const CANDIDATES: f64 = 8.0;
 
 /// Each person in each view of the demo is one tracklet of up to twelve crops; every pair of tracklets of different views is a pair.
-fn appearance(gt: &std::path::Path, models: &std::path::Path) -> anyhow::Result<serde_json::Value> {
+fn appearance(gt: &Path, models: &Path) -> anyhow::Result<serde_json::Value> {
     let compute = Compute::choose(DeviceChoice::Auto, 1)?;
     let appearance = Appearance::load(models, compute)?;
     let truth = truth(gt)?;

@@ -1,13 +1,12 @@
 //! An analysis job over a video that came as a file, against the time that the video runs.
 use crate::{
-    cli::{prerequisites, simulate},
+    cli::prerequisites,
     model::{JobState, SystemClock, Timestamp},
-    site::{Access, CameraConfig, Command, JobCommand, Office, Site, SiteConfig, SiteState},
+    site::{Access, CameraEdit, Command, JobCommand, Office, Site, SiteConfig, SiteState},
 };
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -24,15 +23,8 @@ pub(super) fn measure(
     models: Option<&Path>,
     rate: Option<f32>,
 ) -> anyhow::Result<serde_json::Value> {
-    let video = match video {
-        Some(video) => video,
-        None => simulate::demo_cameras()?.into_iter().next().context("the demo has no camera")?.file,
-    };
-    let folder = std::env::temp_dir().join(format!("vigia-bench-analysis-{}", std::process::id()));
-    fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let result = measure_in(&folder, &video, models, rate);
-    fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-    result
+    let video = super::video_or_demo(video)?;
+    super::in_a_folder(|folder| measure_in(folder, &video, models, rate))
 }
 
 fn measure_in(
@@ -41,23 +33,16 @@ fn measure_in(
     models: Option<&Path>,
     rate: Option<f32>,
 ) -> anyhow::Result<serde_json::Value> {
-    let gate = CameraConfig {
-        name: "Gate".to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        record: None,
-        is_virtual: false,
-        active: false,
+    let config = SiteConfig::default();
+    let office = || Office::open(&config, folder, Arc::new(SystemClock)); // delivers first what the one before left
+    let gate = CameraEdit {
+        name: Some("Gate".to_owned()),
+        url: Some("test:".to_owned()),
+        active: Some(false),
+        ..CameraEdit::default()
     };
-    let config = SiteConfig { cameras: vec![gate], ..SiteConfig::default() };
-    let site = Site::open(config.clone(), folder, &prerequisites::models_dir(models), Arc::new(SystemClock))?;
-    drop(site); // it registered the camera
-    let office = Office::open(&config, folder, Arc::new(SystemClock))?;
-    let upload = office.upload(video, "Gate", Some(Timestamp(1_795_356_202_000_000)), &|_| ())?.id;
-    drop(office);
+    office()?.add_camera(&gate)?;
+    let upload = office()?.upload(video, "Gate", Some(Timestamp(1_795_356_202_000_000)), &|_| ())?.id;
     let site = Site::open(config, folder, &prerequisites::models_dir(models), Arc::new(SystemClock))?;
     site.send(Command::CreateAdministrator {
         cc: "1".to_owned(),

@@ -25,11 +25,7 @@ const SECONDS: u32 = 20;
 
 /// One stay over `segments` recorded files of 20 s (720p, H.264, 4 Mbit/s), exported and copied in turns.
 pub(super) fn measure(segments: u32, rounds: u32) -> anyhow::Result<serde_json::Value> {
-    let folder = std::env::temp_dir().join(format!("vigia-bench-export-{}", std::process::id()));
-    fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let result = measure_in(&folder, segments, rounds);
-    fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-    result
+    super::in_a_folder(|folder| measure_in(folder, segments, rounds))
 }
 
 fn measure_in(folder: &Path, segments: u32, rounds: u32) -> anyhow::Result<serde_json::Value> {

@@ -1,6 +1,5 @@
 //! Going to an instant of a recording, against GStreamer's own exact seek on the same file in the same run.
 use crate::{
-    cli::simulate,
     model::Timestamp,
     video::{Deck, init, read_file},
 };
@@ -16,10 +15,7 @@ use std::{
 
 /// Goes to `seeks` places in no order, one and the same for both; every picture is waited for, and must be the same one.
 pub(super) fn measure(video: Option<PathBuf>, seeks: usize) -> anyhow::Result<Value> {
-    let video = match video {
-        Some(video) => video,
-        None => simulate::demo_cameras()?.into_iter().next().context("the demo has no camera")?.file,
-    };
+    let video = super::video_or_demo(video)?;
     init()?;
     let mut times = Vec::new();
     read_file(&video, |frame| {

@@ -10,7 +10,7 @@ use crate::{
     store::{ActionLog, Address, CameraStore, DetectionFilter, LogFilter, LogIds, ObjectStore, SuspectStore},
     sync::{Journal, Record},
 };
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
@@ -78,21 +78,19 @@ pub enum Command {
 }
 
 pub(super) fn run(command: &Command) -> anyhow::Result<Value> {
-    let folder = std::env::temp_dir().join(format!("vigia-bench-{}", Uuid::new_v4().simple()));
-    std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let result = tokio::runtime::Runtime::new()?.block_on(async {
-        match command {
-            Command::Suspects { address, suspects, reads } => suspects_bench(address, *suspects, *reads).await,
-            Command::Journal { records } => journal(&folder, *records).await,
-            Command::Detections { address, rows, pages } => {
-                detections(&folder, address.as_deref(), *rows, *pages).await
+    super::in_a_folder(|folder| {
+        tokio::runtime::Runtime::new()?.block_on(async {
+            match command {
+                Command::Suspects { address, suspects, reads } => suspects_bench(address, *suspects, *reads).await,
+                Command::Journal { records } => journal(folder, *records).await,
+                Command::Detections { address, rows, pages } => {
+                    detections(folder, address.as_deref(), *rows, *pages).await
+                }
+                Command::Audit { address, entries, log } => audit(folder, address.as_deref(), *entries, *log).await,
+                Command::Objects { address, pictures } => objects(folder, address.as_deref(), *pictures).await,
             }
-            Command::Audit { address, entries, log } => audit(&folder, address.as_deref(), *entries, *log).await,
-            Command::Objects { address, pictures } => objects(&folder, address.as_deref(), *pictures).await,
-        }
-    });
-    std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-    result
+        })
+    })
 }
 
 /// The address that was given, or the embedded store in `folder`.

@@ -9,7 +9,7 @@ use crate::{
     store::{Address, CameraStore, Clothes, DetectionFilter},
     ui,
 };
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use std::time::{Duration, Instant};
@@ -34,13 +34,11 @@ const HOLE_EVERY: u64 = 50;
 /// # Errors
 /// The store's or the graphics' trouble, or a database that is not empty.
 pub(super) fn measure(address: Option<&str>, rows: u64, segments: u64, reads: usize) -> anyhow::Result<Value> {
-    let folder = std::env::temp_dir().join(format!("vigia-bench-{}", Uuid::new_v4().simple()));
-    std::fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let embedded = Address::sqlite(&folder.join("cameras.sqlite"));
-    let address = address.map(Address::parse).transpose()?.unwrap_or(embedded);
-    let result = tokio::runtime::Runtime::new()?.block_on(zooms(&address, rows, segments, reads));
-    std::fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-    result
+    super::in_a_folder(|folder| {
+        let embedded = Address::sqlite(&folder.join("cameras.sqlite"));
+        let address = address.map(Address::parse).transpose()?.unwrap_or(embedded);
+        tokio::runtime::Runtime::new()?.block_on(zooms(&address, rows, segments, reads))
+    })
 }
 
 async fn zooms(address: &Address, rows: u64, segments: u64, reads: usize) -> anyhow::Result<Value> {
