@@ -97,11 +97,12 @@ pub fn timeline(timeline: Timeline, cameras: usize, frames: usize) -> Vec<Durati
             ..Default::default()
         };
         let begun = Instant::now();
-        let output = context.run_ui(input, |ui| {
+        let mut output = context.run_ui(input, |ui| {
             if tokens::fonts_ready(ui.ctx()) {
                 view.ui(ui, &state, None, &[], &mut Vec::new());
             }
         });
+        output.textures_delta.clear(); // there is no adapter to take them
         context.tessellate(output.shapes, output.pixels_per_point);
         begun.elapsed()
     };
