@@ -29,9 +29,9 @@ use vigia::model::{
     Looked, Outcome, Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
-    Access, CameraCounters, CameraStatus, CameraView, Command, LogCommand, LogSheet, LogView, LogWork, MatchView,
-    Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView, TrackView, Verdict,
-    WeaponView,
+    Access, CameraCounters, CameraStatus, CameraView, Command, Keeper, LogCommand, LogSheet, LogView, LogWork,
+    MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView, TrackView,
+    Verdict, WeaponView,
 };
 use vigia::store::LogFilter;
 use vigia::sync::RefusedRecord;
@@ -218,6 +218,7 @@ pub(crate) fn camera(number: u128, name: &str, frame: Option<Frame>) -> CameraVi
             latency_ms: 84.0,
         },
         clock_offset: None,
+        keeper: Keeper::Alone,
         looked: Arc::default(),
     }
 }
@@ -1102,6 +1103,25 @@ fn a_camera_whose_own_clock_is_off_says_so_on_its_tile_and_in_the_health_window(
     let told = texts(&harness);
     let of = |words: &str| told.iter().filter(|text| text.as_str() == words).count();
     assert_eq!((of("1 min 15 s behind"), of("within a second"), of("not told")), (1, 1, 2), "{told:?}");
+}
+
+#[test]
+fn a_camera_that_another_console_records_says_so_on_its_tile_and_in_the_health_window() {
+    let mut site = busy(four_streets());
+    for (camera, keeper) in
+        site.cameras.iter_mut().zip([Keeper::Other("desk-2 (4f1a)".to_owned()), Keeper::Here, Keeper::Nobody])
+    {
+        camera.keeper = keeper;
+    }
+    let mut harness = open(site);
+    let told = texts(&harness);
+    assert_eq!(told.iter().filter(|text| *text == "watched only").count(), 1, "{told:?}");
+    look(&mut harness, "wall of a watching console");
+    press(&mut harness, Key::F6);
+    look(&mut harness, "keepers");
+    let told = texts(&harness);
+    let of = |words: &str| told.iter().filter(|text| text.as_str() == words).count();
+    assert_eq!((of("kept by desk-2 (4f1a)"), of("kept by nobody"), of("kept here")), (1, 1, 2), "{told:?}");
 }
 
 #[test]

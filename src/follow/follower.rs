@@ -314,6 +314,25 @@ impl Follower {
         self.sightings.contains_key(&sighting)
     }
 
+    /// The open sightings of one camera.
+    pub fn stays(&self, camera: CameraId) -> Vec<Sighting> {
+        self.sightings.values().map(|(s, _)| s).filter(|s| s.camera == camera).cloned().collect()
+    }
+
+    /// The open sighting `id` is one that another console tells of, too: it goes on here as that one, with what was decided on it.
+    pub fn join(&mut self, id: SightingId, other: &Sighting) {
+        let Some((mine, recorded)) = self.sightings.remove(&id) else { return };
+        let Sighting { track, last_seen_at, left_at, probability, .. } = mine;
+        let sighting = Sighting { track, last_seen_at, left_at, probability, ..other.clone() };
+        if let Some(seen) = self.tracks.get_mut(&(sighting.camera, track)) {
+            seen.sighting = Some(sighting.id);
+        }
+        if sighting.decision.is_certain() {
+            self.is_certainly(&sighting);
+        }
+        self.sightings.insert(sighting.id, (sighting, recorded));
+    }
+
     /// The appearance seen so far of a track: the first gallery of a suspect marked on it.
     pub fn appearance_of(&self, camera: CameraId, track: TrackId) -> Vec<Descriptor> {
         self.tracks.get(&(camera, track)).map(|t| t.gallery.vectors().to_vec()).unwrap_or_default()
@@ -719,7 +738,8 @@ impl Follower {
         let rejected = matches!(decided.decision, Decision::Rejected { .. });
         let key = (decided.camera, decided.track);
         // Track numbers begin anew with every run: only a track that entered when this sighting did is the one.
-        let alive = self.tracks.get(&key).is_some_and(|t| t.first_seen == decided.entered_at);
+        let is_it = |t: &Seen| t.first_seen == decided.entered_at || t.sighting == Some(decided.id);
+        let alive = self.tracks.get(&key).is_some_and(is_it);
         let kept = self.looks.iter().find(|(id, _)| *id == decided.id).map(|(_, look)| look.clone());
         let look = match self.tracks.get(&key) {
             Some(seen) if alive => seen.gallery.clone(),

@@ -58,10 +58,12 @@ impl Analysis {
         let path = shared.cameras.get(analysed.camera).filter(|path| path.is_current(analysed.epoch));
         let Some(path) = path else { return }; // switched off, or at another address by now
         let mut events: Vec<Event> = std::mem::take(&mut self.owed).into_values().map(Event::Changed).collect();
+        let held = self.shared.duty.is_held(analysed.camera);
+        self.waiting.extend(self.observers.keep(analysed.camera, held));
         let seen = self.shared.follower().observe(analysed, &path.camera.name, &mut self.observers);
         self.shared.outlines.forget(analysed.camera, &seen.ended);
         self.waiting.extend(seen.tracklets);
-        events.extend(seen.events);
+        events.extend(self.shared.dutiful(analysed.camera, frame.captured_at(), &seen.tracks, seen.events));
 
         let mut outlined = Ok(());
         for event in &events {
@@ -76,6 +78,12 @@ impl Analysis {
         let mut armed: Vec<Armed> = Vec::new();
         for weapon in seen.weapons {
             let scene = Scene { camera: analysed.camera, frame, tracks: &seen.tracks, matches: &seen.matches };
+            if !held {
+                // Another console records it and proposes the suspect; everybody is to know at once.
+                let text = self.shared.alarm(&weapon, &scene);
+                self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
+                continue;
+            }
             let proposed = armed.iter().filter(|a| a.suspect.is_some()).count();
             let mut news = self.shared.arm(weapon, &scene, proposed);
             records.append(&mut news.records);
@@ -114,7 +122,10 @@ impl Analysis {
             let mut follower = self.shared.follower();
             for event in events {
                 match event {
-                    Event::Opened(sighting) | Event::Alert(sighting) => follower.unopen(&sighting),
+                    Event::Opened(sighting) | Event::Alert(sighting) => {
+                        follower.unopen(&sighting);
+                        self.shared.duty.untell(sighting.id);
+                    }
                     Event::Changed(sighting) if sighting.left_at.is_some() => {
                         self.owed.insert(sighting.id, sighting);
                     }
@@ -217,6 +228,7 @@ impl Shared {
                 true
             }
             Err(error) => {
+                self.duty.unrecorded();
                 self.error(format!("{refused}: {error}"));
                 false
             }
@@ -279,6 +291,7 @@ impl Shared {
             }
             events.extend(follower.expire(now));
         }
+        let mut events = self.duty.of_this_console(events);
         events.extend(self.abandoned(now));
         if let Some(trouble) = self.tape.as_ref().and_then(|tape| tape.trouble()) {
             self.error(trouble);

@@ -206,6 +206,11 @@ impl Contents {
         self.sightings.values().map(|v| &v.sighting).filter(|s| s.left_at.is_none()).cloned().collect()
     }
 
+    /// The sighting like that which was seen last.
+    pub fn last_sighting(&self, like: impl Fn(&Sighting) -> bool) -> Option<&Sighting> {
+        self.sightings.values().map(|v| &v.sighting).filter(|s| like(s)).max_by_key(|s| s.last_seen_at)
+    }
+
     /// Whether there is a sighting like that.
     pub fn has_sighting(&self, like: impl Fn(&Sighting) -> bool) -> bool {
         self.sightings.values().any(|v| like(&v.sighting))

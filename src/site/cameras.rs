@@ -82,6 +82,7 @@ impl Shared {
             let _order = self.order.lock().await;
             self.cameras.set(staying);
             let lost = retired.iter().flat_map(|path| self.follower().camera_lost(path.camera.id)).collect::<Vec<_>>();
+            let lost = self.duty.of_this_console(lost);
             if self.commit(&self.records_of(&lost, None), "The end of a sighting is not recorded").await {
                 self.show(&lost, None);
             }
@@ -156,7 +157,7 @@ impl Shared {
         match paths.iter_mut().find(|p| p.camera.id == id) {
             Some(place) => {
                 if place.generation != generation {
-                    events = self.follower().camera_lost(id);
+                    events = self.duty.of_this_console(self.follower().camera_lost(id));
                 }
                 *place = Arc::new(path);
             }

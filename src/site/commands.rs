@@ -264,13 +264,14 @@ impl Shared {
         entry.details = place.clone();
         let mut records = vec![Record::Suspect(suspect.clone())];
         records.extend(analysis::object(&crop_url, &crop));
-        let events = match &stay {
+        let mut events = match &stay {
             Some(stay) => {
                 self.follower().follow(suspect.clone());
                 vec![Event::Changed(Stay::from(stay).origin(&suspect, rect))]
             }
             None => self.follower().mark(&suspect, track, rect),
         };
+        self.tell_of_mark(&mut events, id);
         records.extend(self.records_of(&events, None));
         if let Some(Event::Changed(first)) = events.last() {
             records.extend(self.detection_of(first, &frame));
@@ -411,7 +412,7 @@ impl Shared {
         let before = suspect.clone();
         suspect.ended_at = Some(self.records.clock.now());
         suspect.touch(self.records.clock.now());
-        let events = self.follower().end(id);
+        let events = self.duty.of_this_console(self.follower().end(id));
         let mut records = self.records_of(&events, None);
         records.push(Record::Suspect(suspect.clone()));
         let mut entry = self.records.entry(who, Action::EndSuspect, Outcome::Succeeded);

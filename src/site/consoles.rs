@@ -70,11 +70,14 @@ impl Shared {
         if is_new {
             pictures.push(Change::Suspect(suspect.clone()));
         }
-        self.follower().take_over(&suspect, now)
+        let ends = self.follower().take_over(&suspect, now);
+        self.duty.of_this_console(ends)
     }
 
     fn take_over_sighting(&self, heard: Sighting, now: Timestamp, pictures: &mut Vec<Change>) -> Vec<Event> {
         let camera = self.camera_name(heard.camera);
+        let goes_on = heard.left_at.is_none().then_some((heard.camera, heard.last_seen_at));
+        let recorded = || goes_on.iter().for_each(|(camera, at)| self.recording.event(*camera, *at)); // told of there, recorded here
         let mut board = self.board.lock();
         let known = board.sighting(heard.id).map(|v| v.sighting.clone());
         let Some(known) = known else {
@@ -87,12 +90,14 @@ impl Shared {
                 }
             }
             board.put_sighting(heard, None);
+            recorded();
             return Vec::new();
         };
         let mut sighting = known.clone();
         if !sighting.merge(&heard) {
             return Vec::new();
         }
+        recorded();
         board.put_sighting(sighting.clone(), None);
         let alert = self.config.follow.alert;
         if sighting.decision == Decision::Pending
@@ -106,9 +111,9 @@ impl Shared {
         if sighting.decision == known.decision || sighting.decision.decided_at().is_none() {
             return Vec::new();
         }
-        // The console that sees the track learns from the decision, and says so where that changes more than was heard.
+        // The console that tells of the stay learns from the decision, and says so where that changes more than was heard.
         let decision = sighting.decision.clone();
-        let mut events = self.follower().decide(&sighting, decision);
+        let mut events = self.duty.of_this_console(self.follower().decide(&sighting, decision));
         self.learn_travel();
         events.retain(|event| !matches!(event, Event::Changed(same) if *same == sighting));
         events

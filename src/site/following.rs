@@ -71,6 +71,10 @@ impl Following {
                 self.follower.unopen(sighting);
                 Vec::new()
             }
+            Told::Join { sighting, other } => {
+                self.follower.join(*sighting, other);
+                Vec::new()
+            }
             Told::Topology { topology } => {
                 self.follower.set_topology(topology.clone());
                 Vec::new()
@@ -150,6 +154,10 @@ impl Following {
     pub fn learn_travel(&mut self, sightings: impl Iterator<Item = Sighting>) {
         let certain = sightings.filter(|s| s.decision.is_certain()).collect();
         self.take(&Told::Travel { certain });
+    }
+
+    pub fn join(&mut self, sighting: SightingId, other: &Sighting) {
+        self.take(&Told::Join { sighting, other: other.clone() });
     }
 
     pub fn undecide(&mut self, sighting: &Sighting) {

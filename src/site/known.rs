@@ -13,11 +13,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Cameras with the addresses of their streams, and the suspects being followed.
+/// Cameras with the addresses of their streams, the suspects being followed, and what other consoles do.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Known {
     pub cameras: Vec<Camera>,
     pub suspects: Vec<Suspect>,
+    /// The cameras of which other consoles keep the records.
+    #[serde(default)]
+    pub others: BTreeSet<CameraId>,
 }
 
 impl Known {
@@ -78,7 +81,8 @@ impl Shared {
             let board = self.board.lock();
             board.suspects.iter().map(|v| v.suspect.clone()).filter(|s| s.is_followed(now)).collect()
         };
-        let known = Known { suspects, cameras: self.cameras.paths().iter().map(|path| path.camera.clone()).collect() };
+        let cameras = self.cameras.paths().iter().map(|path| path.camera.clone()).collect();
+        let known = Known { suspects, cameras, others: self.duty.of_others() };
         let shared = Arc::clone(self);
         let written = tokio::task::spawn_blocking(move || shared.known.write(&known)).await;
         if let Ok(Err(error)) = written {

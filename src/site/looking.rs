@@ -62,8 +62,9 @@ impl Shared {
     /// What earlier runs and other consoles looked at within the hour, of cameras of which that is not known yet. A store that does not
     /// answer is asked again with the next minute.
     async fn read_looking(&self, now: Timestamp) {
-        for path in self.cameras.paths().iter().filter(|path| !self.looking.knows(path.camera.id)) {
-            let id = path.camera.id;
+        // What another console looks at is read again and again.
+        let unknown = |id| !self.looking.knows(id) || !self.duty.is_held(id);
+        for id in self.cameras.paths().iter().map(|path| path.camera.id).filter(|id| unknown(*id)) {
             match self.records.stores.cameras.looked(id, now.minus(SHOWN), now).await {
                 Ok(minutes) => self.looking.put(id, minutes, now),
                 Err(_) => return,
@@ -89,6 +90,9 @@ impl Shared {
         for path in self.cameras.paths().iter().filter(|p| p.camera.active) {
             let now = path.meters.totals();
             at_begin.insert(path.camera.id, now);
+            if !self.duty.is_held(path.camera.id) {
+                continue; // whoever keeps its records says what was looked at
+            }
             let before = minutes.at_begin.get(&path.camera.id).copied().unwrap_or_default();
             // Another stream of the camera counts from zero again.
             let before = if before.received > now.received { Totals::default() } else { before };

@@ -13,6 +13,7 @@ mod clocks;
 mod commands;
 mod config;
 mod consoles;
+mod duty;
 mod export;
 mod exporting;
 mod finding;
@@ -88,6 +89,7 @@ use analysis::Analysis;
 use board::Board;
 use cameras::Cameras;
 use casework::Casework;
+use duty::Duty;
 use following::Following;
 use jobs::Jobs;
 use known::KnownFile;
@@ -107,6 +109,8 @@ use upload::Uploads;
 
 /// Seconds between two times at which what a start without its database would need is written down.
 const REMEMBER_EVERY: u64 = 5;
+/// How often what is recorded is compared with whose duty it is, seconds.
+const SETTLE_EVERY: u64 = 10;
 /// Seconds between two anchors of the action log.
 const ANCHOR_EVERY: u64 = 60;
 /// How long stopping may wait for the stores.
@@ -157,6 +161,7 @@ struct Shared {
     /// Held by whoever changes the follower until what follows from it is committed and on the board.
     order: tokio::sync::Mutex<()>,
     cameras: Cameras,
+    duty: Arc<Duty>,
     known: KnownFile,
     away: start::Away,
     recording: Arc<Recording>,
@@ -205,6 +210,8 @@ pub struct Site {
     /// What is done once a second, about the site's own state and about what others changed in the stores; the uploads; and the other
     /// consoles.
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Renews the duties until everything is recorded.
+    duties: Option<tokio::task::JoinHandle<()>>,
     runtime: Option<Runtime>,
     _folder: DataFolder,
 }
@@ -249,12 +256,14 @@ impl Site {
             None => None,
         };
         let follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
+        let duty = Arc::new(Duty::new(&records.console, &records.stores));
         let recording = Recording::open(
             &folder,
             config.recording.clone(),
             &records.stores,
             Arc::clone(&records.clock),
             tape.clone(),
+            Arc::clone(&duty),
         );
         let recording = Arc::new(runtime.block_on(recording)?);
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
@@ -285,6 +294,7 @@ impl Site {
             jobs: Jobs::new(folder.scratch()),
             order: tokio::sync::Mutex::new(()),
             cameras: Cameras::new(worker.inputs()),
+            duty,
             known: KnownFile::new(folder.known()),
             away: start::Away::default(),
             recording,
@@ -354,6 +364,16 @@ impl Site {
                 taking.take_up().await;
             }
         });
+        let dutiful = Arc::clone(&shared);
+        let duties = runtime.spawn(async move {
+            for second in 1_u64.. {
+                dutiful.keep_duties().await;
+                if second.is_multiple_of(SETTLE_EVERY) {
+                    dutiful.settle_duties().await;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
         let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
         let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
         let searching = Arc::clone(&shared);
@@ -389,6 +409,7 @@ impl Site {
                 paused,
                 giving_back,
             ],
+            duties: Some(duties),
             runtime: Some(runtime),
             _folder: folder,
         })
@@ -401,6 +422,7 @@ impl Site {
         let board = self.shared.board.lock();
         let on_screen = matches!(board.access, Access::LoggedIn(_));
         let view = |path: &Arc<path::CameraPath>| CameraView {
+            keeper: self.shared.duty.keeper(path.camera.id),
             looked: self.shared.looking.of(path.camera.id),
             ..path.view(now, on_screen)
         };
@@ -461,7 +483,8 @@ impl Site {
     /// Every camera, whoever is logged in: what a console without a screen tells.
     pub fn cameras(&self) -> Vec<CameraView> {
         let now = self.shared.records.clock.now();
-        self.shared.cameras.paths().iter().map(|p| p.view(now, false)).collect()
+        let keeper = |path: &path::CameraPath| self.shared.duty.keeper(path.camera.id);
+        self.shared.cameras.paths().iter().map(|p| CameraView { keeper: keeper(p), ..p.view(now, false) }).collect()
     }
 
     /// How each store is doing: its delivery, and whether it has been reached at all.
@@ -528,6 +551,7 @@ impl Site {
         for task in self.tasks.drain(..) {
             task.abort();
         }
+        self.shared.duty.leave(); // but it is renewed until all is recorded
         let paths = self.shared.cameras.paths();
         std::thread::scope(|scope| {
             for path in paths.iter() {
@@ -542,6 +566,7 @@ impl Site {
         self.shared.recording.stop();
         if let Some(runtime) = self.runtime.take() {
             let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
+            let duties = self.duties.take();
             runtime.block_on(async {
                 let _ = tokio::time::timeout(STOP_WITHIN, async {
                     if let Some(commands) = commands {
@@ -554,6 +579,8 @@ impl Site {
                     }
                     shared.keep_known().await;
                     shared.records.delivery.flush().await;
+                    duties.iter().for_each(tokio::task::JoinHandle::abort);
+                    shared.leave_duties().await;
                 })
                 .await;
             });

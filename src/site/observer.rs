@@ -19,12 +19,16 @@ pub(super) struct Observer {
     tracker: Tracker,
     known: BTreeSet<TrackId>,
     tracklets: Tracklets,
+    /// Whether tracklets are recorded.
+    kept: bool,
     weapons: Weapons,
 }
 
 /// Watches all live cameras.
 pub(super) struct Observers {
     weapons: WeaponConfig,
+    /// The cameras of which another console keeps the records.
+    of_others: BTreeSet<CameraId>,
     cameras: BTreeMap<CameraId, PerCamera>,
 }
 
@@ -38,7 +42,16 @@ struct PerCamera {
 impl Observers {
     /// Nobody has been seen yet.
     pub fn new(weapons: WeaponConfig) -> Self {
-        Self { weapons, cameras: BTreeMap::new() }
+        Self { weapons, of_others: BTreeSet::new(), cameras: BTreeMap::new() }
+    }
+
+    /// Says whether this console keeps the records of a camera from its next frame on. Whoever is in view when that begins has come
+    /// then, and has left when it ends: returns the records of those.
+    pub fn keep(&mut self, camera: CameraId, kept: bool) -> Vec<Record> {
+        let changed = if kept { self.of_others.remove(&camera) } else { self.of_others.insert(camera) };
+        let Some(per) = self.cameras.get_mut(&camera).filter(|_| changed) else { return Vec::new() };
+        per.observer.kept = kept;
+        per.observer.finish()
     }
 
     /// Takes one frame of one camera. The records may be of other cameras, which have sent nothing for long.
@@ -50,8 +63,9 @@ impl Observers {
             tracklets.extend(other.observer.finish()); // whoever was in view is taken to have left
         }
         let size = (frame.width() as f32, frame.height() as f32);
+        let kept = !self.of_others.contains(&analysed.camera);
         let per = self.cameras.entry(analysed.camera).or_insert_with(|| PerCamera {
-            observer: Observer::new(analysed.camera, None, size, self.weapons),
+            observer: Observer { kept, ..Observer::new(analysed.camera, None, size, self.weapons) },
             epoch: analysed.epoch,
             looked_at: at,
         });
@@ -112,6 +126,7 @@ impl Observer {
             tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
             known: BTreeSet::new(),
             tracklets: Tracklets::new(camera, upload),
+            kept: true,
             weapons: Weapons::new(weapons),
         }
     }
@@ -179,7 +194,9 @@ impl Observer {
             .collect();
         events.extend(follower.observe(self.camera, at, &observed));
         let matches = follower.matches(self.camera);
-        tracklets.extend(self.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
+        if self.kept {
+            tracklets.extend(self.tracklets.observe(frame, &step.tracks, &looks, &appearance, &matches));
+        }
         let new_tracks = step.tracks.iter().filter(|t| self.known.insert(t.id)).count() as u64;
         let people: Vec<_> = step.tracks.iter().map(|t| (t.id, t.rect)).collect();
         let weapons = self.weapons.step(at, &analysed.detections, &people);

@@ -1,5 +1,5 @@
 //! One camera's way from its source to the screen and to the analysis, and what is counted on it.
-use super::state::{CameraCounters, CameraStatus, CameraView, TrackView, WeaponView};
+use super::state::{CameraCounters, CameraStatus, CameraView, Keeper, TrackView, WeaponView};
 use crate::{
     model::{Camera, Clock, ClockOffset, Slot, Timestamp, redact_url},
     video::{Frame, OnPacket, Source, SourceConfig, SourceState},
@@ -41,6 +41,7 @@ pub(super) struct Totals {
 struct Recent {
     received: VecDeque<Timestamp>,
     analysed: VecDeque<Timestamp>,
+    analysed_last: Option<Timestamp>,
     latencies_ms: VecDeque<f32>,
 }
 
@@ -66,11 +67,19 @@ impl Meters {
         self.tracks.fetch_add(new_tracks, Ordering::Relaxed);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.analysed.push_back(now);
+        recent.analysed_last = Some(now);
         rate(&mut recent.analysed, now);
         recent.latencies_ms.push_back(latency_ms);
         if recent.latencies_ms.len() > LATENCIES {
             recent.latencies_ms.pop_front();
         }
+    }
+
+    /// Whether frames come and none has been analysed for so long, seconds.
+    pub fn is_stuck(&self, now: Timestamp, seconds: f64) -> bool {
+        let Totals { offered, analysed, .. } = self.totals();
+        let last = self.recent.lock().unwrap_or_else(PoisonError::into_inner).analysed_last;
+        offered > analysed && last.is_some_and(|last| now.seconds_since(last) > seconds)
     }
 
     /// Counts since the stream was started.
@@ -275,7 +284,8 @@ impl CameraPath {
             weapons,
             counters: self.counters(now),
             clock_offset: self.clock_offset(),
-            looked: Arc::default(), // the site knows
+            keeper: Keeper::default(), // these two the site knows
+            looked: Arc::default(),
         }
     }
 

@@ -32,41 +32,47 @@ pub(super) struct Scene<'a> {
     pub matches: &'a BTreeMap<TrackId, MatchView>,
 }
 
+fn name_of(seen: &WeaponSeen) -> (&'static str, DetectionKind) {
+    match seen.weapon.class {
+        Class::Gun => ("gun", DetectionKind::Gun),
+        Class::Knife | Class::Person => ("knife", DetectionKind::Knife),
+    }
+}
+
+fn holder_of<'a>(seen: &WeaponSeen, scene: &Scene<'a>) -> Option<&'a Track> {
+    seen.holder.and_then(|id| scene.tracks.iter().find(|t| t.id == id))
+}
+
 impl Shared {
     /// Decides what follows from a weapon; its holder is followed from here on. `before` suspects have been proposed on this frame
     /// already. The caller holds [`order`](Shared::order), commits the records, and where that fails takes it back with
     /// [`disarm`](Self::disarm).
     pub(super) fn arm(&self, seen: WeaponSeen, scene: &Scene<'_>, before: usize) -> Armed {
-        let (name, kind) = match seen.weapon.class {
-            Class::Gun => ("gun", DetectionKind::Gun),
-            Class::Knife | Class::Person => ("knife", DetectionKind::Knife),
-        };
-        let holder = seen.holder.and_then(|id| scene.tracks.iter().find(|t| t.id == id));
+        let (name, kind) = name_of(&seen);
+        let holder = holder_of(&seen, scene);
         let known = holder.and_then(|t| scene.matches.get(&t.id)).filter(|m| m.certain).map(|m| m.suspect);
-        let place = self.camera_name(scene.camera);
-        let mut armed = Armed {
-            seen,
-            records: Vec::new(),
-            events: Vec::new(),
-            suspect: None,
-            text: format!("Possible {name} in {place}"),
-        };
+        let mut armed =
+            Armed { seen, records: Vec::new(), events: Vec::new(), suspect: None, text: self.alarm(&seen, scene) };
         let mut suspect_id = known;
-        match (known, holder) {
-            (Some(id), _) => {
-                let label = self.board.lock().suspect(id).map_or("a suspect", |v| &v.suspect.label).to_owned();
-                armed.text = format!("Possible {name} in {place}, held by {label}");
-            }
-            (None, Some(track)) if self.config.weapons.propose => {
-                suspect_id = Some(self.propose(&mut armed, scene, track, name, before));
-            }
-            _ => {}
+        if let (None, Some(track), true) = (known, holder, self.config.weapons.propose) {
+            suspect_id = Some(self.propose(&mut armed, scene, track, name, before));
         }
         let kinds = if suspect_id.is_some() { vec![kind, DetectionKind::Suspect] } else { vec![kind] };
         let metadata = json!({ "score": seen.weapon.score, "holder": seen.holder, "model": self.model });
         let outline = seen.weapon.rect.polygon().to_vec();
         armed.records.extend(analysis::detection(scene.camera, scene.frame, outline, suspect_id, kinds, metadata));
         armed
+    }
+
+    /// What the operator reads of a weapon.
+    pub(super) fn alarm(&self, seen: &WeaponSeen, scene: &Scene<'_>) -> String {
+        let (name, _) = name_of(seen);
+        let place = self.camera_name(scene.camera);
+        let held = holder_of(seen, scene).and_then(|t| scene.matches.get(&t.id)).filter(|m| m.certain);
+        let Some(held) = held else { return format!("Possible {name} in {place}") };
+        let board = self.board.lock();
+        let label = board.suspect(held.suspect).map_or("a suspect", |v| &v.suspect.label);
+        format!("Possible {name} in {place}, held by {label}")
     }
 
     fn propose(&self, armed: &mut Armed, scene: &Scene<'_>, track: &Track, weapon: &str, before: usize) -> SuspectId {
@@ -101,6 +107,7 @@ impl Shared {
         armed.text =
             format!("{}: whoever holds it is followed as {} (proposed). Confirm or drop", armed.text, suspect.label);
         armed.events = self.follower().mark(&suspect, track.id, track.rect);
+        self.tell_of_mark(&mut armed.events, id);
         armed.records.push(Record::Suspect(suspect.clone()));
         armed.records.extend(crop.as_ref().and_then(|crop| analysis::object(&crop_url, crop)));
         armed.records.extend(self.records_of(&armed.events, None));
@@ -165,6 +172,7 @@ impl Shared {
             let board = self.board.lock();
             let undecided = board.suspects.iter().map(|v| &v.suspect).filter(|s| s.is_followed(now));
             let overdue = undecided.filter(|s| s.proposed_until.is_some_and(|until| until <= now));
+            let overdue = overdue.filter(|s| !self.duty.is_of_another(s.camera)); // that one does it
             overdue.map(|s| (s.id, s.label.clone())).collect()
         };
         for (id, label) in overdue {

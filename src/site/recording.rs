@@ -3,7 +3,7 @@
 //!
 //! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
-use super::{Shared, SiteError, console_user, path::CameraPath, state::CameraStatus, tape::Tape};
+use super::{Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
 use crate::{
     model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
     store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
@@ -26,6 +26,8 @@ use uuid::Uuid;
 const ROOM: &str = "segments";
 /// A camera without pictures for so long has a gap, seconds.
 const GAP_AFTER: f64 = 3.0;
+/// A camera whose last picture is not so old, seconds, has none when another console goes on.
+const HANDED_OVER_WITHIN: f64 = 1.5;
 /// Segments that are known before the store of cameras tells of them.
 const RECENT: usize = 512;
 /// Pauses after a file that was not stored.
@@ -121,6 +123,8 @@ pub(super) struct Recording {
     wake: Notify,
     /// Gets every file too.
     tape: Option<Arc<Tape>>,
+    /// Only what this console keeps the records of is recorded, or what a replay needs.
+    duty: Arc<Duty>,
 }
 
 #[derive(Default)]
@@ -138,9 +142,14 @@ struct State {
     failing: Option<(String, Timestamp)>,
 }
 
+/// The way of a camera's pictures to its recorder, while there is one.
+type Feed = Arc<Mutex<Option<Arc<Recorder>>>>;
+
 #[derive(Default)]
 struct PerCamera {
     recorder: Option<Arc<Recorder>>,
+    /// Of a camera that is to be recorded.
+    feed: Option<Feed>,
     events_only: bool,
     /// The gap that lasts.
     gap: Option<Gap>,
@@ -148,6 +157,27 @@ struct PerCamera {
     covered_until: Option<Timestamp>,
     /// Why nothing is written.
     failure: Option<String>,
+}
+
+/// Why there is a gap before the first picture, as far as this console knows.
+pub(super) const NOT_RUNNING: &str = "The console was not running, or did not record this camera";
+
+impl PerCamera {
+    /// What was recorded before ended when it did, unless a gap says otherwise.
+    fn begin_gap(&mut self, camera: CameraId, reason: &str) {
+        if let (None, Some(from)) = (&self.gap, self.covered_until) {
+            self.gap = Some(Gap { id: Uuid::now_v7(), camera, from, until: None, reason: reason.to_owned() });
+        }
+    }
+
+    /// Ends the way of the pictures. Whoever drops the recorder waits until it has finished its file and told of it, which needs the
+    /// lock of the state.
+    fn take_recorder(&mut self) -> Option<Arc<Recorder>> {
+        if let Some(feed) = &self.feed {
+            feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        self.recorder.take()
+    }
 }
 
 impl Recording {
@@ -161,6 +191,7 @@ impl Recording {
         stores: &Stores,
         clock: Arc<dyn Clock>,
         tape: Option<Arc<Tape>>,
+        duty: Arc<Duty>,
     ) -> Result<Self, SiteError> {
         let (spool, cache) = (folder.spool(), folder.cache());
         let _ = fs::remove_dir_all(&cache);
@@ -173,28 +204,28 @@ impl Recording {
             Err(error) => state.notices.push(error.to_string()),
         }
         state.recent.extend(state.spooled.iter().map(|s| s.segment.clone()));
-        // A store that does not answer yet tells nothing of earlier runs; what is recorded from now on is recorded all the same.
-        let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
-        for gap in stores.cameras.open_gaps().await.or_else(there)? {
-            let per = state.cameras.entry(gap.camera).or_default();
-            per.gap = Some(gap);
-        }
-        let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
-        for (camera, until) in stores.cameras.recorded_until().await.or_else(there)? {
-            state.cameras.entry(camera).or_default().covered_until = Some(until);
+        // Of several consoles, whoever gets the duty of a camera asks then.
+        if duty.is_alone() {
+            // A store that does not answer yet tells nothing of earlier runs; what is recorded from now on is recorded all the same.
+            let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
+            for gap in stores.cameras.open_gaps().await.or_else(there)? {
+                let per = state.cameras.entry(gap.camera).or_default();
+                per.gap = Some(gap);
+            }
+            let there = |error: StoreError| if error.is_away() { Ok(Vec::new()) } else { Err(error) };
+            for (camera, until) in stores.cameras.recorded_until().await.or_else(there)? {
+                state.cameras.entry(camera).or_default().covered_until = Some(until);
+            }
         }
         for Segment { camera, ends_at, .. } in &state.recent {
             let until = &mut state.cameras.entry(*camera).or_default().covered_until;
             *until = (*until).max(Some(*ends_at));
         }
-        for (camera, per) in &mut state.cameras {
-            if let (None, Some(from)) = (&per.gap, per.covered_until) {
-                let reason = "The console was not running, or did not record this camera".to_owned();
-                per.gap = Some(Gap { id: Uuid::now_v7(), camera: *camera, from, until: None, reason });
-            }
+        if duty.is_alone() {
+            state.cameras.iter_mut().for_each(|(camera, per)| per.begin_gap(*camera, NOT_RUNNING));
         }
         let (began_at, wake) = (clock.now(), Notify::new());
-        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape })
+        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape, duty })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -206,7 +237,9 @@ impl Recording {
         // A replay needs every frame.
         let mode = if self.tape.is_some() { RecordMode::Always } else { mode.unwrap_or(self.config.record) };
         let recorded = camera.active && mode != RecordMode::Never && address != "test:";
-        let recorder = recorded.then(|| self.recorder(camera.id, mode == RecordMode::Events)).flatten();
+        let begins = recorded && (self.duty.is_held(camera.id) || self.tape.is_some());
+        let recorder = begins.then(|| self.recorder(camera.id, mode == RecordMode::Events)).flatten();
+        let feed: Feed = Arc::new(Mutex::new(recorder.clone()));
         let old = {
             let mut state = self.state();
             let State { cameras, owed, .. } = &mut *state;
@@ -215,11 +248,89 @@ impl Recording {
                 owed.extend(per.gap.clone().map(Record::Gap)); // it lasts until the first picture
             }
             per.events_only = mode == RecordMode::Events;
-            std::mem::replace(&mut per.recorder, recorder.clone())
+            let old = per.take_recorder();
+            (per.recorder, per.feed) = (recorder, recorded.then(|| Arc::clone(&feed)));
+            old
         };
-        drop(old); // it finishes its file and tells of it, which needs the lock
-        let recorder = recorder?;
-        Some(Box::new(move |packet| recorder.take(packet)))
+        drop(old);
+        recorded.then(|| -> OnPacket {
+            Box::new(move |packet| {
+                if let Some(recorder) = feed.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                    recorder.take(packet);
+                }
+            })
+        })
+    }
+
+    /// The records of the camera are this console's from now on; `gap` and `until` say what the store knows of its video, and `why`
+    /// what the reason of a gap is of which it does not know.
+    pub fn begin_duty(
+        self: &Arc<Self>,
+        camera: CameraId,
+        gap: Option<Gap>,
+        until: Option<Timestamp>,
+        why: Option<&str>,
+    ) {
+        let events_only = {
+            let mut state = self.state();
+            let per = state.cameras.entry(camera).or_default();
+            if per.recorder.is_some() {
+                return; // a replay needs it all the time
+            }
+            per.gap = gap;
+            per.covered_until = per.covered_until.max(until);
+            match why {
+                Some(why) => per.begin_gap(camera, why),
+                None => per.covered_until = None, // whoever recorded before says up to when
+            }
+            per.covered_until = per.covered_until.or(Some(self.clock.now()));
+            per.feed.is_some().then_some(per.events_only)
+        };
+        let Some(recorder) = events_only.and_then(|events_only| self.recorder(camera, events_only)) else { return };
+        let surplus = {
+            let mut state = self.state();
+            let State { cameras, owed, .. } = &mut *state;
+            let per = cameras.entry(camera).or_default();
+            match &per.feed {
+                Some(feed) if per.recorder.is_none() => {
+                    owed.extend(per.gap.clone().map(Record::Gap)); // it lasts until the first picture
+                    *feed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&recorder));
+                    per.recorder = Some(recorder);
+                    None
+                }
+                _ => Some(recorder), // the stream was changed meanwhile
+            }
+        };
+        drop(surplus);
+    }
+
+    /// Another console keeps the records of the camera: the file under way, if there is one, is finished, which nobody waits for. Where
+    /// that was `handed_over` because there were no pictures here, the gap that this made ends now.
+    pub fn end_duty(&self, camera: CameraId, handed_over: bool) {
+        if self.tape.is_some() {
+            return;
+        }
+        let now = self.clock.now();
+        let recorder = {
+            let mut state = self.state();
+            let State { cameras, owed, .. } = &mut *state;
+            let Some(per) = cameras.get_mut(&camera) else { return };
+            if per.recorder.is_none() && per.gap.is_none() {
+                return;
+            }
+            let recorder = per.take_recorder();
+            let until = recorder.as_ref().and_then(|r| r.covered_until());
+            let silent = until.filter(|until| handed_over && now.seconds_since(*until) > HANDED_OVER_WITHIN);
+            let gap = per.gap.take().or_else(|| {
+                let reason =
+                    "The camera sent no pictures to the console that recorded it; another one goes on".to_owned();
+                silent.map(|from| Gap { id: Uuid::now_v7(), camera, from, until: None, reason })
+            });
+            owed.extend(gap.map(|gap| Record::Gap(Gap { until: Some(now), ..gap })));
+            (per.covered_until, per.failure) = (None, None);
+            recorder
+        };
+        drop(tokio::task::spawn_blocking(move || drop(recorder)));
     }
 
     fn recorder(self: &Arc<Self>, camera: CameraId, events_only: bool) -> Option<Arc<Recorder>> {
@@ -287,6 +398,28 @@ impl Recording {
         }
     }
 
+    /// How much of a camera is to be recorded here, and can be: 0 is nothing, 1 the time around events, 2 everything.
+    pub fn fitness(&self, camera: CameraId) -> i64 {
+        let state = self.state();
+        let per = state.cameras.get(&camera).filter(|per| per.feed.is_some() && per.failure.is_none());
+        per.map_or(0, |per| if per.events_only { 1 } else { 2 })
+    }
+
+    /// Whether the camera is to be recorded and is not.
+    pub fn is_missing(&self, camera: CameraId) -> bool {
+        self.state().cameras.get(&camera).is_some_and(|per| per.feed.is_some() && per.recorder.is_none())
+    }
+
+    /// Whether pictures come and are recorded here, so that this gap, which is not known here, is over.
+    pub fn goes_on_without(&self, gap: &Gap) -> bool {
+        let state = self.state();
+        let per = state.cameras.get(&gap.camera);
+        per.is_some_and(|per| {
+            let covered = per.recorder.as_ref().and_then(|recorder| recorder.covered_until());
+            per.gap.is_none() && covered.is_some_and(|until| until > gap.from)
+        })
+    }
+
     /// Makes what is being recorded now playable, as soon as the next key frame comes.
     pub fn cut(&self, camera: CameraId) {
         if let Some(recorder) = self.state().cameras.get(&camera).and_then(|c| c.recorder.as_ref()) {
@@ -332,7 +465,7 @@ impl Recording {
     pub fn stop(&self) {
         let recorders: Vec<_> = {
             let mut state = self.state();
-            state.cameras.iter_mut().filter_map(|(id, per)| Some((*id, per.recorder.take()?))).collect()
+            state.cameras.iter_mut().filter_map(|(id, per)| Some((*id, per.take_recorder()?))).collect()
         };
         let stopped: Vec<_> = recorders.into_iter().map(|(id, r)| (id, r.covered_until())).collect();
         let mut state = self.state();

@@ -363,6 +363,7 @@ impl Shared {
                 self.recording.cut(camera);
                 let at = self.records.clock.now().minus(Duration::from_secs(REPLAY_SECONDS));
                 self.watch(user, vec![camera], at, 1.0).await;
+                self.ask_for_cut(camera).await;
             }
             ReviewCommand::Close => self.stop_watching().await,
             ReviewCommand::Timeline { from, until, clothes } => {

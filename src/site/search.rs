@@ -33,6 +33,8 @@ const MOST_HITS: usize = 40;
 const WAITING: usize = 64;
 /// Looks kept of somebody searched for.
 const LOOKS: usize = 24;
+/// What another console saw is stored at most so much later, or found after the next start.
+const LATE: Duration = Duration::from_secs(600);
 /// How far back the index in memory reaches at least, seconds.
 const IN_MEMORY: f64 = 24.0 * 3600.0;
 
@@ -42,6 +44,8 @@ pub(super) struct Search {
     /// Committed and not in the index yet: whoever records never waits for whoever searches.
     fresh: Mutex<Vec<Tracklet>>,
     loaded: tokio::sync::OnceCell<Timestamp>,
+    /// When what other consoles saw was read last.
+    others_read: Mutex<Option<Timestamp>>,
     /// Suspects to be searched in the past.
     waiting: mpsc::Sender<SuspectId>,
     receiver: Mutex<Option<mpsc::Receiver<SuspectId>>>,
@@ -88,6 +92,7 @@ impl Search {
             index: Mutex::default(),
             fresh: Mutex::default(),
             loaded: tokio::sync::OnceCell::new(),
+            others_read: Mutex::default(),
             waiting,
             receiver: Mutex::new(Some(receiver)),
             find: Mutex::default(),
@@ -153,10 +158,25 @@ impl Shared {
         let read = || async {
             let from = self.records.clock.now().minus(self.in_memory());
             let filter = TrackletFilter { from: Some(from), ..TrackletFilter::default() };
+            let now = self.records.clock.now();
             self.read_tracklets(filter, |t| lock(&self.search.index).put(t)).await?;
+            *lock(&self.search.others_read) = Some(now);
             Ok(from)
         };
         self.search.loaded.get_or_try_init(read).await.copied()
+    }
+
+    /// Reads what other consoles have seen lately into the index. While the database does not answer, nobody here knows of it.
+    async fn read_others(&self) {
+        if self.duty.is_alone() {
+            return;
+        }
+        let now = self.records.clock.now();
+        let from = (*lock(&self.search.others_read)).unwrap_or(now.minus(self.in_memory())).minus(LATE);
+        let filter = TrackletFilter { from: Some(from), ..TrackletFilter::default() };
+        if self.read_tracklets(filter, |t| lock(&self.search.index).put(t)).await.is_ok() {
+            *lock(&self.search.others_read) = Some(now);
+        }
     }
 
     async fn read_tracklets(
@@ -183,6 +203,7 @@ impl Shared {
         k: usize,
     ) -> Result<(Vec<Hit>, usize), StoreError> {
         if range.from >= self.loaded_index().await?.plus(Duration::from_secs(1)) {
+            self.read_others().await;
             return Ok(tokio::task::block_in_place(|| {
                 let index = self.search.index();
                 (index.search(who, k, |stay| range.holds(stay)), index.len())

@@ -80,8 +80,12 @@ impl Shared {
                 let known = self.known.read();
                 self.put_up(Found { suspects: known.suspects, sightings: Vec::new(), reasons: Vec::new() }).await?;
                 self.start_cameras(known.cameras).await?;
+                self.assume_duties();
             }
-            read => read?,
+            read => {
+                read?;
+                self.keep_duties().await;
+            }
         }
         if let Some(warning) = &self.records.warning {
             self.error(warning.clone());

@@ -37,6 +37,20 @@ pub enum CameraStatus {
     Inactive,
 }
 
+/// Which console keeps the records of a camera: detections, stays, video, proof of looking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keeper {
+    /// There is only this one.
+    #[default]
+    Alone,
+    /// This one, of several.
+    Here,
+    /// The one of this name.
+    Other(String),
+    /// None yet.
+    Nobody,
+}
+
 /// What a camera's path has done since the site started, and its rates over the last seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CameraCounters {
@@ -92,6 +106,8 @@ pub struct CameraView {
     pub counters: CameraCounters,
     /// How far the camera's own clock is from the console's; `None` where it does not tell.
     pub clock_offset: Option<ClockOffset>,
+    /// Which console keeps its records.
+    pub keeper: Keeper,
     /// Proof of looking: the minutes of the last hour that have ended, of all consoles, oldest first.
     pub looked: Arc<Vec<Looked>>,
 }

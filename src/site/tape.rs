@@ -79,6 +79,8 @@ pub(super) enum Told {
     Undecide { sighting: Sighting },
     /// The journal refused a sighting.
     Unopen { sighting: Sighting },
+    /// Another console tells of a stay that is seen here, too.
+    Join { sighting: SightingId, other: Sighting },
     /// Recorded video, by its name among the record's files.
     Video { segment: Segment, file: String },
 }

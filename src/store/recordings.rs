@@ -97,7 +97,10 @@ impl CameraStore {
     /// # Errors
     /// The store's trouble.
     pub async fn recorded_until(&self) -> Result<Vec<(CameraId, Timestamp)>, StoreError> {
-        let newest = "SELECT camera, MAX(ends_at) AS ends_at FROM segments WHERE upload IS NULL GROUP BY camera";
+        // Of each camera one look into the index of its segments.
+        let newest = "SELECT camera, ends_at FROM (SELECT id AS camera, (SELECT MAX(ends_at) FROM segments
+             WHERE segments.camera = cameras.id AND upload IS NULL) AS ends_at FROM cameras) AS newest
+             WHERE ends_at IS NOT NULL";
         self.db.fetch(sql(newest), |row| Ok((row.uuid("camera")?, row.instant("ends_at")?))).await
     }
 

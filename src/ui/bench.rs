@@ -1,7 +1,7 @@
 //! What a repaint of the wall costs: the real console, drawn with the real shader into a texture, without a window.
 use super::{Console, review::TimelineView, tokens};
 use crate::model::{Camera, CameraId, Timestamp, User};
-use crate::site::{Access, CameraCounters, CameraStatus, CameraView, SiteState, Timeline};
+use crate::site::{Access, CameraCounters, CameraStatus, CameraView, Keeper, SiteState, Timeline};
 use crate::video::{Color, Frame, FrameError};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -201,6 +201,7 @@ fn site(tiles: usize) -> SiteState {
         weapons: Arc::default(),
         counters: CameraCounters::default(),
         clock_offset: None,
+        keeper: Keeper::default(),
         looked: Arc::default(),
     };
     let user = User {

@@ -3,7 +3,7 @@ use super::commands::UiCommand;
 use super::{tokens, widgets};
 use crate::{
     model::{CameraId, Looked, Timestamp},
-    site::{CameraStatus, CameraView, Command, SiteState, StoreHealth},
+    site::{CameraStatus, CameraView, Command, Keeper, SiteState, StoreHealth},
     sync::RefusedRecord,
 };
 use egui::{Align, Align2, Color32, Grid, Layout, RichText, Sense, Ui, vec2};
@@ -52,7 +52,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
         .show(context, |ui| {
             ui.label(tokens::weak(&state.analysis));
             ui.add_space(4.0);
-            Grid::new("cameras").num_columns(10).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
+            Grid::new("cameras").num_columns(11).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
                 for title in [
                     "Camera",
                     "State",
@@ -63,6 +63,7 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
                     "Analysed/s",
                     "Latency",
                     "Own clock",
+                    "Records",
                     "Looked at",
                 ] {
                     ui.label(tokens::small(title));
@@ -85,6 +86,8 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
                     ui.label(tokens::digits(format!("{:.1}", counters.analysed_fps)));
                     ui.label(tokens::digits(format!("{:.0} ms", counters.latency_ms)));
                     own_clock(ui, view);
+                    let (tint, words) = keeper(&view.keeper);
+                    ui.label(RichText::new(words).color(tint));
                     looked(ui, view, state.now);
                     ui.end_row();
                 }
@@ -123,6 +126,15 @@ fn own_clock(ui: &mut Ui, view: &CameraView) {
         ),
     };
     ui.label(RichText::new(words).color(tint)).on_hover_text(more);
+}
+
+/// Which console keeps the records of a camera.
+fn keeper(keeper: &Keeper) -> (Color32, String) {
+    match keeper {
+        Keeper::Alone | Keeper::Here => (tokens::TEXT, "kept here".to_owned()),
+        Keeper::Other(name) => (tokens::TEXT_WEAK, format!("kept by {name}")),
+        Keeper::Nobody => (tokens::WARN, "kept by nobody".to_owned()),
+    }
 }
 
 /// The records that stores refused for what they are, each with its reason.

@@ -3,7 +3,7 @@ use super::tokens;
 use super::widgets;
 use super::yuv::{self, Look};
 use crate::model::{CameraId, Class, Detection, Rect, Timestamp, TrackId};
-use crate::site::{CameraStatus, CameraView, SiteState, SuspectView, TrackView};
+use crate::site::{CameraStatus, CameraView, Keeper, SiteState, SuspectView, TrackView};
 use crate::video::Frame;
 use egui::{
     Align, Align2, Color32, CornerRadius, CursorIcon, FontId, Label, Layout, Painter, Pos2, RichText, Sense, Shape,
@@ -267,6 +267,7 @@ impl Wall {
         ui.shrink_clip_rect(inner);
         ui.spacing_mut().item_spacing.x = 8.0;
         ui.spacing_mut().interact_size.y = 18.0;
+        let is_watched = matches!(view.keeper, Keeper::Other(_));
         if let (Health::Live, Some(frame)) = (health, &view.frame) {
             ui.label(tokens::digits(frame.captured_at().local_time()).color(tokens::TEXT));
             if let Some(offset) = view.clock_offset.filter(|offset| offset.is_notable()) {
@@ -277,7 +278,8 @@ impl Wall {
                      are the console's."
                 ));
             }
-            if ui.available_width() > 360.0 {
+            // A camera's name is worth more than its counters.
+            if ui.available_width() > if is_watched { 460.0 } else { 360.0 } {
                 let counters = &view.counters;
                 ui.label(tokens::small(format!("{:.0} fps · analysed {:.0}/s", counters.fps, counters.analysed_fps)))
                     .on_hover_text(format!(
@@ -294,11 +296,16 @@ impl Wall {
             widgets::dot(ui, tint);
             ui.label(RichText::new(words).size(12.5).color(tint));
             let name = if view.camera.is_virtual { inner.width() > 240.0 } else { false };
-            let room = ui.available_width() - if name { 62.0 } else { 0.0 };
+            let watched = is_watched && ui.available_width() > 190.0;
+            let room = ui.available_width() - if name { 62.0 } else { 0.0 } - if watched { 96.0 } else { 0.0 };
             ui.scope(|ui| {
                 ui.set_max_width(room.max(20.0));
                 ui.add(Label::new(tokens::strong(&view.camera.name)).truncate());
             });
+            if let (Keeper::Other(console), true) = (&view.keeper, watched) {
+                widgets::chip(ui, "watched only", tokens::TEXT_WEAK)
+                    .on_hover_text(format!("The console {console} keeps the records of this camera"));
+            }
             if name {
                 widgets::chip(ui, "virtual", tokens::TEXT_WEAK)
                     .on_hover_text("A window cut out of shared footage, not a device of its own");

@@ -33,6 +33,8 @@ const WAITING_BYTES: usize = 32 << 20;
 const WAITING_PICTURES: usize = 2048;
 /// What a file's writer may hold before the recorder waits for it, bytes.
 const WRITER_BYTES: u64 = 8 << 20;
+/// An event that is told of so long after it happened still has its whole pre-roll: a busy machine analyses late.
+const EVENT_TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// Most that is kept in memory of the time before an event, bytes.
 const PRE_ROLL_BYTES: usize = 64 << 20;
 /// So often what is written is brought to the disk for good.
@@ -305,6 +307,8 @@ struct State {
     kept_bytes: usize,
     /// Recorded up to here, when only around events.
     wanted_until: Option<Timestamp>,
+    /// Something happened since the last picture, maybe longer ago than the post-roll.
+    due: bool,
     cut: bool,
     /// The connection that the pictures come by; `None` where the next one begins anew.
     run: Option<u64>,
@@ -322,6 +326,8 @@ impl Work {
                     self.packet(packet);
                 }
                 Ok(Message::Event(at)) => {
+                    self.forget(at);
+                    self.state.due = true;
                     let until = at.plus(self.config.post_roll);
                     self.state.wanted_until = Some(self.state.wanted_until.map_or(until, |u| u.max(until)));
                 }
@@ -358,7 +364,8 @@ impl Work {
                 resumed = Some(Recorded::Resumed { last: state.last, at });
             }
         }
-        let wanted = !self.config.events_only || self.state.wanted_until.is_some_and(|until| at <= until);
+        let due = std::mem::take(&mut self.state.due);
+        let wanted = !self.config.events_only || due || self.state.wanted_until.is_some_and(|until| at <= until);
         let run = packet.run;
         let done = if wanted {
             self.write_all(&packet)
@@ -384,17 +391,22 @@ impl Work {
         }
     }
 
-    /// Keeps the time before an event that may come.
+    /// Keeps the time before an event that may come, and of which is told some time after it happened.
     fn keep(&mut self, packet: Packet) {
-        let State { kept, kept_bytes, .. } = &mut self.state;
         let now = packet.captured_at;
-        *kept_bytes += packet.buffer.size();
-        kept.push_back(packet);
+        self.state.kept_bytes += packet.buffer.size();
+        self.state.kept.push_back(packet);
+        self.forget(now.minus(EVENT_TOLD_WITHIN));
+    }
+
+    /// Lets go of what is not needed for an event at `at` or later.
+    fn forget(&mut self, at: Timestamp) {
+        let State { kept, kept_bytes, .. } = &mut self.state;
         // The next key frame can be the first as long as it still lies before the pre-roll.
         loop {
             let next = kept.iter().skip(1).position(|p| p.is_key()).map(|i| i + 1);
             let Some(next) = next else { break };
-            let early = kept.get(next).is_some_and(|p| p.captured_at <= now.minus(self.config.pre_roll));
+            let early = kept.get(next).is_some_and(|p| p.captured_at <= at.minus(self.config.pre_roll));
             if !early && *kept_bytes <= PRE_ROLL_BYTES {
                 break;
             }

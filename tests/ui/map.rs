@@ -69,6 +69,33 @@ fn a_suspects_way_is_numbered_and_what_was_not_seen_is_said_to_be_inferred() {
 }
 
 #[test]
+fn legs_between_the_same_two_cameras_have_a_line_each_and_one_for_all_times_they_were_gone() {
+    let mut state = site(false);
+    let confirmed = || Decision::Confirmed { by: "1001".to_owned(), at: NOW };
+    let stay = |number, camera, decision| sighting(number, 1, camera, 0.9, decision, None);
+    state.sightings = vec![
+        stay(12, 1, Decision::Origin),
+        stay(11, 2, confirmed()),
+        stay(10, 1, confirmed()),
+        stay(9, 2, confirmed()),
+        stay(7, 1, confirmed()),
+        stay(5, 2, Decision::Pending),
+    ];
+    // seen walking from the gate into the yard, once
+    state.sightings[0].sighting.left_at = Some(state.sightings[1].sighting.entered_at);
+    let mut harness = open(state);
+    press(&mut harness, Key::S);
+    harness.get_by_label("On the map").click();
+    harness.run_steps(4);
+    look(&mut harness, "map-legs");
+    let legs: Vec<String> = texts(&harness).into_iter().filter(|t| t.contains("unseen")).collect();
+    let there = "2 × possible match, inferred · 40 s to 2 min unseen";
+    let back = "2 × inferred · 40 s to 2 min unseen";
+    assert_eq!(legs.len(), 2, "{legs:?}");
+    assert!(legs.iter().any(|t| t == there) && legs.iter().any(|t| t == back), "{legs:?}");
+}
+
+#[test]
 fn an_administrator_places_and_moves_cameras() {
     let mut harness = open(site(true));
     press(&mut harness, Key::F7);

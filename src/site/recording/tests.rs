@@ -4,7 +4,7 @@ use crate::{
     cli::prerequisites,
     model::{Class, Detection, Rect, SystemClock, TrackId},
     site::{
-        CameraConfig, Command, Site, SiteConfig,
+        Access, CameraConfig, Command, Site, SiteConfig,
         analysis::Analysis,
         small_disk::{fill, on_a_small_disk},
     },
@@ -48,7 +48,7 @@ pub(in crate::site) fn open_at(data: &Path, url: String, recording: RecordingCon
     open_of(data, config(url, recording))
 }
 
-fn config(url: String, recording: RecordingConfig) -> SiteConfig {
+pub(in crate::site) fn config(url: String, recording: RecordingConfig) -> SiteConfig {
     SiteConfig {
         recording,
         cameras: vec![CameraConfig {
@@ -66,7 +66,7 @@ fn config(url: String, recording: RecordingConfig) -> SiteConfig {
     }
 }
 
-fn open_of(data: &Path, config: SiteConfig) -> Site {
+pub(in crate::site) fn open_of(data: &Path, config: SiteConfig) -> Site {
     Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap()
 }
 
@@ -88,7 +88,7 @@ pub(in crate::site) fn stored(site: &Site) -> Vec<Segment> {
     site.shared.runtime.block_on(cameras.segments(None, ALWAYS.0, ALWAYS.1)).unwrap()
 }
 
-fn gaps(site: &Site) -> Vec<Gap> {
+pub(in crate::site) fn gaps(site: &Site) -> Vec<Gap> {
     let cameras = &site.shared.records.stores.cameras;
     site.shared.runtime.block_on(cameras.gaps(None, ALWAYS.0, ALWAYS.1)).unwrap()
 }
@@ -251,6 +251,7 @@ fn around_a_click_the_seconds_before_and_after_are_recorded_and_nothing_else() {
     let password = "correct horse battery staple".to_owned();
     let (cc, name, email) = ("1".to_owned(), "Ana Sousa".to_owned(), "ana@police.example".to_owned());
     site.send(Command::CreateAdministrator { cc, name, email, password });
+    wait("the login", || matches!(site.state().access, Access::LoggedIn(_)).then_some(()));
     let view = wait("four seconds of pictures", || {
         site.state().cameras.into_iter().next().filter(|v| v.counters.received > 100 && v.frame.is_some())
     });

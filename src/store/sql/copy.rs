@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const PAGE: usize = 500;
 /// Columns that each database fills itself, by its own clock.
 const OWN: [&str; 1] = ["stored_at"];
-/// Tables that triggers fill out of others.
-const DERIVED: [&str; 2] = ["detections_a_minute", "detections_a_stretch"];
+/// Tables that triggers fill out of others, and what is of consoles that run.
+const DERIVED: [&str; 3] = ["detections_a_minute", "detections_a_stretch", "duties"];
 
 /// What a column holds, where one of the databases has types. A file of SQLite has none: then its values are taken as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 use super::{Map, ground::plate, position};
 use crate::{
     evidence,
-    model::{Decision, SightingId, SuspectId, Timestamp},
+    model::{CameraId, Decision, SightingId, SuspectId, Timestamp},
     site::{Command, ExportCommand, MOST_STAYS, SightingView, SiteState},
     ui::{dialog::FileDialog, tokens, widgets},
 };
@@ -12,6 +12,8 @@ use walkers::{Position, Projector};
 
 /// Seconds without sight up to which a suspect was seen walking from one camera into the next; beyond, the way is inferred.
 const SEEN_THROUGH: f64 = 2.0;
+/// Between the lines of legs between the same two cameras, points.
+const LANE: f32 = 14.0;
 /// The newest stays that are shown at first, and how many more at a time.
 pub(super) const SHOWN: usize = 200;
 
@@ -164,29 +166,83 @@ pub(super) fn stops(state: &SiteState, suspect: SuspectId) -> Vec<Stop<'_>> {
     own.into_iter().zip(1..).map(|(view, number)| Stop { number, view, at: at(view) }).collect()
 }
 
-/// The way from stop to stop: solid where it was seen, dashed where it is inferred.
-pub(super) fn legs(ui: &Ui, state: &SiteState, projector: &Projector<'_>, stops: &[Stop<'_>]) {
-    let painter = ui.painter();
+/// The ways from one camera straight to another, of which there is one picture however often they were gone.
+struct Leg {
+    from: Position,
+    to: Position,
+    /// Seen from one view into the next; else inferred.
+    seen: bool,
+    times: usize,
+    /// How long nobody saw the suspect on it, seconds: at least and at most.
+    unseen: (f64, f64),
+    /// An operator is sure of both ends, each time.
+    sure: bool,
+}
+
+impl Leg {
+    fn words(&self) -> String {
+        let times = if self.times > 1 { format!("{} × ", self.times) } else { String::new() };
+        if self.seen {
+            return times.trim_end().to_owned();
+        }
+        let why = if self.sure { "" } else { "possible match, " };
+        let (least, most) = (widgets::span(self.unseen.0), widgets::span(self.unseen.1));
+        let span = if least == most { most } else { format!("{least} to {most}") };
+        format!("{times}{why}inferred · {span} unseen")
+    }
+}
+
+/// The legs of a way by where they lead and whether they were seen.
+fn legs_of(stops: &[Stop<'_>]) -> BTreeMap<(CameraId, CameraId, bool), Leg> {
+    let mut legs = BTreeMap::new();
     for (a, b) in stops.iter().zip(stops.iter().skip(1)) {
         let (Some(from), Some(to)) = (a.at, b.at) else { continue };
-        if a.view.sighting.camera == b.view.sighting.camera {
+        let cameras = (a.view.sighting.camera, b.view.sighting.camera);
+        if cameras.0 == cameras.1 {
             continue;
         }
-        let tint = widgets::suspect(state, a.view.sighting.suspect)
-            .map_or(tokens::ACCENT, |v| widgets::colour(v.suspect.colour));
-        let (from, to) = (projector.project(from).to_pos2(), projector.project(to).to_pos2());
-        let direction = (to - from).normalized();
-        let (from, to) = (from + direction * 12.0, to - direction * 12.0);
         let unseen = b.view.sighting.entered_at.seconds_since(a.left());
         let sure = a.certain() && b.certain();
-        let stroke = Stroke::new(2.5, tint);
-        if sure && unseen <= SEEN_THROUGH {
+        let seen = sure && unseen <= SEEN_THROUGH;
+        let fresh = Leg { from, to, seen, times: 0, unseen: (unseen, unseen), sure };
+        let leg = legs.entry((cameras.0, cameras.1, seen)).or_insert(fresh);
+        leg.times += 1;
+        leg.unseen = (leg.unseen.0.min(unseen), leg.unseen.1.max(unseen));
+        leg.sure &= sure;
+    }
+    legs
+}
+
+/// The way from stop to stop: solid where it was seen, dashed where it is inferred. Of several legs between the same two cameras each
+/// has a line of its own, to the right of whoever goes there.
+pub(super) fn legs(ui: &Ui, state: &SiteState, projector: &Projector<'_>, stops: &[Stop<'_>]) {
+    let Some(first) = stops.first() else { return };
+    let tint = widgets::suspect(state, first.view.sighting.suspect)
+        .map_or(tokens::ACCENT, |v| widgets::colour(v.suspect.colour));
+    let (painter, stroke) = (ui.painter(), Stroke::new(2.5, tint));
+    let legs = legs_of(stops);
+    let lines = |a: CameraId, b: CameraId| {
+        let all = [(a, b, true), (a, b, false), (b, a, true), (b, a, false)];
+        all.iter().filter(|key| legs.contains_key(key)).count()
+    };
+    for (&(a, b, seen), leg) in &legs {
+        let (from, to) = (projector.project(leg.from).to_pos2(), projector.project(leg.to).to_pos2());
+        let direction = (to - from).normalized();
+        let lane = match (lines(a, b), seen) {
+            (1, _) => 0.0,
+            (_, true) => LANE * 0.5,
+            (_, false) => LANE * 1.5,
+        };
+        let aside = direction.rot90() * lane;
+        let (from, to) = (from + direction * 12.0 + aside, to - direction * 12.0 + aside);
+        if seen {
             painter.line_segment([from, to], stroke);
         } else {
             painter.extend(Shape::dashed_line(&[from, to], stroke, 9.0, 6.0));
-            let why = if sure { String::new() } else { "possible match, ".to_owned() };
-            let middle = from + (to - from) * 0.5;
-            plate(ui, middle, &format!("{why}inferred · {} unseen", widgets::span(unseen)), tokens::TEXT_WEAK);
+        }
+        let words = leg.words();
+        if !words.is_empty() {
+            plate(ui, from + (to - from) * 0.45, &words, tokens::TEXT_WEAK);
         }
         let tip = from + (to - from) * 0.62;
         let across = direction.rot90() * 6.0;

@@ -160,8 +160,17 @@ fn around_events_only_the_time_before_is_there_too() {
     let (before, after) = (event.seconds_since(kept.starts_at), kept.ends_at.seconds_since(event));
     // The key frame before the pre-roll is at most one group of pictures (0.48 s) earlier; all pictures until then came.
     assert!((1.0..2.0).contains(&before) && (0.9..1.3).contains(&after), "{before} s before, {after} s after");
+    // A busy machine tells of one when its post-roll is over: what was before and after is there all the same.
+    let seen = |n: usize| wait(|| site.live.lock().unwrap().get(n).map(|f| f.captured_at()), || "pictures".to_owned());
+    let number = site.live.lock().unwrap().len() + 50;
+    let event = seen(number);
+    seen(number + 38); // a second and a half
+    site.recorder.as_ref().unwrap().event(event);
+    let late = site.segments_once(2).remove(1).segment;
+    let (before, after) = (event.seconds_since(late.starts_at), late.ends_at.seconds_since(event));
+    assert!((1.0..2.0).contains(&before) && after > 1.0, "{before} s before, {after} s after");
     site.stop();
-    assert_eq!(site.segments().len(), 1, "nothing else happened");
+    assert_eq!(site.segments().len(), 2, "nothing else happened");
 }
 
 #[test]
