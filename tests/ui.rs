@@ -296,7 +296,7 @@ pub(crate) fn track(id: u64, rect: Rect, measured_before: Duration, suspect: Opt
         track: Track {
             id: TrackId(id),
             rect,
-            velocity: [0.0; 4],
+            velocity: [0.0; 2],
             at: NOW,
             measured_at: NOW.minus(measured_before),
             first_seen: NOW.minus(Duration::from_secs(9)),
@@ -562,7 +562,7 @@ fn a_suspects_outline_is_drawn_in_its_colour_and_moves_with_the_box() {
     let first = suspect(1, [255, 176, 0], "Took a bag", None);
     let found = MatchView { suspect: first.suspect.id, probability: 1.0, certain: true };
     let mut view = track(7, person, Duration::from_millis(200), Some(found));
-    view.track.velocity = [100.0, 0.0, 0.0, 0.0];
+    view.track.velocity = [100.0, 0.0];
     view.track.at = NOW.minus(Duration::from_millis(200)); // 20 pixels to the left of where the box is drawn
     let diamond = [[230.0, 90.0], [250.0, 180.0], [230.0, 270.0], [210.0, 180.0]];
     view.outline = Outline::new(&diamond, &person);

@@ -1040,7 +1040,7 @@ mod tests {
         Track {
             id: TrackId(id),
             rect: Rect::new(10.0, 10.0, 30.0, 80.0),
-            velocity: [0.0; 4],
+            velocity: [0.0; 2],
             at: Timestamp(t * 200_000),
             measured_at: Timestamp(t * 200_000),
             first_seen: Timestamp(0),

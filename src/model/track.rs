@@ -100,8 +100,8 @@ pub struct Track {
     pub id: TrackId,
     /// The box at [`at`](Self::at), in pixels of the frame.
     pub rect: Rect,
-    /// Change of `[center x, center y, w, h]` in pixels per second.
-    pub velocity: [f32; 4],
+    /// Change of `[center x, center y]` in pixels per second.
+    pub velocity: [f32; 2],
     /// The instant the box is for.
     pub at: Timestamp,
     /// When a detection last confirmed it. Equal to [`at`](Self::at) when measured on that very frame.
@@ -118,17 +118,16 @@ impl Track {
     /// Past this age a box is no longer drawn: the person may have turned, and a guess is not an observation.
     pub const MAX_PREDICTION_SECONDS: f64 = 1.0;
 
-    /// The box moved to the instant `t` at constant velocity; `None` when `t` is more than
+    /// The box moved to the instant `t` at constant velocity, of constant size: between two looks it is a stride that changes a
+    /// size, not a person. `None` when `t` is more than
     /// [`MAX_PREDICTION_SECONDS`](Self::MAX_PREDICTION_SECONDS) away from the last measurement.
     pub fn rect_at(&self, t: Timestamp) -> Option<Rect> {
         if t.seconds_since(self.measured_at).abs() > Self::MAX_PREDICTION_SECONDS {
             return None;
         }
         let dt = t.seconds_since(self.at) as f32;
-        let [vx, vy, vw, vh] = self.velocity;
-        let (cx, cy) = self.rect.center();
-        let (w, h) = ((self.rect.w + vw * dt).max(1.0), (self.rect.h + vh * dt).max(1.0));
-        Some(Rect::new(cx + vx * dt - w / 2.0, cy + vy * dt - h / 2.0, w, h))
+        let [vx, vy] = self.velocity;
+        Some(Rect { x: self.rect.x + vx * dt, y: self.rect.y + vy * dt, ..self.rect })
     }
 }
 
@@ -142,7 +141,7 @@ mod tests {
         let track = Track {
             id: TrackId(1),
             rect: Rect::new(0.0, 0.0, 10.0, 20.0),
-            velocity: [10.0, 0.0, 0.0, 0.0],
+            velocity: [10.0, 0.0],
             at,
             measured_at: at,
             first_seen: at,

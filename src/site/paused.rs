@@ -70,7 +70,7 @@ impl Paused {
             .map(|((rect, score), number)| Track {
                 id: TrackId::on_a_still(number),
                 rect: *rect,
-                velocity: [0.0; 4],
+                velocity: [0.0; 2],
                 at,
                 measured_at: at,
                 first_seen: at,

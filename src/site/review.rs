@@ -284,7 +284,7 @@ fn boxes(
             let track = Track {
                 id: t.track.recorded(),
                 rect,
-                velocity: [0.0; 4],
+                velocity: [0.0; 2],
                 at,
                 measured_at: if measured { at } else { at.minus(Duration::from_millis(500)) },
                 first_seen: t.starts_at,

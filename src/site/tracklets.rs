@@ -192,7 +192,7 @@ mod tests {
         Track {
             id: TrackId(id),
             rect: Rect::new(40.0, 20.0, 30.0, 80.0),
-            velocity: [0.0; 4],
+            velocity: [0.0; 2],
             at,
             measured_at: at,
             first_seen: Timestamp(0),

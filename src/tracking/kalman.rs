@@ -112,9 +112,10 @@ impl Motion {
         Rect::new((x - w / 2.0) as f32, (y - h / 2.0) as f32, w as f32, h as f32)
     }
 
-    /// Rates of `[center x, center y, w, h]`, pixels per second.
-    pub fn velocity(&self) -> [f32; 4] {
-        self.axes.map(|a| a.rate as f32)
+    /// Rates of `[center x, center y]`, pixels per second.
+    pub fn velocity(&self) -> [f32; 2] {
+        let [x, y, ..] = &self.axes;
+        [x.rate as f32, y.rate as f32]
     }
 }
 

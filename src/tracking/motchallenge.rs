@@ -211,7 +211,8 @@ mod tests {
     #[test]
     fn frames_without_detections_are_stepped_too() {
         let seen = |frame| MotDetection { frame, rect: Rect::new(100.0, 100.0, 40.0, 100.0), score: 1.0 };
-        let detections: Vec<_> = (1..=30).chain(34..=40).chain([200]).map(seen).collect();
+        let mut detections: Vec<_> = (1..=30).chain(34..=40).map(seen).collect();
+        detections.push(MotDetection { score: 0.5, ..seen(200) }); // too weak to be somebody new
         let rows = track_detections(&detections, 30.0, TrackerConfig::default());
         assert!(rows.iter().any(|r| r.frame == 32), "coasts over the gap");
         assert!(rows.iter().all(|r| r.id == 1 && r.frame < 60), "ends long before frame 200");

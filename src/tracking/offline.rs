@@ -20,6 +20,8 @@ use std::{cmp::Ordering, collections::BTreeMap};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OfflineConfig {
+    /// Tracks of fewer detections are taken apart: what was seen once has no direction, and is free for others.
+    pub min_seen: usize,
     /// Over how many seconds at its end the velocity of a track is taken.
     pub velocity_span: f64,
     /// Both ends of a track are followed on over detections nobody has claimed, with pauses of at most so long,
@@ -55,6 +57,7 @@ pub struct OfflineConfig {
 impl Default for OfflineConfig {
     fn default() -> Self {
         Self {
+            min_seen: 2,
             velocity_span: 0.8,
             extend_pause: 0.3,
             extend_gate: 0.5,
@@ -142,7 +145,14 @@ impl Recording {
     /// no difference.
     pub fn finish(self, config: &OfflineConfig) -> Vec<ResultRow> {
         let Self { times, tracks, mut free, .. } = self;
-        let mut pieces: Vec<Piece> = tracks.into_values().collect();
+        let (mut pieces, glimpses): (Vec<Piece>, Vec<Piece>) =
+            tracks.into_values().partition(|p| p.seen.len() >= config.min_seen);
+        for seen in glimpses.into_iter().flat_map(|p| p.seen) {
+            if let Some(free) = free.get_mut(seen.frame) {
+                free.push(seen);
+                free.sort_by(Seen::order);
+            }
+        }
         // The longest are the surest, and choose first.
         pieces.sort_by(|a, b| b.seen.len().cmp(&a.seen.len()).then_with(|| a.order(b)));
         for piece in &mut pieces {
@@ -466,6 +476,7 @@ mod tests {
     /// Everything as it came: nothing followed on, joined, left out or smoothed.
     fn plain() -> OfflineConfig {
         OfflineConfig {
+            min_seen: 0,
             extend_gate: 2.0,
             join_shape: 2.0,
             tail: 0.0,
@@ -585,6 +596,16 @@ mod tests {
         let frames = clip(50, |f| vec![walker(f, (f >= 20).then_some(1))]);
         let rows = record(&frames).finish(&OfflineConfig { tail: 0.0, ..OfflineConfig::default() });
         assert_eq!(rows.iter().map(|r| r.frame).collect::<Vec<_>>(), (1..=50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_glimpse_is_free_for_whoever_passes_there() {
+        let frames = clip(40, |f| vec![walker(f, Some(if f == 20 { 2 } else { 1 }))]);
+        let ids = |min_seen| -> BTreeSet<u64> {
+            let config = OfflineConfig { min_seen, min_seconds: 0.0, join_pause: 0.0, ..OfflineConfig::default() };
+            record(&frames).finish(&config).iter().map(|r| r.id).collect()
+        };
+        assert_eq!((ids(2).len(), ids(1).len()), (1, 2));
     }
 
     #[test]

@@ -58,6 +58,11 @@ pub struct TrackerConfig {
     pub low_score: f32,
     /// An unmatched detection from this score on may be somebody new.
     pub new_score: f32,
+    /// From this score on it is new at first sight, whatever [`confirm_hits`](Self::confirm_hits) says.
+    pub sure_score: f32,
+    /// Nobody is new who overlaps somebody followed, the lost among them, by more than this (IoU): it is a second box of the same
+    /// person, or the person found again (TrackTrack, CVPR 2025).
+    pub apart: f32,
     /// The score from which a box is measured as well as it gets.
     pub full_score: f32,
     /// Least overlap (`0.0..=1.0`, see [`height_power`](Self::height_power)) of a prediction and a high detection.
@@ -141,6 +146,8 @@ impl Default for TrackerConfig {
             high_score: 0.6,
             low_score: 0.1,
             new_score: 0.95,
+            sure_score: 0.97,
+            apart: 0.28,
             full_score: 1.0,
             gate_high: 0.3,
             gate_low: 0.5,
@@ -188,6 +195,7 @@ impl TrackerConfig {
             high_score: 0.4,
             low_score: 0.1,
             new_score: 0.6,
+            sure_score: 0.65,
             full_score: 0.8,
             confirm_hits: 2,
             camera_doubt: 1.0,
@@ -200,10 +208,12 @@ impl TrackerConfig {
     fn paced(&self, dt: f64) -> Self {
         let slow = ((dt - BRISK) / (SLOW - BRISK)).clamp(0.0, 1.0);
         let gate = 1.0 - SLOW_GATE * slow;
+        let score = 1.0 - SLOW_SCORE * slow as f32;
         Self {
             gate_high: self.gate_high * gate,
             gate_low: self.gate_low * gate,
-            new_score: self.new_score * (1.0 - SLOW_SCORE * slow as f32),
+            new_score: self.new_score * score,
+            sure_score: self.sure_score * score,
             confirm_hits: if slow >= 0.5 { SLOW_HITS.min(self.confirm_hits) } else { self.confirm_hits },
             least_wait: self.least_wait * (1.0 + slow), // a frame in between may miss anybody
             ..self.clone()
@@ -323,8 +333,11 @@ impl Tracker {
             stays
         });
         for (index, observation) in pool.high.left().filter(|(_, o)| o.score >= config.new_score) {
+            if !self.is_apart(&observation.rect) {
+                continue;
+            }
             let mut target = Target::new(observation, at, &noise);
-            if target.is_established(config) {
+            if target.is_established(config) || observation.score >= config.sure_score {
                 self.last_id += 1;
                 target.id = Some(TrackId(self.last_id));
             }
@@ -335,6 +348,11 @@ impl Tracker {
         }
         ended.sort_unstable();
         Step { tracks: self.report(at), matched, ended }
+    }
+
+    /// Whether nobody who is followed is or may be there.
+    fn is_apart(&self, rect: &Rect) -> bool {
+        !self.targets.iter().any(|t| t.id.is_some() && t.motion.rect().iou(rect) > self.config.apart)
     }
 
     /// For every target, the observation it is matched with.
@@ -942,9 +960,24 @@ mod tests {
     }
 
     #[test]
-    fn where_frames_are_few_the_sure_are_taken_at_first_sight() {
+    fn the_sure_are_taken_at_first_sight_and_a_second_box_never() {
+        let config = TrackerConfig::default();
+        // after how many frames of the second one there are two people
+        let frames = |score: f32, x: f64| {
+            let mut tracker = Tracker::new(config.clone());
+            walk(30.0, 0.0, 2.0, |t| drop(step(&mut tracker, t, &[person(500.0, 500.0)])));
+            let both = [person(500.0, 500.0), (person(x, 500.0).0, score)];
+            (1..9).find(|i| step(&mut tracker, 2.0 + f64::from(*i) / 30.0, &both).matched[1].is_some())
+        };
+        assert_eq!(frames(config.sure_score, 900.0), Some(1));
+        assert_eq!(frames(config.new_score, 900.0), Some(config.confirm_hits));
+        assert_eq!(frames(config.sure_score, 515.0), None, "a second box of the same person");
+    }
+
+    #[test]
+    fn where_frames_are_few_all_who_are_new_are_taken_at_first_sight() {
         let first_sight = |fps: f64, gap: f64| {
-            let mut tracker = Tracker::new(TrackerConfig::default());
+            let mut tracker = Tracker::new(TrackerConfig { sure_score: 2.0, ..TrackerConfig::default() });
             walk(fps, 0.0, 2.0, |t| drop(step(&mut tracker, t, &[person(500.0, 500.0)])));
             let both = [person(500.0, 500.0), person(900.0, 500.0)];
             step(&mut tracker, 2.0 + gap, &both).matched[1].is_some()
@@ -976,7 +1009,7 @@ mod tests {
             tracker.step(at(t), &seen).matched
         };
         let mut first = Vec::new();
-        walk(30.0, 0.0, 1.0, |t| first = run(t, (500.0, &red), (520.0, &blue)));
+        walk(30.0, 0.0, 1.0, |t| first = run(t, (500.0, &red), (600.0 - 80.0 * t, &blue)));
         // the two have swapped places between two frames, and later, unseen for a while, come back elsewhere
         assert_eq!(run(1.1, (520.0, &red), (500.0, &blue)), first);
         assert_eq!(run(2.1, (590.0, &red), (430.0, &blue)), first);
@@ -988,6 +1021,6 @@ mod tests {
         walk(30.0, 100.0, 101.0, |t| drop(step(&mut tracker, t, &[person(500.0, 500.0)])));
         assert_eq!(step(&mut tracker, 100.9, &[person(500.0, 500.0)]).matched, [Some(TrackId(1))], "a little late");
         let anew = step(&mut tracker, 5.0, &[person(500.0, 500.0)]);
-        assert_eq!((anew.ended, anew.matched), (vec![TrackId(1)], vec![None]));
+        assert_eq!((anew.ended, anew.matched), (vec![TrackId(1)], vec![Some(TrackId(2))]));
     }
 }

@@ -198,7 +198,7 @@ pub(crate) fn watching() -> SiteState {
     let track = Track {
         id: TrackId(7),
         rect: Rect::new(100.0, 60.0, 60.0, 120.0),
-        velocity: [0.0; 4],
+        velocity: [0.0; 2],
         at: frame.captured_at(),
         measured_at: frame.captured_at(),
         first_seen: frame.captured_at(),

@@ -91,7 +91,7 @@ pub(super) fn measure(load: &Load, cpu: impl Fn() -> f64) -> serde_json::Value {
                 tracks.push(Track {
                     id: TrackId(number),
                     rect: Rect::new(40.0 * place as f32, 50.0, 30.0, 90.0),
-                    velocity: [0.0; 4],
+                    velocity: [0.0; 2],
                     at,
                     measured_at: at,
                     first_seen: Timestamp(at.0 - (step * u32::try_from(age).unwrap_or(0)).as_micros() as i64),

@@ -171,7 +171,7 @@ fn own_copy(suspects: &[Suspect], steps: usize) -> Vec<Duration> {
             .map(|i| Track {
                 id: TrackId(i),
                 rect: Rect::new(100.0 * i as f32, 50.0, 60.0, 160.0),
-                velocity: [0.0; 4],
+                velocity: [0.0; 2],
                 at,
                 measured_at: at,
                 first_seen: Timestamp(FIRST_DAY),
