@@ -81,8 +81,8 @@ struct State {
     cameras: BTreeMap<CameraId, Kept>,
     /// The stays that this console tells of.
     stays: BTreeMap<SightingId, SuspectId>,
-    /// Those of which the operator was warned, though nobody tells of them.
-    warned: BTreeSet<SightingId>,
+    /// Those which deserve an alert and of which nobody tells: since when, until the operator was warned.
+    untold: BTreeMap<SightingId, Option<Timestamp>>,
     /// The leases of others.
     leases: BTreeMap<CameraId, Heard>,
     /// What this console could do for its cameras when it was asked last.
@@ -388,7 +388,7 @@ impl Shared {
             };
             let mut state = self.duty.state();
             state.stays.retain(|id, _| goes_on(id));
-            state.warned.retain(|id| follower.sees(*id));
+            state.untold.retain(|id, _| follower.sees(*id));
         }
         // Gaps of this console that are not delivered yet would look as if they were still open.
         if self.records.journal.backlog() == 0
@@ -509,10 +509,15 @@ impl Shared {
 
     /// Whoever has the duty of the camera should have told of this stay by now: here the operator is to know.
     fn warn_of_untold(&self, stay: &Sighting, at: Timestamp) {
-        let is_due = stay.probability >= self.config.follow.alert
-            && stay.decision == Decision::Pending
-            && at.seconds_since(stay.entered_at) > TOLD_WITHIN;
-        if is_due && self.duty.state().warned.insert(stay.id) {
+        if stay.probability < self.config.follow.alert || stay.decision != Decision::Pending {
+            return;
+        }
+        let is_due = {
+            let mut state = self.duty.state();
+            let since = state.untold.entry(stay.id).or_insert(Some(at));
+            since.take_if(|since| at.seconds_since(*since) > TOLD_WITHIN).is_some()
+        };
+        if is_due {
             let camera = self.camera_name(stay.camera);
             let mut board = self.board.lock();
             let text = super::analysis::alert(stay, board.suspect(stay.suspect), &camera);

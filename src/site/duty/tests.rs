@@ -3,7 +3,7 @@ use super::*;
 use crate::{
     cli::prerequisites,
     model::{
-        Clock as _, Descriptor, DescriptorKind, Detection, DetectionKind, DetectionRecord, ManualClock, Rect,
+        Class, Clock as _, Descriptor, DescriptorKind, Detection, DetectionKind, DetectionRecord, ManualClock, Rect,
         SystemClock, Tracklet,
     },
     servers,
@@ -19,7 +19,7 @@ use crate::{
 use std::sync::Arc;
 use tokio::runtime::Runtime;
 
-const CLASSES: [crate::model::Class; 2] = [crate::model::Class::Person, crate::model::Class::Knife];
+const CLASSES: [Class; 2] = [Class::Person, Class::Knife];
 
 /// Cameras database and objects that several consoles share; the rest is of each of them.
 fn stores(database: &str) -> Addresses {
@@ -71,21 +71,27 @@ impl Fixture {
 
     /// Somebody is in view of all consoles for so many frames, and holds a knife or not.
     fn see(&self, consoles: &mut [&mut Console], frames: usize, armed: bool) {
+        let [person, knife] = CLASSES;
+        let mut found = vec![(person, Rect::new(100.0, 40.0, 60.0, 160.0))];
+        found.extend(armed.then(|| (knife, Rect::new(158.0, 120.0, 22.0, 10.0))));
+        self.show(consoles, frames, &found);
+    }
+
+    /// All consoles find this on so many frames.
+    fn show(&self, consoles: &mut [&mut Console], frames: usize, found: &[(Class, Rect)]) {
         let look = Descriptor { kind: DescriptorKind::ColourStripes, vector: [1.0, 0.0].into() };
         for _ in 0..frames {
             self.clock.advance(Duration::from_millis(200));
             for console in &mut *consoles {
-                let frame = self.frame();
-                let found = |class, rect| Detection { rect, score: 0.8, class };
-                let [person, knife] = CLASSES;
-                let mut detections = vec![found(person, Rect::new(100.0, 40.0, 60.0, 160.0))];
-                let mut descriptors = vec![Some(look.clone())];
-                if armed {
-                    detections.push(found(knife, Rect::new(158.0, 120.0, 22.0, 10.0)));
-                    descriptors.push(None);
-                }
-                let camera = console.camera();
-                console.analysis.take(&Analysed { camera, frame, epoch: 0, detections, descriptors });
+                let detection = |&(class, rect)| Detection { rect, score: 0.8, class };
+                let analysed = Analysed {
+                    camera: console.camera(),
+                    frame: self.frame(),
+                    epoch: 0,
+                    detections: found.iter().map(detection).collect(),
+                    descriptors: found.iter().map(|(class, _)| (*class == CLASSES[0]).then(|| look.clone())).collect(),
+                };
+                console.analysis.take(&analysed);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -224,6 +230,29 @@ fn whoever_has_the_duty_keeps_it_while_the_server_is_away_and_nobody_else_takes_
     let (sightings, detections, _) = fixture.stored();
     assert_eq!(sightings.len(), 1, "{sightings:?}");
     assert_eq!(detections.iter().filter(|d| d.kinds.contains(&DetectionKind::Knife)).count(), 1);
+}
+
+#[test]
+fn a_suspect_who_comes_back_while_the_database_is_away_is_an_alert_on_a_watching_console_too() {
+    let server = servers::Postgres::start();
+    let fixture = Fixture::new(&server.database());
+    let mut a = fixture.console();
+    let mut b = fixture.console();
+    fixture.see(&mut [&mut a, &mut b], 20, true);
+    wait("the suspect on the other console", 10, || {
+        fixture.see(&mut [&mut a, &mut b], 1, false);
+        !b.sightings().is_empty()
+    });
+    fixture.show(&mut [&mut a, &mut b], 100, &[]); // gone
+    a.delivered();
+    server.kill();
+    let untold = |console: &Console| {
+        let board = console.site.shared.board.lock();
+        board.notices.iter().filter(|n| n.level == NoticeLevel::Alert && n.text.contains("has not told of it")).count()
+    };
+    fixture.see(&mut [&mut a, &mut b], 40, false);
+    assert_eq!((untold(&a), untold(&b)), (0, 1), "once");
+    assert!(a.sightings().len() == 2 && b.sightings().len() == 1, "and one record of it");
 }
 
 #[test]

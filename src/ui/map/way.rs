@@ -6,7 +6,7 @@ use crate::{
     site::{Command, ExportCommand, MOST_STAYS, SightingView, SiteState},
     ui::{dialog::FileDialog, tokens, widgets},
 };
-use egui::{RichText, Shape, Stroke, Ui};
+use egui::{RichText, Shape, Stroke, Ui, vec2};
 use std::{collections::BTreeMap, path::PathBuf};
 use walkers::{Position, Projector};
 
@@ -225,28 +225,28 @@ pub(super) fn legs(ui: &Ui, state: &SiteState, projector: &Projector<'_>, stops:
         let all = [(a, b, true), (a, b, false), (b, a, true), (b, a, false)];
         all.iter().filter(|key| legs.contains_key(key)).count()
     };
+    let mut labels = Vec::new();
     for (&(a, b, seen), leg) in &legs {
         let (from, to) = (projector.project(leg.from).to_pos2(), projector.project(leg.to).to_pos2());
         let direction = (to - from).normalized();
+        let right = -direction.rot90();
         let lane = match (lines(a, b), seen) {
             (1, _) => 0.0,
             (_, true) => LANE * 0.5,
             (_, false) => LANE * 1.5,
         };
-        let aside = direction.rot90() * lane;
-        let (from, to) = (from + direction * 12.0 + aside, to - direction * 12.0 + aside);
+        let (from, to) = (from + direction * 12.0 + right * lane, to - direction * 12.0 + right * lane);
         if seen {
             painter.line_segment([from, to], stroke);
         } else {
             painter.extend(Shape::dashed_line(&[from, to], stroke, 9.0, 6.0));
         }
-        let words = leg.words();
-        if !words.is_empty() {
-            plate(ui, from + (to - from) * 0.45, &words, tokens::TEXT_WEAK);
-        }
         let tip = from + (to - from) * 0.62;
-        let across = direction.rot90() * 6.0;
-        let head = vec![tip + direction * 10.0, tip + across, tip - across];
+        let head = vec![tip + direction * 10.0, tip + right * 6.0, tip - right * 6.0];
         painter.add(Shape::convex_polygon(head, tint, Stroke::NONE));
+        labels.push((from + (to - from) * 0.45 + right * lane.min(LANE), leg.words()));
+    }
+    for (middle, words) in labels.iter().filter(|(_, words)| !words.is_empty()) {
+        plate(ui, *middle - vec2(0.0, 10.0), words, tokens::TEXT_WEAK);
     }
 }
