@@ -625,8 +625,8 @@ impl Shared {
                         item.view.stage = UploadStage::Ready;
                     }),
                     Err(error) => {
-                        shared.uploads.change(id, |item| item.view.stage = UploadStage::Refused(sentence(&error)));
                         shared.record_not_uploaded((&user.cc, &user.name), &path, None, &error).await;
+                        shared.uploads.change(id, |item| item.view.stage = UploadStage::Refused(sentence(&error)));
                     }
                 }
             }
@@ -704,13 +704,13 @@ impl Shared {
             }),
             Err(error) => {
                 let text = sentence(&error);
+                self.record_not_uploaded(by, &wish.path, Some(wish.camera), &error).await;
                 self.uploads.change(id, |item| {
                     item.view.stage = match error.outcome() {
-                        Outcome::Refused(_) => UploadStage::Refused(text.clone()),
-                        _ => UploadStage::Failed(text.clone()),
+                        Outcome::Refused(_) => UploadStage::Refused(text),
+                        _ => UploadStage::Failed(text),
                     };
                 });
-                self.record_not_uploaded(by, &wish.path, Some(wish.camera), &error).await;
             }
         }
         self.keep_uploads().await;
