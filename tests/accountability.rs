@@ -31,17 +31,7 @@ fn open(data: &Path) -> Running {
 fn open_on(data: &Path, stores: Addresses) -> Running {
     gstreamer::init().unwrap();
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let camera = |name: &str| CameraConfig {
-        name: name.to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: false,
-    };
+    let camera = |name: &str| CameraConfig { active: false, ..CameraConfig::new(name, "test:") };
     let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
     let site = Site::open(config, data, &prerequisites::models_dir(None), clock.clone()).unwrap();
     Running { site, clock }

@@ -50,20 +50,7 @@ fn live(view: &CameraView) -> bool {
 fn a_camera_changed_by_somebody_else_follows_without_a_restart() {
     gstreamer::init().unwrap();
     let data = tempfile::tempdir().unwrap();
-    let config = SiteConfig {
-        cameras: vec![CameraConfig {
-            name: "Gate".to_owned(),
-            url: "test:".to_owned(),
-            location: None,
-            heading: None,
-            angle: None,
-            range: None,
-            is_virtual: false,
-            record: None,
-            active: true,
-        }],
-        ..SiteConfig::default()
-    };
+    let config = SiteConfig { cameras: vec![CameraConfig::new("Gate", "test:")], ..SiteConfig::default() };
     let site = open(config.clone(), data.path());
     until(&site, "Gate", "the configured camera", live);
 

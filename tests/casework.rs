@@ -27,17 +27,7 @@ struct Console(Site);
 
 fn open(data: &Path, stores: &Addresses) -> Console {
     gstreamer::init().unwrap();
-    let camera = |name: &str| CameraConfig {
-        name: name.to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: false,
-    };
+    let camera = |name: &str| CameraConfig { active: false, ..CameraConfig::new(name, "test:") };
     let stores = stores.clone();
     let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() };
     Console(Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap())

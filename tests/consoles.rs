@@ -40,17 +40,7 @@ fn open(data: &Path, stores: Addresses) -> Console {
 
 fn open_with(data: &Path, stores: Addresses, cameras: &[&str], active: bool) -> Console {
     gstreamer::init().unwrap();
-    let camera = |name: &str| CameraConfig {
-        name: name.to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active,
-    };
+    let camera = |name: &str| CameraConfig { active, ..CameraConfig::new(name, "test:") };
     let config =
         SiteConfig { cameras: cameras.iter().map(|name| camera(name)).collect(), stores, ..SiteConfig::default() };
     let models = prerequisites::models_dir(None);

@@ -27,17 +27,7 @@ fn open(data: &Path, stores: &Addresses) -> Result<Site, SiteError> {
 
 fn open_with(data: &Path, stores: &Addresses, when_unreachable: WhenUnreachable) -> Result<Site, SiteError> {
     gstreamer::init().unwrap();
-    let gate = CameraConfig {
-        name: "Gate".to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: true,
-    };
+    let gate = CameraConfig::new("Gate", "test:");
     let audit = AuditConfig { when_unreachable, ..AuditConfig::default() };
     let config = SiteConfig { cameras: vec![gate], stores: stores.clone(), audit, ..SiteConfig::default() };
     Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock))

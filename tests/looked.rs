@@ -29,17 +29,7 @@ fn a_minute_that_was_looked_at_is_told_from_one_that_was_not() {
     let minute = Looked::minute_of(SystemClock.now());
     let seconds = |s: u64| minute.plus(Duration::from_secs(s));
     let clock = Arc::new(ManualClock::at(seconds(30)));
-    let camera = CameraConfig {
-        name: "Gate".to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: true,
-    };
+    let camera = CameraConfig::new("Gate", "test:");
     let config = SiteConfig { cameras: vec![camera], ..SiteConfig::default() };
     let site = Site::open(config, data.path(), &prerequisites::models_dir(None), clock.clone()).unwrap();
     let until = |what: &str, done: &dyn Fn(&Site) -> bool| {

@@ -32,17 +32,7 @@ fn record(folder: &Path, record: &Path) {
         let file = folder.join(format!("{name}.mkv"));
         let window = Window { x: 0, y: 0, width: 480, height: 360 };
         make_view(&prerequisites::footage("vtest.avi"), window, codec, &file, &mut |_| {}).unwrap();
-        CameraConfig {
-            name: name.to_owned(),
-            url: format!("file://{}", file.display()),
-            location: None,
-            heading: None,
-            angle: None,
-            range: None,
-            is_virtual: true,
-            record: None,
-            active: true,
-        }
+        CameraConfig { is_virtual: true, ..CameraConfig::new(name, format!("file://{}", file.display())) }
     };
     let config = SiteConfig {
         cameras: vec![camera("Gate", Codec::H264), camera("Hall", Codec::Mjpeg)],

@@ -30,17 +30,7 @@ const PASSWORD: &str = "correct horse battery staple";
 struct Running(Site);
 
 fn config(stores: Addresses) -> SiteConfig {
-    let camera = |name: &str| CameraConfig {
-        name: name.to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        record: None,
-        is_virtual: false,
-        active: false,
-    };
+    let camera = |name: &str| CameraConfig { active: false, ..CameraConfig::new(name, "test:") };
     SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], stores, ..SiteConfig::default() }
 }
 

@@ -56,17 +56,7 @@ struct Running {
 }
 
 fn config() -> SiteConfig {
-    let camera = |name: &str| CameraConfig {
-        name: name.to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: false,
-    };
+    let camera = |name: &str| CameraConfig { active: false, ..CameraConfig::new(name, "test:") };
     SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() }
 }
 

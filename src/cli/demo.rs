@@ -33,15 +33,10 @@ pub(super) fn run(args: &console::Args) -> anyhow::Result<ExitCode> {
         .into_iter()
         .zip(PLACES)
         .map(|(c, (location, heading))| CameraConfig {
-            name: c.name,
-            url: c.url,
             location: Some(location),
             heading: Some(heading),
-            angle: None,
-            range: None,
             is_virtual: true,
-            record: None,
-            active: true,
+            ..CameraConfig::new(c.name, c.url)
         })
         .collect();
     let data = args.site.data_dir.clone().unwrap_or_else(|| prerequisites::data_dir(None).join("demo"));

@@ -243,6 +243,21 @@ pub struct CameraConfig {
 }
 
 impl CameraConfig {
+    /// A camera of which nothing else is said.
+    pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            location: None,
+            heading: None,
+            angle: None,
+            range: None,
+            is_virtual: false,
+            record: None,
+            active: true,
+        }
+    }
+
     /// What it sees of the ground; what is left out is that of a usual camera.
     pub fn field_of_view(&self) -> Option<FieldOfView> {
         let usual = FieldOfView::towards(self.heading?);

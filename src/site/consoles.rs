@@ -76,8 +76,6 @@ impl Shared {
 
     fn take_over_sighting(&self, heard: Sighting, now: Timestamp, pictures: &mut Vec<Change>) -> Vec<Event> {
         let camera = self.camera_name(heard.camera);
-        let goes_on = heard.left_at.is_none().then_some((heard.camera, heard.last_seen_at));
-        let recorded = || goes_on.iter().for_each(|(camera, at)| self.recording.event(*camera, *at)); // told of there, recorded here
         let mut board = self.board.lock();
         let known = board.sighting(heard.id).map(|v| v.sighting.clone());
         let Some(known) = known else {
@@ -89,15 +87,15 @@ impl Shared {
                     board.notice(now, NoticeLevel::Alert, text, Some(heard.id));
                 }
             }
+            self.keep_video_around(&heard);
             board.put_sighting(heard, None);
-            recorded();
             return Vec::new();
         };
         let mut sighting = known.clone();
         if !sighting.merge(&heard) {
             return Vec::new();
         }
-        recorded();
+        self.keep_video_around(&heard);
         board.put_sighting(sighting.clone(), None);
         let alert = self.config.follow.alert;
         if sighting.decision == Decision::Pending
@@ -117,6 +115,13 @@ impl Shared {
         self.learn_travel();
         events.retain(|event| !matches!(event, Event::Changed(same) if *same == sighting));
         events
+    }
+
+    /// Of a stay that another console tells of, the video may be recorded here.
+    fn keep_video_around(&self, heard: &Sighting) {
+        if heard.left_at.is_none() {
+            self.recording.event(heard.camera, heard.last_seen_at);
+        }
     }
 
     /// Stays that nobody sees any more, because the console that saw them has gone: they end with the last look.

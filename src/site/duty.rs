@@ -30,10 +30,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -70,8 +67,6 @@ pub(super) struct Duty {
     name: String,
     /// Database or objects are of this machine alone: nobody else keeps records with it.
     alone: bool,
-    /// The console is closing.
-    leaving: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -96,6 +91,8 @@ struct State {
     /// When the database answered last.
     renewed: Option<Instant>,
     is_cut_off: bool,
+    /// The console is closing.
+    is_leaving: bool,
     /// When the database answered again after it had not.
     back_since: Option<Instant>,
 }
@@ -136,7 +133,7 @@ impl Duty {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let short = console.get(..4).unwrap_or(console);
         let name = if host.trim().is_empty() { short.to_owned() } else { format!("{} ({short})", host.trim()) };
-        Self { console: console.to_owned(), name, alone, leaving: AtomicBool::default(), state: Mutex::default() }
+        Self { console: console.to_owned(), name, alone, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -150,7 +147,11 @@ impl Duty {
 
     /// The console is closing: what it has it renews, and begins nothing any more.
     pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+        self.state().is_leaving = true;
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.state().is_leaving
     }
 
     /// The journal refused records.
@@ -160,7 +161,7 @@ impl Duty {
 
     /// Whether this console keeps the records of the camera.
     pub fn is_held(&self, camera: CameraId) -> bool {
-        self.alone || matches!(self.state().cameras.get(&camera), Some(Kept::Here(_)))
+        self.alone || self.since(camera).is_some()
     }
 
     /// Who keeps the records of the camera, for the screen.
@@ -212,8 +213,7 @@ impl Duty {
 
     /// Whether the camera's duty is this console's, and came since the stay was last told of.
     fn came_after(&self, sighting: &Sighting) -> bool {
-        let state = self.state();
-        matches!(state.cameras.get(&sighting.camera), Some(Kept::Here(since)) if sighting.last_seen_at < *since)
+        self.since(sighting.camera).is_some_and(|since| sighting.last_seen_at < since)
     }
 
     /// The cameras of which no keeper is known.
@@ -235,8 +235,7 @@ impl Duty {
     /// What the console wishes of each of its cameras, for which it can do so much.
     fn wishes(&self, cameras: impl Iterator<Item = (CameraId, i64)>) -> Vec<DutyWish> {
         let mut state = self.state();
-        let leaving = self.leaving.load(Ordering::Relaxed);
-        if !leaving {
+        if !state.is_leaving {
             let distrusted = state.unrecorded.is_some_and(|at| at.elapsed() < DISTRUST);
             state.fitness = cameras.map(|(camera, fitness)| (camera, if distrusted { 0 } else { fitness })).collect();
         }
@@ -248,7 +247,7 @@ impl Duty {
         for camera in now_weaker {
             weaker.entry(camera).or_insert_with(Instant::now);
         }
-        let settled = state.back_since.is_none_or(|since| since.elapsed() >= AFTER_OUTAGE) && !leaving;
+        let settled = state.back_since.is_none_or(|since| since.elapsed() >= AFTER_OUTAGE) && !state.is_leaving;
         let wish = |(camera, fitness): (&CameraId, &i64)| DutyWish {
             camera: *camera,
             fitness: *fitness,
@@ -341,7 +340,7 @@ impl Shared {
                 return self.assume_duties();
             }
         };
-        if self.duty.leaving.load(Ordering::Relaxed) {
+        if self.duty.is_leaving() {
             return;
         }
         let learnt = {
@@ -365,7 +364,7 @@ impl Shared {
 
     /// Now and then: what is recorded is what this console has the duty of, and the gaps that others left open have ended.
     pub(super) async fn settle_duties(self: &Arc<Self>) {
-        if self.duty.is_alone() || self.duty.leaving.load(Ordering::Relaxed) {
+        if self.duty.is_alone() || self.duty.is_leaving() {
             return;
         }
         let now = self.records.clock.now();

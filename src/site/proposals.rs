@@ -200,17 +200,7 @@ mod tests {
     fn open(data: &Path, config: SiteConfig) -> (Site, Arc<ManualClock>) {
         gstreamer::init().unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let camera = CameraConfig {
-            name: "Gate".to_owned(),
-            url: "test:".to_owned(),
-            location: None,
-            heading: None,
-            angle: None,
-            range: None,
-            is_virtual: false,
-            active: false,
-            record: None,
-        };
+        let camera = CameraConfig { active: false, ..CameraConfig::new("Gate", "test:") };
         let config = SiteConfig { cameras: vec![camera], ..config };
         (Site::open(config, data, &prerequisites::models_dir(None), clock.clone()).unwrap(), clock)
     }

@@ -48,17 +48,7 @@ impl Fixture {
     /// A console that shows the gate; its pictures come from the test.
     fn console(&self) -> Console {
         gstreamer::init().unwrap();
-        let gate = CameraConfig {
-            name: "Gate".to_owned(),
-            url: "test:".to_owned(),
-            location: None,
-            heading: None,
-            angle: None,
-            range: None,
-            is_virtual: false,
-            active: false,
-            record: None,
-        };
+        let gate = CameraConfig { active: false, ..CameraConfig::new("Gate", "test:") };
         let config = SiteConfig { cameras: vec![gate], stores: self.stores.clone(), ..SiteConfig::default() };
         let data = tempfile::tempdir().unwrap();
         let site = Site::open(config, data.path(), &prerequisites::models_dir(None), self.clock.clone()).unwrap();

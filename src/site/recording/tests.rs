@@ -49,21 +49,7 @@ pub(in crate::site) fn open_at(data: &Path, url: String, recording: RecordingCon
 }
 
 pub(in crate::site) fn config(url: String, recording: RecordingConfig) -> SiteConfig {
-    SiteConfig {
-        recording,
-        cameras: vec![CameraConfig {
-            name: "Gate".to_owned(),
-            url,
-            location: None,
-            heading: None,
-            angle: None,
-            range: None,
-            is_virtual: false,
-            record: None,
-            active: true,
-        }],
-        ..SiteConfig::default()
-    }
+    SiteConfig { recording, cameras: vec![CameraConfig::new("Gate", url)], ..SiteConfig::default() }
 }
 
 pub(in crate::site) fn open_of(data: &Path, config: SiteConfig) -> Site {

@@ -15,17 +15,7 @@ use std::{path::Path, sync::Arc};
 const DAY: u64 = 86_400;
 
 fn open(data: &Path, stores: Addresses) -> Site {
-    let camera = CameraConfig {
-        name: "Gate".to_owned(),
-        url: "test:".to_owned(),
-        location: None,
-        heading: None,
-        angle: None,
-        range: None,
-        is_virtual: false,
-        record: None,
-        active: false,
-    };
+    let camera = CameraConfig { active: false, ..CameraConfig::new("Gate", "test:") };
     let config = SiteConfig { cameras: vec![camera], stores, ..SiteConfig::default() };
     Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap()
 }

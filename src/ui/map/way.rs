@@ -170,8 +170,6 @@ pub(super) fn stops(state: &SiteState, suspect: SuspectId) -> Vec<Stop<'_>> {
 struct Leg {
     from: Position,
     to: Position,
-    /// Seen from one view into the next; else inferred.
-    seen: bool,
     times: usize,
     /// How long nobody saw the suspect on it, seconds: at least and at most.
     unseen: (f64, f64),
@@ -180,9 +178,10 @@ struct Leg {
 }
 
 impl Leg {
-    fn words(&self) -> String {
+    /// `seen` from one view into the next; else inferred.
+    fn words(&self, seen: bool) -> String {
         let times = if self.times > 1 { format!("{} × ", self.times) } else { String::new() };
-        if self.seen {
+        if seen {
             return times.trim_end().to_owned();
         }
         let why = if self.sure { "" } else { "possible match, " };
@@ -204,7 +203,7 @@ fn legs_of(stops: &[Stop<'_>]) -> BTreeMap<(CameraId, CameraId, bool), Leg> {
         let unseen = b.view.sighting.entered_at.seconds_since(a.left());
         let sure = a.certain() && b.certain();
         let seen = sure && unseen <= SEEN_THROUGH;
-        let fresh = Leg { from, to, seen, times: 0, unseen: (unseen, unseen), sure };
+        let fresh = Leg { from, to, times: 0, unseen: (unseen, unseen), sure };
         let leg = legs.entry((cameras.0, cameras.1, seen)).or_insert(fresh);
         leg.times += 1;
         leg.unseen = (leg.unseen.0.min(unseen), leg.unseen.1.max(unseen));
@@ -244,7 +243,7 @@ pub(super) fn legs(ui: &Ui, state: &SiteState, projector: &Projector<'_>, stops:
         let tip = from + (to - from) * 0.62;
         let head = vec![tip + direction * 10.0, tip + right * 6.0, tip - right * 6.0];
         painter.add(Shape::convex_polygon(head, tint, Stroke::NONE));
-        labels.push((from + (to - from) * 0.45 + right * lane.min(LANE), leg.words()));
+        labels.push((from + (to - from) * 0.45 + right * lane.min(LANE), leg.words(seen)));
     }
     for (middle, words) in labels.iter().filter(|(_, words)| !words.is_empty()) {
         plate(ui, *middle - vec2(0.0, 10.0), words, tokens::TEXT_WEAK);
