@@ -56,7 +56,14 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: File, // the lock goes with the file, also when the process is killed
+    lock: File, // the lock goes with the file, also when the process is killed
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        // A child process that is just being started holds the file, too, until it runs its own program.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl DataFolder {
@@ -68,7 +75,7 @@ impl DataFolder {
         let path = path.into();
         private_folder(&path)?;
         let lock = take_lock(&path)?;
-        let folder = Self { path, _lock: lock };
+        let folder = Self { path, lock };
         for part in [folder.databases(), folder.objects(), folder.spool()] {
             private_folder(&part)?;
             keep_private(&part)?;
@@ -227,8 +234,10 @@ mod tests {
         let first = DataFolder::open(&path).unwrap();
         let error = DataFolder::open(&path).unwrap_err();
         assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
+        let inherited = first.lock.try_clone().unwrap(); // by a child process that does not run its own program yet
         drop(first);
         DataFolder::open(&path).unwrap();
+        drop(inherited);
     }
 
     #[cfg(unix)]
