@@ -12,7 +12,7 @@ use crate::model::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry};
 
 /// When a match is shown, and how much of an appearance is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ struct Followed {
     /// The looks of matches that an operator said are somebody else.
     strangers: Vec<(SightingId, Gallery)>,
     /// Who was in view beside the suspect, and is therefore somebody else.
-    bystanders: BTreeMap<(CameraId, TrackId), Gallery>,
+    bystanders: BTreeMap<Key, Gallery>,
     bystanders_at: Timestamp,
     /// Where the suspect was for certain last, by the end of the stay.
     last: Option<Stop>,
@@ -143,7 +143,7 @@ impl Followed {
         strangers.chain(self.bystanders.values().map(|look| (look, BYSTANDER)))
     }
 
-    fn stands_beside(&mut self, key: (CameraId, TrackId), look: &Gallery) {
+    fn stands_beside(&mut self, key: Key, look: &Gallery) {
         self.bystanders.insert(key, look.clone());
         if self.bystanders.len() > BYSTANDERS {
             let like = |g: &Gallery| self.gallery.similarity(g).unwrap_or(-1.0);
@@ -212,15 +212,48 @@ struct Seen {
     /// As it was measured last, where it was wholly in view.
     standing: Option<Track>,
     /// With tracks of views that overlap this one.
-    links: BTreeMap<(CameraId, TrackId), Link>,
+    links: BTreeMap<Key, Link>,
     /// When a look was compared last.
     compared_at: Timestamp,
     /// With every suspect.
     likeness: BTreeMap<SuspectId, Likeness>,
-    /// The suspects that it may be, in their order, and the log-odds of that by its looks alone.
-    candidates: Vec<(SuspectId, f64)>,
+    /// The suspects that it may be.
+    candidates: BTreeSet<SuspectId>,
     /// The suspects whose possible match it was, and whether the operator was alerted.
     offered: BTreeMap<SuspectId, bool>,
+}
+
+/// A track of a camera.
+type Key = (CameraId, TrackId);
+
+/// The tracks of every camera. Most of what is asked is of one camera, whose tracks have short numbers.
+#[derive(Default)]
+struct Tracks(BTreeMap<CameraId, BTreeMap<TrackId, Seen>>);
+
+impl Tracks {
+    fn get(&self, key: &Key) -> Option<&Seen> {
+        self.0.get(&key.0)?.get(&key.1)
+    }
+
+    fn get_mut(&mut self, key: &Key) -> Option<&mut Seen> {
+        self.0.get_mut(&key.0)?.get_mut(&key.1)
+    }
+
+    fn entry(&mut self, key: Key) -> Entry<'_, TrackId, Seen> {
+        self.0.entry(key.0).or_default().entry(key.1)
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Seen> {
+        self.0.get_mut(&key.0)?.remove(&key.1)
+    }
+
+    fn of(&self, camera: CameraId) -> impl Iterator<Item = (TrackId, &Seen)> {
+        self.0.get(&camera).into_iter().flatten().map(|(track, seen)| (*track, seen))
+    }
+
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut Seen> {
+        self.0.values_mut().flat_map(BTreeMap::values_mut)
+    }
 }
 
 /// All suspects against all tracks.
@@ -228,9 +261,9 @@ pub struct Follower {
     config: FollowConfig,
     crop_url: fn(SightingId) -> String,
     suspects: BTreeMap<SuspectId, Followed>,
-    tracks: BTreeMap<(CameraId, TrackId), Seen>,
-    /// The tracks that each suspect may be.
-    possible: BTreeMap<SuspectId, BTreeSet<(CameraId, TrackId)>>,
+    tracks: Tracks,
+    /// The tracks that each suspect may be, and the log-odds of that by their looks alone.
+    possible: BTreeMap<SuspectId, BTreeMap<Key, f64>>,
     sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
     /// What the tracks of sightings that have ended looked like: people often decide after the exit.
     looks: VecDeque<(SightingId, Gallery)>,
@@ -247,7 +280,7 @@ impl Follower {
             config,
             crop_url,
             suspects: BTreeMap::new(),
-            tracks: BTreeMap::new(),
+            tracks: Tracks::default(),
             possible: BTreeMap::new(),
             sightings: BTreeMap::new(),
             looks: VecDeque::new(),
@@ -380,7 +413,7 @@ impl Follower {
         self.possible.remove(&suspect);
         for seen in self.tracks.values_mut() {
             seen.likeness.remove(&suspect);
-            seen.candidates.retain(|(s, _)| *s != suspect);
+            seen.candidates.remove(&suspect);
         }
         let open: Vec<_> =
             self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
@@ -397,15 +430,14 @@ impl Follower {
     /// A camera is gone: all its tracks end, and with them their sightings.
     pub fn camera_lost(&mut self, camera: CameraId) -> Vec<Event> {
         self.surveyor.camera_lost(camera);
-        let range = (camera, TrackId(0))..=(camera, TrackId(u64::MAX));
-        let tracks: Vec<_> = self.tracks.range(range).map(|((_, track), _)| *track).collect();
+        let tracks: Vec<_> = self.tracks.of(camera).map(|(track, _)| track).collect();
         tracks.into_iter().flat_map(|track| self.track_ended(camera, track)).collect()
     }
 
     /// What camera `camera` sees at `at`: all its live tracks.
     pub fn observe(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) -> Vec<Event> {
-        let mut events = Vec::new();
-        events.extend(self.expire(at));
+        let mut events = self.expire(at);
+        let mut looks = Vec::new();
         for o in observed {
             let measured = o.track.measured_at == o.track.at;
             let seen = self.tracks.entry((camera, o.track.id)).or_insert_with(|| Seen {
@@ -420,7 +452,7 @@ impl Follower {
                 links: BTreeMap::new(),
                 compared_at: Timestamp(i64::MIN / 2),
                 likeness: BTreeMap::new(),
-                candidates: Vec::new(),
+                candidates: BTreeSet::new(),
                 offered: BTreeMap::new(),
             });
             if measured {
@@ -434,21 +466,13 @@ impl Follower {
                     if at.seconds_since(seen.compared_at) >= apart {
                         seen.compared_at = at;
                         seen.crops += 1;
-                        if self.config.live_follow {
-                            let before = seen.compare(descriptor, &self.suspects, &self.config, &self.curves);
-                            let key = (camera, o.track.id);
-                            for (suspect, _) in before {
-                                self.possible.entry(suspect).or_default().remove(&key);
-                            }
-                            for (suspect, _) in &seen.candidates {
-                                self.possible.entry(*suspect).or_default().insert(key);
-                            }
-                        }
+                        looks.push((o.track.id, descriptor));
                     }
                 }
             }
         }
         if self.config.live_follow {
+            self.compare_looks(camera, &looks);
             self.compare_places(camera, at, observed);
             self.note_bystanders(camera, at, observed);
             self.assign(camera, at, observed, &mut events);
@@ -457,6 +481,26 @@ impl Follower {
             self.go_on(camera, at, o, &mut events);
         }
         events
+    }
+
+    /// One more look at each of these tracks: how like every suspect they are, and who they may be therefore.
+    fn compare_looks(&mut self, camera: CameraId, looks: &[(TrackId, &Descriptor)]) {
+        let Some(tracks) = self.tracks.0.get_mut(&camera) else { return };
+        for (track, _) in looks {
+            for suspect in tracks.get_mut(track).map(|seen| std::mem::take(&mut seen.candidates)).unwrap_or_default() {
+                self.possible.entry(suspect).or_default().remove(&(camera, *track));
+            }
+        }
+        // Suspect by suspect: the vectors of one stay in the processor's cache while all looks are compared with them.
+        for (suspect, followed) in &self.suspects {
+            for (track, look) in looks {
+                let Some(seen) = tracks.get_mut(track) else { continue };
+                if let Some(odds) = seen.compare(look, followed, &self.config, &self.curves) {
+                    seen.candidates.insert(*suspect);
+                    self.possible.entry(*suspect).or_default().insert((camera, *track), odds);
+                }
+            }
+        }
     }
 
     /// Learns how views that overlap lie to each other, and compares where people stand in this one with where those stand in the others of whom
@@ -468,13 +512,13 @@ impl Follower {
         let standing = || observed.iter().filter(|o| o.stands && o.track.measured_at == o.track.at);
         self.surveyor.watch(camera, at, standing().map(|o| (o.track.id, Foot::from(&o.track.rect), o.descriptor)));
         self.surveyor.learn(self.topology.pairs(), at);
-        let mut others: BTreeMap<(CameraId, TrackId), Neighbour> = BTreeMap::new();
+        let mut others: BTreeMap<Key, Neighbour> = BTreeMap::new();
         for other in self.topology.overlaps(camera) {
-            for (key, seen) in self.tracks.range((other, TrackId(0))..=(other, TrackId(u64::MAX))) {
+            for (track, seen) in self.tracks.of(other) {
                 let now = |t: &&Track| at.seconds_since(t.measured_at).abs() <= SAME_TIME_SECONDS;
                 let rect = seen.standing.as_ref().filter(now).and_then(|track| track.rect_at(at));
-                let (whose, not) = (self.certain(key.0, key.1), seen.rejected_for.clone());
-                others.insert(*key, Neighbour { foot: rect.as_ref().map(Foot::from), whose, not });
+                let (whose, not) = (self.certain(seen), seen.rejected_for.clone());
+                others.insert((other, track), Neighbour { foot: rect.as_ref().map(Foot::from), whose, not });
             }
         }
         for o in standing() {
@@ -499,14 +543,13 @@ impl Follower {
                 link.at = at;
                 link.sum = (PLACE_KEEPS * link.sum + PLACE_WEIGHT * evidence).clamp(-MOST_BY_PLACE, MOST_BY_PLACE);
                 if let Some(suspect) = link.whose.filter(|_| link.sum > 0.0)
-                    && let Err(place) = seen.candidates.binary_search_by_key(&suspect, |(s, _)| *s)
+                    && seen.candidates.insert(suspect)
                 {
                     // Not like enough to be one by its looks.
                     let look = o.descriptor.or(seen.gallery.vectors().first());
                     let odds = seen.likeness.get(&suspect).zip(look);
                     let odds = odds.map_or(NO_LOOK, |(l, d)| self.curves.get(d.kind).log_odds(l.mean));
-                    seen.candidates.insert(place, (suspect, odds.max(UNLIKE)));
-                    self.possible.entry(suspect).or_default().insert((camera, o.track.id));
+                    self.possible.entry(suspect).or_default().insert((camera, o.track.id), odds.max(UNLIKE));
                 }
             }
         }
@@ -516,7 +559,8 @@ impl Follower {
     fn note_bystanders(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) {
         let measured = || observed.iter().filter(|o| o.track.measured_at == o.track.at);
         for o in measured() {
-            let Some(suspect) = self.certain(camera, o.track.id) else { continue };
+            let whose = self.tracks.get(&(camera, o.track.id)).and_then(|seen| self.certain(seen));
+            let Some(suspect) = whose else { continue };
             let Some(f) = self.suspects.get_mut(&suspect) else { continue };
             f.bystanders.remove(&(camera, o.track.id));
             if at.seconds_since(f.bystanders_at) < BYSTANDERS_EVERY_SECONDS {
@@ -533,10 +577,14 @@ impl Follower {
         }
     }
 
+    /// The stay of a track that is, or may be, a suspect's.
+    fn stay(&self, seen: &Seen) -> Option<&Sighting> {
+        self.sightings.get(&seen.sighting?).map(|(s, _)| s)
+    }
+
     /// Whose certain stay the track is.
-    fn certain(&self, camera: CameraId, track: TrackId) -> Option<SuspectId> {
-        let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
-        s.decision.is_certain().then_some(s.suspect)
+    fn certain(&self, seen: &Seen) -> Option<SuspectId> {
+        self.stay(seen).filter(|s| s.decision.is_certain()).map(|s| s.suspect)
     }
 
     /// Opens, goes on with and closes possible matches: those that are true together with the greatest probability, over all cameras.
@@ -551,48 +599,54 @@ impl Follower {
             }
         }
         let list = log_odds(self.config.list);
-        let candidate = |key: &(CameraId, TrackId), suspect: SuspectId, by_looks: f64| {
-            let (c, seen) = (key.0, self.tracks.get(key)?);
-            let f = self.suspects.get(&suspect).filter(|_| !seen.rejected_for.contains(&suspect))?;
-            if certain.get(&suspect).is_some_and(|all| all.iter().any(|o| !self.may_be_in_both(*o, c))) {
-                return None; // elsewhere
+        // A candidate, and whether that is the match which is open now.
+        let candidate = |f: &Followed, key: &Key, seen: &Seen, stay: Option<&Sighting>, by_looks: f64| {
+            let (camera, suspect) = (key.0, f.suspect.id);
+            let elsewhere = |all: &Vec<CameraId>| all.iter().any(|other| !self.may_be_in_both(*other, camera));
+            if seen.rejected_for.contains(&suspect) || certain.get(&suspect).is_some_and(elsewhere) {
+                return None;
             }
-            let travelled = |last| self.travel.evidence(&self.topology, &last, c, seen.first_seen);
+            let travelled = |last| self.travel.evidence(&self.topology, &last, camera, seen.first_seen);
             let gain = by_looks + f.last.map_or(0.0, travelled) + seen.by_place(suspect);
-            (gain > list + FLOOR).then_some(Candidate { suspect, camera: c, track: key.1, gain })
+            let is_open = stay.is_some_and(|s| s.suspect == suspect);
+            (gain > list + FLOOR).then_some((Candidate { suspect, camera, track: key.1, gain }, is_open))
         };
-        let comparable = |key: &(CameraId, TrackId)| {
+        // Tracks that were seen well or are known by their place, of which it is not certain who they are; and what they are taken for.
+        let comparable = |key: &Key| {
             let enough = |seen: &&Seen| seen.crops >= self.config.least_crops || seen.is_placed();
-            let seen = self.tracks.get(key).filter(|seen| enough(seen) && seen.is_present(at));
-            seen.filter(|_| self.certain(key.0, key.1).is_none())
+            let seen = self.tracks.get(key).filter(|seen| seen.is_present(at)).filter(enough)?;
+            let stay = self.stay(seen);
+            (!stay.is_some_and(|s| s.decision.is_certain())).then_some((seen, stay))
         };
-        let mut possible: Vec<Candidate> = Vec::new();
+        let mut possible: Vec<(Candidate, bool)> = Vec::new();
         for key in here.iter().map(|track| (camera, *track)) {
-            let all = comparable(&key).into_iter().flat_map(|seen| &seen.candidates);
-            possible.extend(all.filter_map(|(suspect, odds)| candidate(&key, *suspect, *odds)));
+            let Some((seen, stay)) = comparable(&key) else { continue };
+            for suspect in &seen.candidates {
+                let odds = self.possible.get(suspect).and_then(|tracks| tracks.get(&key));
+                let of = self.suspects.get(suspect).zip(odds);
+                possible.extend(of.and_then(|(f, odds)| candidate(f, &key, seen, stay, *odds)));
+            }
         }
         // Who else may be whom these may be, on other cameras; but whoever is taken for somebody else there.
-        let is_open = |c: &Candidate| self.open_match(c.camera, c.track).is_some_and(|s| s.suspect == c.suspect);
         let wanted: BTreeSet<SuspectId> =
-            possible.iter().filter(|c| c.gain > list || is_open(c)).map(|c| c.suspect).collect();
-        for suspect in wanted {
-            for key in self.possible.get(&suspect).into_iter().flatten().filter(|key| key.0 != camera) {
-                let taken = self.open_match(key.0, key.1).is_some_and(|s| s.suspect != suspect);
-                let odds = comparable(key).filter(|_| !taken).and_then(|seen| seen.odds_of(suspect));
-                possible.extend(odds.and_then(|odds| candidate(key, suspect, odds)));
+            possible.iter().filter(|(c, is_open)| c.gain > list || *is_open).map(|(c, _)| c.suspect).collect();
+        for (suspect, f) in wanted.iter().filter_map(|suspect| Some((*suspect, self.suspects.get(suspect)?))) {
+            for (key, odds) in self.possible.get(&suspect).into_iter().flatten().filter(|(key, _)| key.0 != camera) {
+                let other = comparable(key).filter(|(_, stay)| stay.is_none_or(|s| s.suspect == suspect));
+                possible.extend(other.and_then(|(seen, stay)| candidate(f, key, seen, stay, *odds)));
             }
         }
         if possible.is_empty() && !here.iter().any(|track| self.open_match(camera, *track).is_some()) {
             return;
         }
-        let mut gains = possible.clone();
-        for c in &mut gains {
-            c.gain += if is_open(c) { KEEP } else { 0.0 } - list;
-        }
+        let gains: Vec<Candidate> = possible
+            .iter()
+            .map(|(c, is_open)| Candidate { gain: c.gain - list + if *is_open { KEEP } else { 0.0 }, ..*c })
+            .collect();
         let chosen = assign_jointly(&gains, |a, b| self.may_be_in_both(a, b), |c| c.camera == camera);
         let mut taken: BTreeMap<TrackId, (SuspectId, f32)> = BTreeMap::new();
-        for (c, _) in possible.iter().zip(&chosen).filter(|(c, chosen)| **chosen && c.camera == camera) {
-            taken.insert(c.track, (c.suspect, self.posterior(c, &possible)));
+        for ((c, _), _) in possible.iter().zip(&chosen).filter(|((c, _), chosen)| **chosen && c.camera == camera) {
+            taken.insert(c.track, (c.suspect, self.posterior(c, possible.iter().map(|(other, _)| other))));
         }
         for track in here {
             let open = self.open_match(camera, track).map(|s| (s.id, s.suspect));
@@ -612,17 +666,16 @@ impl Follower {
 
     /// The sighting of a track that waits for a decision.
     fn open_match(&self, camera: CameraId, track: TrackId) -> Option<&Sighting> {
-        let (s, _) = self.sightings.get(&self.tracks.get(&(camera, track))?.sighting?)?;
-        (!s.decision.is_certain()).then_some(s)
+        self.stay(self.tracks.get(&(camera, track))?).filter(|s| !s.decision.is_certain())
     }
 
     /// How probable a candidate is against all that it excludes: nobody, other suspects for that track, other tracks for that suspect.
-    fn posterior(&self, c: &Candidate, all: &[Candidate]) -> f32 {
+    fn posterior<'a>(&self, c: &Candidate, all: impl Iterator<Item = &'a Candidate>) -> f32 {
         let excluded = |o: &&Candidate| {
             let same_track = (o.camera, o.track) == (c.camera, c.track);
             if o.suspect == c.suspect { !same_track && !self.may_be_in_both(o.camera, c.camera) } else { same_track }
         };
-        let rivals: f64 = all.iter().filter(excluded).map(|o| o.gain.exp()).sum();
+        let rivals: f64 = all.filter(excluded).map(|o| o.gain.exp()).sum();
         let odds = c.gain.exp();
         (odds / (1.0 + odds + rivals)) as f32
     }
@@ -703,7 +756,7 @@ impl Follower {
         let (sighting, at) = (seen.sighting, seen.last_seen);
         let closed = sighting.and_then(|id| self.close(id, at));
         let seen = self.tracks.remove(&(camera, track));
-        for (suspect, _) in seen.into_iter().flat_map(|seen| seen.candidates) {
+        for suspect in seen.into_iter().flat_map(|seen| seen.candidates) {
             if let Some(tracks) = self.possible.get_mut(&suspect) {
                 tracks.remove(&(camera, track));
             }
@@ -880,14 +933,14 @@ impl Follower {
     /// Who the tracks of one camera are taken for: for certain, or so probably that the operator was alerted.
     pub fn matches(&self, camera: CameraId) -> BTreeMap<TrackId, MatchView> {
         self.tracks
-            .range((camera, TrackId(0))..=(camera, TrackId(u64::MAX)))
-            .filter_map(|((_, track), seen)| {
+            .of(camera)
+            .filter_map(|(track, seen)| {
                 let (s, _) = self.sightings.get(&seen.sighting?)?;
                 let certain = s.decision.is_certain();
                 if !certain && seen.offered.get(&s.suspect) != Some(&true) {
                     return None;
                 }
-                Some((*track, MatchView { suspect: s.suspect, probability: s.probability, certain }))
+                Some((track, MatchView { suspect: s.suspect, probability: s.probability, certain }))
             })
             .collect()
     }
@@ -909,53 +962,36 @@ impl Seen {
         self.links.values().any(|link| link.whose.is_some() && link.sum >= PLACE_ALONE)
     }
 
-    fn odds_of(&self, suspect: SuspectId) -> Option<f64> {
-        let place = self.candidates.binary_search_by_key(&suspect, |(s, _)| *s).ok()?;
-        self.candidates.get(place).map(|(_, odds)| *odds)
-    }
-
-    /// One more look: how like every suspect it is, and which of them the track may be therefore. Returns which it might have been
-    /// before.
-    fn compare(
-        &mut self,
-        descriptor: &Descriptor,
-        suspects: &BTreeMap<SuspectId, Followed>,
-        config: &FollowConfig,
-        curves: &Curves,
-    ) -> Vec<(SuspectId, f64)> {
-        let curve = curves.get(descriptor.kind);
-        let (floor, all) = (log_odds(config.list) + FLOOR, self.crops.is_multiple_of(UNLIKE_EVERY));
-        let before = std::mem::take(&mut self.candidates);
-        for (id, f) in suspects {
-            let known = self.likeness.get_mut(id);
-            let is_unlike = known.as_ref().is_some_and(|l| curve.log_odds(l.mean) < UNLIKE);
-            if is_unlike && !all && self.crops > config.least_crops {
-                continue;
-            }
-            let Some(near) = f.gallery.nearest(descriptor) else { continue };
-            let likeness = match known {
-                Some(likeness) => {
-                    likeness.add(near);
-                    *likeness
-                }
-                None => {
-                    // Marked after this track came into view: its looks so far count, too.
-                    let mean = f.gallery.similarity(&self.gallery).unwrap_or(near);
-                    let first = Likeness { mean, looks: (self.gallery.len() as f32).clamp(1.0, LOOKS_WEIGHED) };
-                    self.likeness.insert(*id, first);
-                    first
-                }
-            };
-            let odds = curve.log_odds(likeness.mean);
-            let placed = self.links.values().any(|link| link.sum > 0.0 && link.whose == Some(*id));
-            if odds > floor || placed {
-                let odds = odds.max(UNLIKE);
-                let odds = against_others(odds, curve, likeness.mean, f.others(), &self.gallery);
-                let doubt = f64::from(likeness.looks / (likeness.looks + DOUBT));
-                self.candidates.push((*id, if odds > 0.0 { odds * doubt } else { odds }));
-            }
+    /// One more look: how like a suspect it is. Returns the log-odds that the track is that suspect, where it may be.
+    fn compare(&mut self, look: &Descriptor, f: &Followed, config: &FollowConfig, curves: &Curves) -> Option<f64> {
+        let (id, curve) = (f.suspect.id, curves.get(look.kind));
+        let known = self.likeness.get_mut(&id);
+        let is_unlike = known.as_ref().is_some_and(|l| curve.log_odds(l.mean) < UNLIKE);
+        if is_unlike && !self.crops.is_multiple_of(UNLIKE_EVERY) && self.crops > config.least_crops {
+            return None;
         }
-        before
+        let near = f.gallery.nearest(look)?;
+        let likeness = match known {
+            Some(likeness) => {
+                likeness.add(near);
+                *likeness
+            }
+            None => {
+                // Marked after this track came into view: its looks so far count, too.
+                let mean = f.gallery.similarity(&self.gallery).unwrap_or(near);
+                let first = Likeness { mean, looks: (self.gallery.len() as f32).clamp(1.0, LOOKS_WEIGHED) };
+                self.likeness.insert(id, first);
+                first
+            }
+        };
+        let odds = curve.log_odds(likeness.mean);
+        let placed = self.links.values().any(|link| link.sum > 0.0 && link.whose == Some(id));
+        if odds <= log_odds(config.list) + FLOOR && !placed {
+            return None;
+        }
+        let odds = against_others(odds.max(UNLIKE), curve, likeness.mean, f.others(), &self.gallery);
+        let doubt = f64::from(likeness.looks / (likeness.looks + DOUBT));
+        Some(if odds > 0.0 { odds * doubt } else { odds })
     }
 }
 

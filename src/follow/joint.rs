@@ -3,7 +3,7 @@ use crate::{
     model::{CameraId, SuspectId, TrackId},
     tracking::{Edge, assign},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A track that may be a suspect, and what it is worth to say so.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -121,32 +121,23 @@ impl<F: Fn(CameraId, CameraId) -> bool> Search<'_, F> {
 
     /// The best assignment of each camera by itself.
     fn camera_by_camera(&self, allowed: &[usize]) -> Vec<(usize, Candidate)> {
-        let of = |i: &usize| self.candidates.get(*i).map(|c| (*i, *c));
-        let rows: Vec<_> = allowed
-            .iter()
-            .filter_map(of)
-            .map(|(_, c)| (c.camera, c.suspect))
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let cols: Vec<_> = allowed
-            .iter()
-            .filter_map(of)
-            .map(|(_, c)| (c.camera, c.track))
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let place = |c: &Candidate| {
-            Some((rows.binary_search(&(c.camera, c.suspect)).ok()?, cols.binary_search(&(c.camera, c.track)).ok()?))
+        let all: Vec<(usize, Candidate)> =
+            allowed.iter().filter_map(|i| self.candidates.get(*i).map(|c| (*i, *c))).collect();
+        let mut rows: Vec<_> = all.iter().map(|(_, c)| (c.camera, c.suspect)).collect();
+        let mut cols: Vec<_> = all.iter().map(|(_, c)| (c.camera, c.track)).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        cols.sort_unstable();
+        cols.dedup();
+        let place = |(_, c): &(usize, Candidate)| Edge {
+            row: rows.binary_search(&(c.camera, c.suspect)).unwrap_or(rows.len()),
+            col: cols.binary_search(&(c.camera, c.track)).unwrap_or(cols.len()),
+            gain: c.gain,
         };
-        let edges: Vec<Edge> = allowed
-            .iter()
-            .filter_map(of)
-            .filter_map(|(_, c)| place(&c).map(|(row, col)| Edge { row, col, gain: c.gain }))
-            .collect();
+        let edges: Vec<Edge> = all.iter().map(place).collect();
         let assigned = assign(rows.len(), cols.len(), &edges);
-        let is_taken = |c: &Candidate| place(c).is_some_and(|(row, col)| assigned.get(row) == Some(&Some(col)));
-        allowed.iter().filter_map(of).filter(|(_, c)| is_taken(c)).collect()
+        let is_taken = |edge: &Edge| assigned.get(edge.row) == Some(&Some(edge.col));
+        all.into_iter().zip(&edges).filter(|(_, edge)| is_taken(edge)).map(|(c, _)| c).collect()
     }
 }
 
