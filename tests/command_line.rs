@@ -124,6 +124,20 @@ fn analysis_of_a_file_finds_people_and_is_the_same_every_time() {
 }
 
 #[test]
+fn a_finer_look_is_one_of_the_detectors_sizes_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (video, out) = (dir.path().join("corner.mkv"), dir.path().join("out"));
+    clip(12, &video);
+    let refused = vigia(&["analyze", path(&video), "--out", path(&out), "--input", "500"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("multiple of 32"), "{}", text(&refused.stderr));
+    let run = vigia(&["analyze", path(&video), "--out", path(&out), "--input", "512"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let summary: Value = serde_json::from_str(&std::fs::read_to_string(out.join("corner.json")).unwrap()).unwrap();
+    assert_eq!(summary["configuration"]["detector"]["input"], 512);
+    assert!(std::fs::metadata(out.join("corner.txt")).unwrap().len() > 0, "people walk through all of this clip");
+}
+
+#[test]
 fn files_that_are_no_videos_are_told_and_cost_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let (good, bad, empty) = (dir.path().join("good.mkv"), dir.path().join("notes.avi"), dir.path().join("empty.mp4"));

@@ -32,6 +32,9 @@ pub struct Args {
     /// A second pass over the whole: tracks joined, gaps filled, weak tracks left out
     #[arg(long)]
     offline: bool,
+    /// Longer side of the detector's input, pixels, a multiple of 32: more finds people who are smaller, and takes longer
+    #[arg(long, value_name = "PIXELS", default_value_t = DetectorConfig::default().input, value_parser = input)]
+    input: u32,
     /// CPU threads of one inference
     #[arg(long, default_value_t = 1)]
     threads: u32,
@@ -49,10 +52,15 @@ fn device(text: &str) -> Result<DeviceChoice, String> {
     }
 }
 
+fn input(text: &str) -> Result<u32, String> {
+    let input = text.parse().ok().filter(|input| DetectorConfig::takes(*input));
+    input.ok_or_else(|| "a multiple of 32 between 32 and 2048".to_owned())
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let models = prerequisites::models_dir(args.models.as_deref());
     let compute = Compute::choose(args.device, args.threads)?;
-    let config = DetectorConfig::default();
+    let config = DetectorConfig { input: args.input, ..DetectorConfig::default() };
     let detector = Detector::load(&models, compute, config)?;
     let appearance = Appearance::load(&models, compute)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;

@@ -336,7 +336,7 @@ impl SiteConfig {
             ((1..=168).contains(&self.session.longest_hours), "`session.longest_hours` must be between 1 and 168"),
             ((1..=256).contains(&a.threads), "`analysis.threads` must be between 1 and 256"),
             (
-                (32..=2048).contains(&a.detector.input) && a.detector.input % 32 == 0,
+                DetectorConfig::takes(a.detector.input),
                 "`analysis.detector.input` must be a multiple of 32 between 32 and 2048",
             ),
             (f.alert > 0.0 && f.alert <= 1.0, "`follow.alert` must be above 0 and at most 1"),

@@ -40,6 +40,13 @@ impl Default for DetectorConfig {
     }
 }
 
+impl DetectorConfig {
+    /// Whether the network takes this as its [`input`](Self::input): a multiple of 32 between 32 and 2048.
+    pub fn takes(input: u32) -> bool {
+        (32..=2048).contains(&input) && input.is_multiple_of(32)
+    }
+}
+
 /// How the network stands beside a reference.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Comparison {
