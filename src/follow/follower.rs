@@ -803,7 +803,8 @@ impl Follower {
             f.strangers.retain(|(id, _)| *id != decided.id);
             if rejected {
                 changed = f.gallery.remove(&look);
-                f.strangers.push((decided.id, look));
+                // What is most like the suspect may be the suspect, whom the track showed before it went over to somebody else.
+                f.strangers.push((decided.id, look.least_like(&f.gallery)));
                 if f.strangers.len() > STRANGERS {
                     f.strangers.remove(0);
                 }
@@ -1282,6 +1283,18 @@ mod tests {
         see(&mut f, A, 7, &red, 0..4);
         f.mark(&suspect(1, vec![red.clone()]), TrackId(7), Rect::default());
         assert_eq!(see(&mut f, B, 3, &red, 4..12), []);
+    }
+
+    #[test]
+    fn a_rejected_track_that_went_over_from_the_suspect_does_not_hide_the_suspect() {
+        let (mut f, red) = marked();
+        let mut events = see(&mut f, B, 3, &red, 4..10);
+        events.extend(see(&mut f, B, 3, &descriptor(0, 0.5), 10..14));
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        f.decide(s, Decision::Rejected { by: "9".into(), at: Timestamp(9) });
+        f.track_ended(B, TrackId(3));
+        assert_eq!(alerts(&see(&mut f, B, 4, &red, 20..30)), [TrackId(4)]);
+        assert_eq!(alerts(&see(&mut f, B, 5, &descriptor(0, 0.5), 40..50)), []);
     }
 
     #[test]

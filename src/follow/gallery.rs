@@ -57,6 +57,15 @@ impl Gallery {
         (!all.is_empty()).then(|| all.iter().sum::<f32>() / all.len() as f32)
     }
 
+    /// The half of the vectors that are least like `other`, one at least where there is any.
+    pub fn least_like(&self, other: &Self) -> Self {
+        let like = |v: &Descriptor| other.nearest(v).unwrap_or(-1.0);
+        let mut vectors = self.vectors.clone();
+        vectors.sort_by(|a, b| like(a).total_cmp(&like(b)));
+        vectors.truncate(vectors.len().div_ceil(2));
+        Self { vectors }
+    }
+
     /// Drops the vectors that are as good as equal to one of `other`: what a rejected match had brought in. The first stays.
     pub fn remove(&mut self, other: &Self) -> bool {
         let before = self.vectors.len();
