@@ -13,7 +13,7 @@ use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
     model::{Action, Clock as _, Decision, Rect, Sighting, Suspect, SuspectId, SystemClock, Timestamp, TrackId},
-    site::{Access, CameraConfig, Command, LogCommand, Site, SiteConfig, SiteState},
+    site::{Access, CameraConfig, Command, Judgement, LogCommand, Site, SiteConfig, SiteState},
     store::{Address, Addresses, CameraStore, LogFilter, NewUser, SuspectStore, UserStore},
     video::{Color, Frame},
 };
@@ -153,7 +153,9 @@ impl Console {
     }
 
     fn decide(&self, sighting: Uuid, confirm: bool) {
-        self.0.send(Command::Decide { sighting, confirm });
+        let judgement = if confirm { Judgement::Confirm } else { Judgement::Reject };
+        let view = self.0.state().sightings.into_iter().find(|v| v.sighting.id == sighting).unwrap();
+        self.0.send(view.judged(judgement));
     }
 
     fn health(&self, store: &str) -> Option<String> {

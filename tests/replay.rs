@@ -9,7 +9,9 @@ use std::{
 use vigia::{
     cli::prerequisites,
     model::{Decision, SystemClock},
-    site::{Access, CameraConfig, Command, OverlapConfig, ReplayConfig, Site, SiteConfig, SiteState, replay},
+    site::{
+        Access, CameraConfig, Command, Judgement, OverlapConfig, ReplayConfig, Site, SiteConfig, SiteState, replay,
+    },
     video::{Codec, Window, make_view},
 };
 
@@ -64,10 +66,9 @@ fn record(folder: &Path, record: &Path) {
     });
     let state = until(&site, "the suspect", |s| !s.suspects.is_empty());
     assert_eq!(state.suspects.len(), 1);
-    let open =
-        |s: &SiteState| s.sightings.iter().find(|v| v.sighting.decision == Decision::Pending).map(|v| v.sighting.id);
+    let open = |s: &SiteState| s.sightings.iter().find(|v| v.sighting.decision == Decision::Pending).cloned();
     let state = until(&site, "a possible match in the other camera", |s| open(s).is_some());
-    site.send(Command::Decide { sighting: open(&state).unwrap(), confirm: true });
+    site.send(open(&state).unwrap().judged(Judgement::Confirm));
     until(&site, "the decision", |s| open(s).is_none());
     std::thread::sleep(Duration::from_secs(2));
 }

@@ -12,7 +12,7 @@ use vigia::{
     model::{
         Action, Clock as _, Decision, Descriptor, ManualClock, Outcome, Rect, SystemClock, Timestamp, TrackId, Tracklet,
     },
-    site::{Access, CameraConfig, Command, FindCommand, FindWho, Site, SiteConfig, SiteState},
+    site::{Access, CameraConfig, Command, FindCommand, FindWho, Judgement, Site, SiteConfig, SiteState},
     store::{DataFolder, LogFilter, Stores},
     video::{Color, Frame},
     vision::{Appearance, Compute, DeviceChoice},
@@ -66,6 +66,11 @@ fn open(data: &Path, now: Timestamp) -> Running {
 }
 
 impl Running {
+    fn decide(&self, sighting: Uuid, judgement: Judgement) {
+        let view = self.site.state().sightings.into_iter().find(|v| v.sighting.id == sighting).unwrap();
+        self.site.send(view.judged(judgement));
+    }
+
     fn until(&self, what: &str, mut done: impl FnMut(&SiteState) -> bool) -> SiteState {
         let start = Instant::now();
         loop {
@@ -172,7 +177,7 @@ fn a_fresh_suspect_is_searched_in_the_past_and_a_decision_teaches() {
     assert!(past.iter().all(|s| s.left_at.is_some() && s.probability > 0.5 && s.probability < 1.0), "{past:?}");
     running.until("the news", |s| s.notices.iter().any(|n| n.text.contains("possibly seen 2 times in the last 24 h")));
     let id = past[1].id;
-    running.site.send(Command::Decide { sighting: id, confirm: true });
+    running.decide(id, Judgement::Confirm);
     let confirmed = |s: &SiteState| {
         s.sightings.iter().any(|v| v.sighting.id == id && matches!(v.sighting.decision, Decision::Confirmed { .. }))
     };
@@ -183,7 +188,7 @@ fn a_fresh_suspect_is_searched_in_the_past_and_a_decision_teaches() {
     running.enter(false);
     running.until("the decision after a restart", confirmed);
     let other = running.site.state().sightings.iter().find(|v| v.sighting.track.0 == 100).unwrap().sighting.id;
-    running.site.send(Command::Decide { sighting: other, confirm: false });
+    running.decide(other, Judgement::Reject);
     running.until("the rejection", |s| {
         s.sightings.iter().any(|v| v.sighting.id == other && matches!(v.sighting.decision, Decision::Rejected { .. }))
     });

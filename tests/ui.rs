@@ -29,9 +29,9 @@ use vigia::model::{
     Looked, Outcome, Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
-    Access, CameraCounters, CameraStatus, CameraView, Command, Keeper, LogCommand, LogSheet, LogView, LogWork,
-    MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView, TrackView,
-    Verdict, WeaponView,
+    Access, CameraCounters, CameraStatus, CameraView, Command, Judgement, Keeper, LogCommand, LogSheet, LogView,
+    LogWork, MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView,
+    TrackView, Verdict, WeaponView,
 };
 use vigia::store::LogFilter;
 use vigia::sync::RefusedRecord;
@@ -174,6 +174,8 @@ pub(crate) fn state(access: Access) -> SiteState {
         notices: Vec::new(),
         analysis: "NanoDet-g on CPU · appearance: colour stripes".to_owned(),
         find: None,
+        card: None,
+        recording: Vec::new(),
         casework: Arc::default(),
     }
 }
@@ -313,8 +315,8 @@ fn crop(tint: [u8; 3]) -> Option<Picture> {
     Picture::new(64, 128, pixels.collect())
 }
 
-pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<Picture>) -> SuspectView {
-    SuspectView {
+pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<Picture>) -> Arc<SuspectView> {
+    Arc::new(SuspectView {
         suspect: Suspect {
             id: Uuid::from_u128(100 + number),
             label: format!("Suspect {number}"),
@@ -332,7 +334,7 @@ pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<
             proposed_until: None,
         },
         crop,
-    }
+    })
 }
 
 pub(crate) fn sighting(
@@ -342,8 +344,8 @@ pub(crate) fn sighting(
     probability: f32,
     decision: Decision,
     crop: Option<Picture>,
-) -> SightingView {
-    SightingView {
+) -> Arc<SightingView> {
+    Arc::new(SightingView {
         sighting: Sighting {
             id: Uuid::from_u128(1000 + number),
             suspect: Uuid::from_u128(100 + suspect),
@@ -358,7 +360,7 @@ pub(crate) fn sighting(
             rect: Rect::new(0.0, 0.0, 10.0, 20.0),
         },
         crop,
-    }
+    })
 }
 
 const PEOPLE: [Rect; 3] =
@@ -730,7 +732,7 @@ fn keys_decide_about_the_selected_match_and_each_only_once() {
     harness.run_steps(2);
     let commands = asked(&mut harness);
     assert!(
-        matches!(&commands[..], [Command::Decide { sighting, confirm: true }] if *sighting == Uuid::from_u128(1001)),
+        matches!(&commands[..], [Command::Decide { sighting, judgement: Judgement::Confirm, .. }] if *sighting == Uuid::from_u128(1001)),
         "{commands:?}"
     );
     // A newer match arrives on top; the selection stays on the one that was selected.
@@ -739,7 +741,7 @@ fn keys_decide_about_the_selected_match_and_each_only_once() {
     press(&mut harness, Key::R);
     let commands = asked(&mut harness);
     assert!(
-        matches!(&commands[..], [Command::Decide { sighting, confirm: false }] if *sighting == Uuid::from_u128(1002)),
+        matches!(&commands[..], [Command::Decide { sighting, judgement: Judgement::Reject, .. }] if *sighting == Uuid::from_u128(1002)),
         "{commands:?}"
     );
 }
@@ -752,7 +754,7 @@ fn matches_can_be_walked_through_and_decided_with_the_pointer() {
     harness.run_steps(2);
     let commands = asked(&mut harness);
     assert!(
-        matches!(&commands[..], [Command::Decide { sighting, confirm: false }] if *sighting == Uuid::from_u128(1002)),
+        matches!(&commands[..], [Command::Decide { sighting, judgement: Judgement::Reject, .. }] if *sighting == Uuid::from_u128(1002)),
         "{commands:?}"
     );
 }
@@ -789,7 +791,7 @@ fn suspects_are_listed_and_a_follow_ends_only_after_a_question() {
 #[test]
 fn how_a_suspect_looks_is_shown_searched_and_edited() {
     let mut state = busy(four_streets());
-    state.suspects[0].suspect.characteristics = Characteristics {
+    Arc::make_mut(&mut state.suspects[0]).suspect.characteristics = Characteristics {
         upper: Some(ColourName::Red),
         lower: Some(ColourName::Black),
         height: Some(0.3),
@@ -830,7 +832,7 @@ fn a_notice_is_shown_once() {
     let mut harness = open(busy(four_streets()));
     let text = "Suspect 2 may be on Market street: possible match 83 %";
     harness.state_mut().state.notices =
-        vec![Notice { serial: 1, at: NOW, level: NoticeLevel::Alert, text: text.into(), sighting: None }];
+        vec![Notice { serial: 1, at: NOW, level: NoticeLevel::Alert, text: text.into(), sighting: None, undo: None }];
     harness.run_steps(30);
     look(&mut harness, "toast");
     assert!(shows(&harness, text));

@@ -271,7 +271,7 @@ impl Shared {
     /// Learns how long people take from camera to camera, from the decided sightings that are on the board.
     pub fn learn_travel(&self) {
         let known = self.board.lock().sightings();
-        self.follower().learn_travel(known.into_iter().map(|v| v.sighting));
+        self.follower().learn_travel(known.into_iter().map(|v| v.sighting.clone()));
     }
 
     /// Once a second: sightings of cameras that are gone and of suspects that have expired end without waiting for a frame; what was learned of

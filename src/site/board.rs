@@ -26,8 +26,8 @@ pub(super) struct Contents {
     /// Which cameras the user who is logged in may see.
     pub rights: Rights,
     /// Newest first.
-    pub suspects: Vec<SuspectView>,
-    sightings: BTreeMap<SightingId, SightingView>,
+    pub suspects: Vec<Arc<SuspectView>>,
+    sightings: BTreeMap<SightingId, Arc<SightingView>>,
     pub reasons: Vec<String>,
     /// Of whoever is at the console.
     pub export: Option<ExportJob>,
@@ -76,7 +76,7 @@ impl Contents {
             return;
         }
         self.serial += 1;
-        self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting });
+        self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting, undo: None });
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
         }
@@ -142,12 +142,12 @@ impl Contents {
     pub fn put_suspect(&mut self, suspect: Suspect, crop: Option<Picture>) {
         match self.suspects.iter_mut().find(|s| s.suspect.id == suspect.id) {
             Some(view) => {
-                view.suspect = suspect;
-                view.crop = crop.or(view.crop.take());
+                let crop = crop.or_else(|| view.crop.clone());
+                *view = Arc::new(SuspectView { suspect, crop });
             }
             None => {
                 let place = self.suspects.partition_point(|s| s.suspect.marked_at > suspect.marked_at);
-                self.suspects.insert(place, SuspectView { suspect, crop });
+                self.suspects.insert(place, Arc::new(SuspectView { suspect, crop }));
             }
         }
     }
@@ -155,9 +155,9 @@ impl Contents {
     /// Adds or replaces; a picture already known is kept when none is given. Only what waits for a decision keeps its picture, and
     /// of what is over and decided only the newest stay: the stores have the rest.
     pub fn put_sighting(&mut self, sighting: Sighting, crop: Option<Picture>) {
-        let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop);
+        let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop.clone());
         let crop = crop.or(known).filter(|_| sighting.decision == Decision::Pending);
-        self.sightings.insert(sighting.id, SightingView { sighting, crop });
+        self.sightings.insert(sighting.id, Arc::new(SightingView { sighting, crop }));
         if self.sightings.len() > SIGHTINGS {
             let over = |s: &Sighting| s.left_at.is_some() && s.decision != Decision::Pending;
             let oldest = self.sightings.values().map(|v| &v.sighting).filter(|s| over(s)).min_by_key(|s| s.entered_at);
@@ -180,24 +180,24 @@ impl Contents {
     }
 
     pub fn suspect(&self, id: SuspectId) -> Option<&SuspectView> {
-        self.suspects.iter().find(|s| s.suspect.id == id)
+        self.suspects.iter().find(|s| s.suspect.id == id).map(|v| &**v)
     }
 
     pub fn sighting(&self, id: SightingId) -> Option<&SightingView> {
-        self.sightings.get(&id)
+        self.sightings.get(&id).map(|v| &**v)
     }
 
     /// The newest record, which may have changed since the picture was asked for, gets it.
     pub fn picture_of_suspect(&mut self, id: SuspectId, picture: Picture) {
         if let Some(view) = self.suspects.iter_mut().find(|v| v.suspect.id == id) {
-            view.crop = Some(picture);
+            Arc::make_mut(view).crop = Some(picture);
         }
     }
 
     /// Like [`picture_of_suspect`](Self::picture_of_suspect); only what waits for a decision keeps its picture.
     pub fn picture_of_sighting(&mut self, id: SightingId, picture: Picture) {
         if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision == Decision::Pending) {
-            view.crop = Some(picture);
+            Arc::make_mut(view).crop = Some(picture);
         }
     }
 
@@ -221,7 +221,7 @@ impl Contents {
     }
 
     /// Newest first.
-    pub fn sightings(&self) -> Vec<SightingView> {
+    pub fn sightings(&self) -> Vec<Arc<SightingView>> {
         let mut all: Vec<_> = self.sightings.values().cloned().collect();
         all.sort_by(|a, b| b.sighting.entered_at.cmp(&a.sighting.entered_at).then(a.sighting.id.cmp(&b.sighting.id)));
         all

@@ -166,9 +166,9 @@ impl Casework {
     }
 
     /// For the screen: what is for this user.
-    pub fn state(&self, user: &User, rights: &Rights, suspects: &[SuspectView]) -> Arc<CaseworkState> {
+    pub fn state(&self, user: &User, rights: &Rights, suspects: &[Arc<SuspectView>]) -> Arc<CaseworkState> {
         let mut known = self.known();
-        let of = |id: SuspectId| suspects.iter().find(|v| v.suspect.id == id);
+        let of = |id: SuspectId| suspects.iter().map(|v| &**v).find(|v| v.suspect.id == id);
         let ids = known.cases.iter().filter(|c| c.is_for(user)).flat_map(|c| &c.suspects);
         let versions: Vec<_> = ids
             .map(|id| of(*id).map_or((*id, Timestamp(0), false), |v| (*id, v.suspect.changed_at, v.crop.is_some())))

@@ -1,5 +1,7 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
-use super::{Access, Command, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in};
+use super::{
+    Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in,
+};
 use crate::{
     follow::{Event, Stay},
     model::{
@@ -95,13 +97,16 @@ impl Shared {
                 let clicked = Clicked { camera, track, frame, rect };
                 self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
             }
-            (Command::Decide { sighting, confirm }, Some(user)) => self.decide(&user, sighting, confirm).await,
+            (Command::Decide { sighting, judgement, seen: _ }, Some(user)) => {
+                self.decide(&user, sighting, judgement == Judgement::Confirm).await;
+            }
+            (Command::Undo(_) | Command::OpenCard(_) | Command::CloseCard, Some(_)) => {}
             (Command::EditSuspect { suspect, characteristics }, Some(user)) => {
                 self.edit_suspect(&user, suspect, characteristics).await;
             }
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
-            (Command::DecideProposal { suspect, confirm }, Some(user)) => {
+            (Command::DecideProposal { suspect, confirm, until: _ }, Some(user)) => {
                 self.decide_proposal(&user, suspect, confirm).await;
             }
             (Command::Find(command), Some(user)) => self.find(&user, command).await,
@@ -426,12 +431,4 @@ impl Shared {
             self.follower().follow(before);
         }
     }
-}
-
-/// What was clicked.
-struct Clicked {
-    camera: CameraId,
-    track: TrackId,
-    frame: Frame,
-    rect: Rect,
 }

@@ -475,6 +475,8 @@ impl Site {
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&board.access),
+            card: None,
+            recording: self.shared.recording.recorded(),
         };
         board.hide(&mut state);
         state

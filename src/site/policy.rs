@@ -5,8 +5,8 @@
 //! was asked for before; its entries wait in the journal as ever.
 use super::{
     Access, AdminCommand, CaseCommand, Command, ExportCommand, ExportRequest, FindCommand, JobCommand, LogCommand,
-    MapCommand, NoticeLevel, ReviewCommand, Shared, UploadCommand, bookmarks::BookmarkCommand, config::WhenUnreachable,
-    records::Records,
+    MapCommand, NoticeLevel, ReviewCommand, Shared, Undo, UploadCommand, bookmarks::BookmarkCommand,
+    config::WhenUnreachable, records::Records,
 };
 use crate::{
     model::{Action, Outcome, User},
@@ -78,11 +78,15 @@ impl Shared {
 /// Under which action a command stands in the log, and on what; `None` where it has no entry, or must always be possible.
 fn entry_of(command: &Command) -> Option<(Action, Option<String>)> {
     Some(match command {
-        Command::Logout | Command::StillHere => return None,
+        Command::Logout | Command::StillHere | Command::OpenCard(_) | Command::CloseCard => return None,
         Command::CreateAdministrator { cc, .. } => (Action::CreateUser, Some(cc.trim().to_owned())),
         Command::Login { .. } => (Action::Login, None),
         Command::SelectSuspect { camera, .. } => (Action::SelectSuspect, Some(camera.to_string())),
         Command::Decide { sighting, .. } => (Action::DecideMatch, Some(sighting.to_string())),
+        Command::Undo(Undo::Match { sighting, .. }) => (Action::DecideMatch, Some(sighting.to_string())),
+        Command::Undo(Undo::End { suspect, .. } | Undo::Proposal { suspect, .. }) => {
+            (Action::EditSuspect, Some(suspect.to_string()))
+        }
         Command::EndSuspect(id) => (Action::EndSuspect, Some(id.to_string())),
         Command::EditSuspect { suspect, .. } | Command::DecideProposal { suspect, .. } => {
             (Action::EditSuspect, Some(suspect.to_string()))

@@ -420,6 +420,11 @@ impl Recording {
         })
     }
 
+    /// The cameras that have a recorder here now: what closing this console would end.
+    pub fn recorded(&self) -> Vec<CameraId> {
+        self.state().cameras.iter().filter(|(_, per)| per.recorder.is_some()).map(|(id, _)| *id).collect()
+    }
+
     /// Makes what is being recorded now playable, as soon as the next key frame comes.
     pub fn cut(&self, camera: CameraId) {
         if let Some(recorder) = self.state().cameras.get(&camera).and_then(|c| c.recorder.as_ref()) {

@@ -227,7 +227,7 @@ impl Review {
     }
 
     /// For the screen: what these rights allow of it.
-    pub fn state(&self, user: &User, rights: &Rights, sightings: &[super::state::SightingView]) -> ReviewState {
+    pub fn state(&self, user: &User, rights: &Rights, sightings: &[Arc<super::state::SightingView>]) -> ReviewState {
         let timeline = self.timeline().as_ref().filter(|(of, _)| of == rights).map(|(_, t)| Arc::clone(t));
         let mut viewing = self.viewing();
         let Some(v) = viewing.as_mut().filter(|v| v.user.cc == user.cc) else {
@@ -269,7 +269,7 @@ fn boxes(
     tracklets: &[Tracklet],
     camera: CameraId,
     frame: &Frame,
-    sightings: &[super::state::SightingView],
+    sightings: &[Arc<super::state::SightingView>],
 ) -> Vec<TrackView> {
     let at = frame.captured_at();
     let of_now = tracklets
@@ -298,7 +298,7 @@ fn boxes(
 }
 
 /// Somebody found on a standing picture, with the suspect that was marked there.
-fn marked_on(track: Track, camera: CameraId, sightings: &[super::state::SightingView]) -> TrackView {
+fn marked_on(track: Track, camera: CameraId, sightings: &[Arc<super::state::SightingView>]) -> TrackView {
     let own = sightings.iter().map(|v| &v.sighting).find(|s| {
         s.camera == camera && s.track == track.id && s.entered_at == track.at && s.decision == Decision::Origin
     });
@@ -307,7 +307,7 @@ fn marked_on(track: Track, camera: CameraId, sightings: &[super::state::Sighting
 }
 
 /// The suspect that a stay is taken for: by an operator, else by the console, unless somebody rejected it.
-fn taken_for(stay: &Tracklet, sightings: &[super::state::SightingView]) -> Option<MatchView> {
+fn taken_for(stay: &Tracklet, sightings: &[Arc<super::state::SightingView>]) -> Option<MatchView> {
     let of_stay = sightings.iter().map(|v| &v.sighting).filter(|s| {
         let until = s.left_at.unwrap_or(s.last_seen_at);
         let own = s.track == stay.track || stay.suspect == Some(s.suspect);

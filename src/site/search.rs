@@ -270,7 +270,8 @@ impl Shared {
             .filter(|(p, _)| *p >= self.config.follow.list)
             .collect();
         rated.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.stay.id.cmp(&b.1.stay.id)));
-        let known = self.board.lock().sightings().into_iter().map(|v| v.sighting).filter(|s| s.suspect == suspect.id);
+        let known =
+            self.board.lock().sightings().into_iter().map(|v| v.sighting.clone()).filter(|s| s.suspect == suspect.id);
         let mut taken: Vec<(CameraId, Timestamp, Timestamp)> =
             known.map(|s| (s.camera, s.entered_at, s.left_at.unwrap_or(s.last_seen_at))).collect();
         let mut sightings = Vec::new();

@@ -228,8 +228,8 @@ impl Shared {
     fn without_picture(&self) -> (Vec<Suspect>, Vec<Sighting>) {
         let board = self.board.lock();
         let suspects = board.suspects.iter().filter(|v| v.crop.is_none()).map(|v| v.suspect.clone()).collect();
-        let waiting = |v: &super::SightingView| v.crop.is_none() && v.sighting.decision == Decision::Pending;
-        (suspects, board.sightings().into_iter().filter(waiting).map(|v| v.sighting).collect())
+        let waiting = |v: &Arc<super::SightingView>| v.crop.is_none() && v.sighting.decision == Decision::Pending;
+        (suspects, board.sightings().into_iter().filter(waiting).map(|v| v.sighting.clone()).collect())
     }
 }
 

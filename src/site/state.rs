@@ -8,7 +8,7 @@ use super::{AdminCommand, AdminState, BookmarkCommand, CaseCommand, CaseworkStat
 pub use crate::model::{Job, MatchView};
 use crate::{
     model::{
-        Camera, CameraId, Characteristics, ClockOffset, Detection, Looked, Outline, Picture, Rect, Sighting,
+        Camera, CameraId, Characteristics, ClockOffset, Decision, Detection, Looked, Outline, Picture, Rect, Sighting,
         SightingId, Suspect, SuspectId, Timestamp, Track, TrackId, TrackletId, User,
     },
     sync::RefusedRecord,
@@ -130,6 +130,18 @@ pub struct SightingView {
     pub crop: Option<Picture>,
 }
 
+impl SightingView {
+    /// What an operator who decides about it now has seen.
+    pub fn seen(&self) -> SeenMatch {
+        SeenMatch { decision: self.sighting.decision.clone(), probability: self.sighting.probability }
+    }
+
+    /// The decision of an operator who sees this.
+    pub fn judged(&self, judgement: Judgement) -> Command {
+        Command::Decide { sighting: self.sighting.id, judgement, seen: self.seen() }
+    }
+}
+
 /// How one store is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreHealth {
@@ -245,6 +257,95 @@ pub struct Notice {
     pub text: String,
     /// The sighting it is about, when it is a possible match.
     pub sighting: Option<SightingId>,
+    /// What it tells of can be taken back by this; offered for ten seconds.
+    pub undo: Option<Undo>,
+}
+
+/// A decision that can be taken back. It names what it was, so that nothing later is undone by it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Undo {
+    /// What was said of a possible match; it waits again.
+    Match {
+        /// The match.
+        sighting: SightingId,
+        /// What was said.
+        decision: Decision,
+    },
+    /// The end of a follow; it goes on.
+    End {
+        /// Whose.
+        suspect: SuspectId,
+        /// When it was ended.
+        ended_at: Timestamp,
+    },
+    /// That a proposed suspect was confirmed or dropped; it waits again, where there is time left.
+    Proposal {
+        /// The suspect.
+        suspect: SuspectId,
+        /// Until when it waits for a decision.
+        until: Timestamp,
+    },
+}
+
+/// What an operator says of a possible match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It shows the suspect.
+    Confirm,
+    /// It shows somebody else.
+    Reject,
+    /// What was said before is taken back; it waits again.
+    Undecide,
+}
+
+/// A possible match as the operator saw it when deciding. The site refuses a decision about a match that is no longer this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenMatch {
+    /// What had been decided.
+    pub decision: Decision,
+    /// Its probability.
+    pub probability: f32,
+}
+
+/// A person that was clicked, on the very frame that was on screen.
+#[derive(Clone, Debug)]
+pub struct Clicked {
+    /// The camera.
+    pub camera: CameraId,
+    /// The track.
+    pub track: TrackId,
+    /// The frame.
+    pub frame: Frame,
+    /// The box on that frame, pixels.
+    pub rect: Rect,
+}
+
+/// What the site keeps of the person whose card is open.
+#[derive(Clone, Debug)]
+pub struct CardView {
+    /// The camera.
+    pub camera: CameraId,
+    /// The track.
+    pub track: TrackId,
+    /// The instant that was clicked.
+    pub at: Timestamp,
+    /// How many good looks at this person a suspect would be compared by; `None` until that is known.
+    pub looks: Option<usize>,
+    /// Why the clicked picture itself is no good look (too small, covered, cut off), in words; `None` where it is one, or not known yet.
+    pub poor: Option<String>,
+    /// A better instant of the same track, where the clicked picture is poor and there is one.
+    pub better: Option<Better>,
+}
+
+/// A better look at the person whose card is open.
+#[derive(Clone, Debug)]
+pub struct Better {
+    /// When.
+    pub at: Timestamp,
+    /// The frame.
+    pub frame: Frame,
+    /// The box on that frame, pixels.
+    pub rect: Rect,
 }
 
 /// How much a notice matters.
@@ -299,9 +400,9 @@ pub struct SiteState {
     /// All cameras, in the order of the wall.
     pub cameras: Vec<CameraView>,
     /// All suspects, newest first.
-    pub suspects: Vec<SuspectView>,
+    pub suspects: Vec<Arc<SuspectView>>,
     /// All sightings, newest first.
-    pub sightings: Vec<SightingView>,
+    pub sightings: Vec<Arc<SightingView>>,
     /// The reasons used last, newest first, without repeats, at most eight.
     pub recent_reasons: Vec<String>,
     /// When the session ends; `None` while nobody is logged in.
@@ -332,6 +433,10 @@ pub struct SiteState {
     pub analysis: String,
     /// The search among everybody seen that [`Command::Find`] started.
     pub find: Option<Arc<FindView>>,
+    /// What is kept of the person whose card is open.
+    pub card: Option<CardView>,
+    /// The cameras whose video this console is recording now: what closing it would end.
+    pub recording: Vec<CameraId>,
 }
 
 /// Who is searched for.
@@ -457,13 +562,22 @@ pub enum Command {
         /// For how long the suspect is followed.
         expires_in: Duration,
     },
-    /// Confirms or rejects a possible match. May be changed later; the last decision counts, all are logged.
+    /// Confirms or rejects a possible match, or takes that back. The last decision counts, all are logged.
     Decide {
         /// The match.
         sighting: SightingId,
-        /// Confirm, or reject.
-        confirm: bool,
+        /// What the operator says.
+        judgement: Judgement,
+        /// What the operator saw.
+        seen: SeenMatch,
     },
+    /// Takes a decision back.
+    Undo(Undo),
+    /// The card of a person was opened: what was seen of the track up to the click is kept until [`CloseCard`](Self::CloseCard), or
+    /// until another card opens.
+    OpenCard(Clicked),
+    /// The card was closed.
+    CloseCard,
     /// Stops following a suspect; the record stays.
     EndSuspect(SuspectId),
     /// Says how a suspect looks: corrected colours, what is carried, notes. Replaces what was said before.
@@ -481,6 +595,8 @@ pub enum Command {
         suspect: SuspectId,
         /// Confirm, or drop.
         confirm: bool,
+        /// Until when it waited, as it was shown: a proposal that is no longer this one is refused.
+        until: Timestamp,
     },
     /// Searches everybody seen.
     Find(FindCommand),

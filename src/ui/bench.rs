@@ -233,6 +233,8 @@ fn site(tiles: usize) -> SiteState {
         notices: Vec::new(),
         analysis: String::new(),
         find: None,
+        card: None,
+        recording: Vec::new(),
         casework: Arc::default(),
     }
 }

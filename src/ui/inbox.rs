@@ -3,7 +3,7 @@ use super::commands::UiCommand;
 use super::tokens;
 use super::widgets::{self, Pictures};
 use crate::model::{Decision, SightingId, Timestamp};
-use crate::site::{Command, SightingView, SiteState};
+use crate::site::{Command, Judgement, SightingView, SiteState};
 use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
 use std::collections::HashMap;
 
@@ -27,6 +27,7 @@ impl Inbox {
         state
             .sightings
             .iter()
+            .map(|view| &**view)
             .filter(|view| view.sighting.decision == Decision::Pending && !under_way(&view.sighting.id))
             .collect()
     }
@@ -54,10 +55,12 @@ impl Inbox {
     /// Decides about the selected match; `None` when nothing waits.
     pub fn decide(&mut self, state: &SiteState, confirm: bool) -> Option<Command> {
         let pending = self.pending(state);
-        let sighting = self.select(&pending)?.sighting.id;
+        let view = self.select(&pending)?;
+        let sighting = view.sighting.id;
         self.decided.retain(|_, at| state.now.seconds_since(*at) < UNDER_WAY);
         self.decided.insert(sighting, state.now);
-        Some(Command::Decide { sighting, confirm })
+        let judgement = if confirm { Judgement::Confirm } else { Judgement::Reject };
+        Some(view.judged(judgement))
     }
 
     /// Draws the inbox.

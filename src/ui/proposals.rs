@@ -10,6 +10,7 @@ pub fn waiting(state: &SiteState) -> Vec<&SuspectView> {
     let mut waiting: Vec<_> = state
         .suspects
         .iter()
+        .map(|v| &**v)
         .filter(|v| v.suspect.proposed_until.is_some() && v.suspect.is_followed(state.now))
         .collect();
     waiting.sort_by_key(|v| (v.suspect.proposed_until, v.suspect.id));
@@ -18,8 +19,8 @@ pub fn waiting(state: &SiteState) -> Vec<&SuspectView> {
 
 /// Decides about the most urgent proposal; `None` when none waits.
 pub fn decide(state: &SiteState, confirm: bool) -> Option<Command> {
-    let suspect = waiting(state).first()?.suspect.id;
-    Some(Command::DecideProposal { suspect, confirm })
+    let suspect = &waiting(state).first()?.suspect;
+    Some(Command::DecideProposal { suspect: suspect.id, confirm, until: suspect.proposed_until? })
 }
 
 /// Draws the most urgent proposal; nothing when none waits.

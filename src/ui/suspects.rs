@@ -4,7 +4,7 @@ use super::inbox::times;
 use super::tokens;
 use super::widgets::{self, Pictures};
 use crate::model::{CameraId, CaseChange, Characteristics, ColourName, Decision, Suspect, SuspectId};
-use crate::site::{CaseCommand, Command, ExportCommand, ExportOf, SightingView, SiteState, SuspectView};
+use crate::site::{CaseCommand, Command, ExportCommand, ExportOf, Judgement, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
 
 /// What the panel remembers between two repaints.
@@ -289,7 +289,8 @@ fn form(ui: &mut Ui, draft: &mut Characteristics) -> Option<bool> {
 }
 
 fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {
-    let own: Vec<&SightingView> = state.sightings.iter().filter(|view| view.sighting.suspect == id).collect();
+    let own: Vec<&SightingView> =
+        state.sightings.iter().map(|view| &**view).filter(|view| view.sighting.suspect == id).collect();
     if own.is_empty() {
         return None;
     }
@@ -337,9 +338,11 @@ fn decision(ui: &mut Ui, view: &SightingView) -> Option<Command> {
     }
     let mut command = None;
     let menu = ui.menu_button(RichText::new(format!("{words}…")).size(12.0).color(tint), |ui| {
-        for (entry, confirm) in [(UiCommand::ConfirmMatch, true), (UiCommand::RejectMatch, false)] {
+        for (entry, judgement) in
+            [(UiCommand::ConfirmMatch, Judgement::Confirm), (UiCommand::RejectMatch, Judgement::Reject)]
+        {
             if ui.button(entry.text()).clicked() {
-                command = Some(Command::Decide { sighting: view.sighting.id, confirm });
+                command = Some(view.judged(judgement));
                 ui.close();
             }
         }

@@ -53,7 +53,7 @@ pub fn camera(state: &SiteState, id: CameraId) -> Option<&CameraView> {
 
 /// The suspect of this id.
 pub fn suspect(state: &SiteState, id: SuspectId) -> Option<&SuspectView> {
-    state.suspects.iter().find(|view| view.suspect.id == id)
+    state.suspects.iter().find(|view| view.suspect.id == id).map(|view| &**view)
 }
 
 /// The button for what to do next.

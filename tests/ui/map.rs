@@ -33,7 +33,7 @@ fn site(is_admin: bool) -> SiteState {
         sighting(2, 1, 3, 0.83, Decision::Pending, None),
     ];
     // seen walking from the gate into the yard
-    state.sightings[0].sighting.left_at = Some(state.sightings[1].sighting.entered_at);
+    Arc::make_mut(&mut state.sightings[0]).sighting.left_at = Some(state.sightings[1].sighting.entered_at);
     state
 }
 
@@ -82,7 +82,7 @@ fn legs_between_the_same_two_cameras_have_a_line_each_and_one_for_all_times_they
         stay(5, 2, Decision::Pending),
     ];
     // seen walking from the gate into the yard, once
-    state.sightings[0].sighting.left_at = Some(state.sightings[1].sighting.entered_at);
+    Arc::make_mut(&mut state.sightings[0]).sighting.left_at = Some(state.sightings[1].sighting.entered_at);
     let mut harness = open(state);
     press(&mut harness, Key::S);
     harness.get_by_label("On the map").click();

@@ -363,7 +363,7 @@ fn the_timeline_shows_what_the_filters_leave_and_says_how_much() {
     let mut state = watching();
     let (gate, yard) = (Uuid::from_u128(1), Uuid::from_u128(2));
     state.suspects = vec![suspect(1, [86, 180, 233], "theft", None), suspect(2, [240, 96, 60], "assault", None)];
-    state.suspects[0].suspect.characteristics.upper = Some(ColourName::Red);
+    Arc::make_mut(&mut state.suspects[0]).suspect.characteristics.upper = Some(ColourName::Red);
     let by = "1001".to_owned();
     let stays = [
         sighting(1, 1, 1, 1.0, Decision::Origin, None),

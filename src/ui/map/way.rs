@@ -157,7 +157,7 @@ impl Map {
 pub(super) fn stops(state: &SiteState, suspect: SuspectId) -> Vec<Stop<'_>> {
     let read = state.map.movement.as_ref().filter(|read| read.suspect == suspect);
     let read = read.and_then(|read| read.stays.as_ref().ok()).into_iter().flatten();
-    let newest = state.sightings.iter().filter(|v| v.sighting.suspect == suspect);
+    let newest = state.sightings.iter().map(|v| &**v).filter(|v| v.sighting.suspect == suspect);
     let all: BTreeMap<SightingId, &SightingView> = read.chain(newest).map(|v| (v.sighting.id, v)).collect();
     let rejected = |v: &&SightingView| matches!(v.sighting.decision, Decision::Rejected { .. });
     let mut own: Vec<&SightingView> = all.into_values().filter(|v| !rejected(v)).collect();
