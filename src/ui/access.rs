@@ -1,5 +1,5 @@
 //! First start and login.
-use super::{tokens, widgets};
+use super::{secret::Secret, tokens, widgets};
 use crate::model::Timestamp;
 use crate::site::{Access, Command, NoticeLevel, SiteState};
 use egui::{Align, Frame, Layout, Margin, RichText, Stroke, Ui, vec2};
@@ -20,10 +20,14 @@ pub struct Form {
     cc: String,
     name: String,
     email: String,
-    password: String,
-    again: String,
+    password: Secret,
+    again: Secret,
     shown: bool,
+    /// It was sent off with something missing: each field says what.
+    tried: bool,
     submitted_at: Option<Timestamp>,
+    /// Somebody tried to close the window.
+    wants_out: bool,
 }
 
 impl Form {
@@ -40,7 +44,7 @@ impl Form {
         egui::CentralPanel::default()
             .frame(Frame::NONE)
             .show(ui, |ui| {
-                let height = if screen == Screen::FirstStart { 640.0 } else { 400.0 };
+                let height = if screen == Screen::FirstStart { 720.0 } else { 400.0 };
                 egui::ScrollArea::vertical()
                     .show(ui, |ui| {
                         ui.vertical_centered(|ui| {
@@ -69,6 +73,11 @@ impl Form {
             .inner
     }
 
+    /// Says why the window does not close.
+    pub fn refuse_to_quit(&mut self) {
+        self.wants_out = true;
+    }
+
     /// Forgets everything that was typed.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -76,7 +85,10 @@ impl Form {
 
     fn badge(&mut self, ui: &mut Ui, entered: &mut bool) -> egui::Response {
         let hint = "Citizen-card or badge number";
-        widgets::field(ui, "access", "Badge number", hint, &mut self.cc, false, entered)
+        let field = widgets::field(ui, "access", "Badge number", hint, &mut self.cc, entered);
+        let missing = self.cc.trim().is_empty().then_some("Type your citizen-card or badge number");
+        widgets::fault(ui, missing.filter(|_| self.tried));
+        field
     }
 
     fn login(&mut self, ui: &mut Ui, state: &SiteState, opened: bool, working: bool) -> Option<Command> {
@@ -84,7 +96,8 @@ impl Form {
         ui.add_space(4.0);
         let mut entered = false;
         let cc = self.badge(ui, &mut entered);
-        let password = widgets::field(ui, "access", "Password", "", &mut self.password, !self.shown, &mut entered);
+        let password = self.password.field(ui, "access", "Password", "", self.shown, &mut entered);
+        widgets::fault(ui, (self.tried && self.password.is_empty()).then_some("Type your password"));
         ui.checkbox(&mut self.shown, "Show password");
         if opened {
             cc.request_focus();
@@ -100,22 +113,27 @@ impl Form {
                 widgets::note(ui, tokens::WARN, &format!("The next attempt is accepted in {}", widgets::span(wait)));
             }
         }
+        if self.wants_out {
+            widgets::note(
+                ui,
+                tokens::WARN,
+                "Log in to quit: cameras are watched and recorded while nobody is logged in",
+            );
+        }
         ui.add_space(4.0);
         let ready = !working && !locked;
         let clicked = submit(ui, "Log in", "Logging in…", ready, working);
         if !(clicked || (entered && ready)) {
             return None;
         }
-        if self.cc.trim().is_empty() {
-            cc.request_focus();
-            return None;
-        }
-        if self.password.is_empty() {
-            password.request_focus();
+        let first_gap = [(self.cc.trim().is_empty(), &cc), (self.password.is_empty(), &password)];
+        self.tried = first_gap.iter().any(|(missing, _)| *missing);
+        if let Some((_, field)) = first_gap.into_iter().find(|(missing, _)| *missing) {
+            field.request_focus();
             return None;
         }
         password.request_focus();
-        Some(Command::Login { cc: self.cc.trim().to_owned(), password: std::mem::take(&mut self.password) })
+        Some(Command::Login { cc: self.cc.trim().to_owned(), password: self.password.take() })
     }
 
     fn first_start(&mut self, ui: &mut Ui, state: &SiteState, opened: bool, working: bool) -> Option<Command> {
@@ -127,23 +145,23 @@ impl Form {
         ui.add_space(4.0);
         let mut entered = false;
         let cc = self.badge(ui, &mut entered);
-        let name = widgets::field(
-            ui,
-            "access",
-            "Full name",
-            "As it will stand in the action log",
-            &mut self.name,
-            false,
-            &mut entered,
-        );
-        let email =
-            widgets::field(ui, "access", "E-mail", "name@department.example", &mut self.email, false, &mut entered);
+        let tried = self.tried;
+        let hint = "As it will stand in the action log";
+        let name = widgets::field(ui, "access", "Full name", hint, &mut self.name, &mut entered);
+        widgets::fault(ui, (tried && self.name.trim().is_empty()).then_some("Type your full name"));
+        let email = widgets::field(ui, "access", "E-mail", "name@department.example", &mut self.email, &mut entered);
+        let wrong = !plausible_email(self.email.trim());
+        widgets::fault(ui, (tried && wrong).then_some("Type an e-mail address such as name@example.org"));
         let hint = format!("At least {PASSWORD_LENGTH} characters; several words are fine");
-        let password = widgets::field(ui, "access", "Password", &hint, &mut self.password, !self.shown, &mut entered);
-        let again = widgets::field(ui, "access", "Password again", "", &mut self.again, !self.shown, &mut entered);
+        let password = self.password.field(ui, "access", "Password", &hint, self.shown, &mut entered);
+        let short = self.password.as_str().chars().count() < PASSWORD_LENGTH;
+        widgets::fault(ui, (tried && short).then_some("At least 15 characters"));
+        let again = self.again.field(ui, "access", "Password again", "", self.shown, &mut entered);
+        let differs = self.again.as_str() != self.password.as_str();
+        widgets::fault(ui, (tried && differs).then_some("Type the same password again"));
         ui.horizontal(|ui| {
             ui.checkbox(&mut self.shown, "Show passwords");
-            let (tint, words) = widgets::password_hint(&self.password, &self.again);
+            let (tint, words) = widgets::password_hint(self.password.as_str(), self.again.as_str());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.label(RichText::new(words).size(12.5).color(tint))
             });
@@ -165,12 +183,13 @@ impl Form {
         let first_gap = [
             (self.cc.trim().is_empty(), &cc),
             (self.name.trim().is_empty(), &name),
-            (!plausible_email(self.email.trim()), &email),
-            (self.password.chars().count() < PASSWORD_LENGTH, &password),
-            (self.again != self.password, &again),
+            (wrong, &email),
+            (short, &password),
+            (differs, &again),
         ]
         .into_iter()
         .find_map(|(missing, field)| missing.then_some(field));
+        self.tried = first_gap.is_some();
         if let Some(field) = first_gap {
             field.request_focus();
             return None;
@@ -180,7 +199,7 @@ impl Form {
             cc: self.cc.trim().to_owned(),
             name: self.name.trim().to_owned(),
             email: self.email.trim().to_owned(),
-            password: self.password.clone(),
+            password: self.password.as_str().to_owned(),
         })
     }
 }

@@ -35,7 +35,7 @@ impl Window {
 
     /// Closes the window; [`run`] then returns. For Ctrl-C.
     pub fn close(&self) {
-        self.0.send_viewport_cmd(egui::ViewportCommand::Close);
+        super::questions::leave(&self.0);
         self.0.request_repaint();
     }
 }

@@ -1,10 +1,10 @@
 //! The form of a bookmark: what there is to see, at which instant or in which stretch, on one camera or on all.
-use super::{tokens, widgets};
+use super::{modal, tokens, widgets};
 use crate::{
     model::{Bookmark, CameraId, CaseId, Timestamp},
     site::{BookmarkCommand, Command, SiteState},
 };
-use egui::{Context, Frame, Key, Margin, Stroke, TextEdit, Ui};
+use egui::{Context, Margin, TextEdit, Ui};
 
 /// A bookmark that is being put.
 pub struct Form {
@@ -23,17 +23,15 @@ impl Form {
         Self { camera, from, until, everywhere: false, case: None, words: String::new(), focus: true }
     }
 
+    /// Whether something is typed.
+    pub fn is_dirty(&self) -> bool {
+        !self.words.trim().is_empty()
+    }
+
     /// Draws the dialog. `open` becomes false when it is done.
     pub fn ui(&mut self, context: &Context, state: &SiteState, open: &mut bool) -> Option<Command> {
-        let frame = Frame::new()
-            .fill(tokens::RAISED)
-            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
-            .corner_radius(10)
-            .inner_margin(Margin::same(24));
-        let modal = egui::Modal::new(egui::Id::unique("bookmark")).backdrop_color(tokens::BACKDROP).frame(frame);
         let mut command = None;
-        modal.show(context, |ui| {
-            ui.set_width(tokens::FORM_WIDTH);
+        modal::dialog(context, "bookmark", tokens::FORM_WIDTH, |ui| {
             ui.label(tokens::strong("Bookmark").size(18.0));
             ui.label(format!("{} · {}", self.place(state), when(self.from, self.until)));
             let label = ui.label(tokens::small("What is there to see?"));
@@ -47,7 +45,7 @@ impl Form {
             if std::mem::take(&mut self.focus) {
                 field.request_focus();
             }
-            let entered = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            let entered = widgets::entered(ui, &field);
             ui.checkbox(&mut self.everywhere, "On all cameras");
             self.choose_case(ui, state);
             ui.add_space(6.0);
@@ -81,7 +79,8 @@ impl Form {
         ui.horizontal(|ui| {
             ui.label("Case");
             let chosen = self.case.and_then(named).unwrap_or("none: for all who may see the camera");
-            egui::ComboBox::from_id_salt("case of a bookmark").selected_text(chosen).width(320.0).show_ui(ui, |ui| {
+            let list = egui::ComboBox::from_id_salt("case of a bookmark").selected_text(chosen).width(320.0);
+            modal::choose(list, ui, |ui| {
                 ui.selectable_value(&mut self.case, None, "none: for all who may see the camera");
                 for view in &open {
                     ui.selectable_value(&mut self.case, Some(view.case.id), &view.case.name);

@@ -2,9 +2,10 @@
 use super::commands::UiCommand;
 use super::widgets::{self, Pictures};
 use super::{tokens, wall::Click};
-use crate::model::{CameraId, Picture, SuspectId, TrackId};
-use crate::site::{Command, FindWho, MatchView, SiteState};
-use egui::{Align, Id, Key, Layout, Margin, RichText, TextEdit, Ui, text::CCursor, text::CCursorRange, vec2};
+use crate::model::{CameraId, Picture, Rect, SuspectId, TrackId};
+use crate::site::{CardView, Clicked, Command, FindWho, MatchView, SiteState};
+use crate::video::Frame;
+use egui::{Align, Id, Layout, Margin, RichText, TextEdit, Ui, text::CCursor, text::CCursorRange, vec2};
 use std::time::Duration;
 
 const HOUR: u64 = 3600;
@@ -22,8 +23,17 @@ const MARGIN: f32 = 0.12;
 /// The person that was clicked, frozen at that frame.
 pub struct Card {
     click: Click,
+    /// The picture that a suspect is made from: the clicked one, or a better one of the same person.
+    shot: Shot,
     crop: Option<Picture>,
     form: Option<Form>,
+}
+
+/// A picture of the person.
+#[derive(Clone)]
+struct Shot {
+    frame: Frame,
+    rect: Rect,
 }
 
 struct Form {
@@ -31,6 +41,12 @@ struct Form {
     expiry: usize,
     focus: bool,
     missing: bool,
+}
+
+impl Shot {
+    fn crop(&self) -> Option<Picture> {
+        self.frame.picture(self.rect.grown(MARGIN), 480)
+    }
 }
 
 /// What happened to the card.
@@ -50,9 +66,62 @@ pub enum Outcome {
 impl Card {
     /// A card of this click. A form that was open on `before` stays open with what was typed.
     pub fn new(click: Click, before: Option<Self>) -> Self {
-        let crop = click.frame.picture(click.rect.grown(MARGIN), 480);
         let form = before.and_then(|card| card.form).map(|form| Form { focus: true, ..form });
-        Self { click, crop, form }
+        let shot = Shot { frame: click.frame.clone(), rect: click.rect };
+        Self { crop: shot.crop(), shot, click, form }
+    }
+
+    /// What the site is told of it, so that it keeps what was seen of this person.
+    pub fn clicked(&self) -> Clicked {
+        let Click { camera, track, frame, rect } = self.click.clone();
+        Clicked { camera, track, frame, rect }
+    }
+
+    /// Whether it is the card of this click.
+    pub fn is_of(&self, clicked: &Clicked) -> bool {
+        self.click.camera == clicked.camera
+            && self.click.track == clicked.track
+            && self.click.frame.captured_at() == clicked.frame.captured_at()
+    }
+
+    /// Whether the form is open, and whether something is typed in it.
+    pub fn form_is_dirty(&self) -> Option<bool> {
+        self.form.as_ref().map(|form| !form.reason.trim().is_empty())
+    }
+
+    /// What the site keeps of this person, once it has looked.
+    fn view<'a>(&self, state: &'a SiteState) -> Option<&'a CardView> {
+        let at = self.click.frame.captured_at();
+        let is_own = |v: &&CardView| v.camera == self.click.camera && v.track == self.click.track && v.at == at;
+        state.card.as_ref().filter(is_own)
+    }
+
+    /// Says where the picture is a bad one to look for somebody by, and offers a better one.
+    fn quality(&mut self, ui: &mut Ui, state: &SiteState) {
+        let Some(view) = self.view(state) else { return };
+        let at_click = self.shot.frame.captured_at() == self.click.frame.captured_at();
+        match &view.poor {
+            Some(why) if at_click => {
+                widgets::note(ui, tokens::WARN, &format!("{why}. Somebody marked by this picture may not be found"));
+                match &view.better {
+                    Some(better) => {
+                        let words = format!("Take the picture of {}", better.at.local_time());
+                        let help = "A better look at the same person, seconds apart";
+                        if ui.button(words).on_hover_text(help).clicked() {
+                            self.shot = Shot { frame: better.frame.clone(), rect: better.rect };
+                            self.crop = self.shot.crop();
+                        }
+                    }
+                    None => drop(ui.label(tokens::small("Click on this person again at a better instant"))),
+                }
+            }
+            _ if view.looks == Some(0) => widgets::note(
+                ui,
+                tokens::WARN,
+                "No good look at this person is kept. Click on this person again at a better instant",
+            ),
+            _ => {}
+        }
     }
 
     /// Whose card it is.
@@ -116,7 +185,7 @@ impl Card {
         pictures.show(ui, self.crop.as_ref(), size, "Picture of the person that was clicked");
         egui::Grid::new("person").num_columns(2).spacing(vec2(16.0, 4.0)).show(ui, |ui| {
             ui.spacing_mut().interact_size.y = 20.0;
-            let at = self.click.frame.captured_at();
+            let at = self.shot.frame.captured_at();
             let mut row = |name: &str, value: &str| {
                 ui.label(tokens::weak(name));
                 ui.label(value);
@@ -141,6 +210,7 @@ impl Card {
                 }
             });
         }
+        self.quality(ui, state);
         ui.separator();
         if self.form.is_some() {
             if let Some(next) = self.form_ui(ui, state) {
@@ -150,13 +220,13 @@ impl Card {
             let command = UiCommand::MarkSuspect;
             let button = widgets::primary(command.text()).min_size(vec2(ui.available_width(), 36.0));
             let response = ui.vertical_centered(|ui| ui.add(button)).inner;
-            if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
+            if response.on_hover_text(command.help()).clicked() {
                 self.open_form();
             }
             let command = UiCommand::FindPerson;
             let button = egui::Button::new("Find this person…").min_size(vec2(ui.available_width(), 32.0));
             let response = ui.vertical_centered(|ui| ui.add(button)).inner;
-            if response.on_hover_text(format!("{} ({})", command.tooltip(), command.keys_text())).clicked() {
+            if response.on_hover_text(command.help()).clicked() {
                 outcome = Outcome::Find(self.who(state));
             }
         }
@@ -179,7 +249,7 @@ impl Card {
         if std::mem::take(&mut form.focus) {
             edit.request_focus();
         }
-        let mut confirmed = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        let mut confirmed = widgets::entered(ui, &edit);
         form.missing &= form.reason.trim().is_empty();
         if form.missing {
             ui.label(RichText::new("A reason is needed: it is stored with the suspect").color(tokens::WARN));
@@ -242,8 +312,8 @@ impl Card {
         Some(Outcome::Marked(Command::SelectSuspect {
             camera: self.click.camera,
             track: self.click.track,
-            frame: self.click.frame.clone(),
-            rect: self.click.rect,
+            frame: self.shot.frame.clone(),
+            rect: self.shot.rect,
             reason: form.reason.trim().to_owned(),
             expires_in,
         }))

@@ -1,15 +1,18 @@
 //! Cases: their list, and one of them open with its suspects, bookmarks, held video, people, notes and what was handed out.
 use super::{
     bookmark::{place, when},
-    tokens,
+    modal, tokens,
     widgets::{self, Pictures},
 };
 use crate::{
     model::{Bookmark, CameraId, Case, CaseChange, CaseId, SuspectId, Timestamp, User},
     site::{CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportOf, ExportStage, SiteState, UploadStage},
 };
-use egui::{Align, ComboBox, Context, Frame, Layout, Margin, RichText, ScrollArea, Stroke, TextEdit, Ui, vec2};
-use std::{collections::VecDeque, time::Duration};
+use egui::{Align, ComboBox, Context, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// Width of the list.
@@ -26,11 +29,18 @@ const BEFORE_NOW: Duration = Duration::from_secs(3600);
 pub struct Cases {
     open: Option<CaseId>,
     search: String,
-    note: String,
-    person: String,
+    /// What is typed for each case: a note belongs to the case it was begun in.
+    drafts: BTreeMap<CaseId, Draft>,
     dialog: Option<Dialog>,
     exports: Exports,
     leads: Option<Leads>,
+}
+
+/// What is typed and not stored yet.
+#[derive(Default)]
+struct Draft {
+    note: String,
+    person: String,
 }
 
 /// Where a click leads.
@@ -87,6 +97,11 @@ impl Cases {
     /// Where the operator just wants to go.
     pub fn take_lead(&mut self) -> Option<Leads> {
         self.leads.take()
+    }
+
+    /// Whether a dialog is open, and whether something is typed in it.
+    pub fn dialog_is_dirty(&self) -> Option<bool> {
+        self.dialog.as_ref().map(Dialog::is_dirty)
     }
 
     /// Closes what is open on top; `false` when nothing was.
@@ -158,8 +173,6 @@ impl Cases {
                     });
                     if card.clicked() && self.open != Some(case.id) {
                         self.open = Some(case.id);
-                        self.note.clear();
-                        self.person.clear();
                     }
                 }
             }
@@ -374,18 +387,18 @@ impl Cases {
             });
         }
         let mut entered = false;
+        let person = &mut self.drafts.entry(case.id).or_default().person;
         ui.horizontal(|ui| {
-            let field =
-                TextEdit::singleline(&mut self.person).hint_text("badge number of a colleague").desired_width(240.0);
+            let field = TextEdit::singleline(person).hint_text("badge number of a colleague").desired_width(240.0);
             let field = ui.add(field);
             field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Badge number of a colleague"));
-            entered |= field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-            let ready = !self.person.trim().is_empty();
+            entered |= widgets::entered(ui, &field);
+            let ready = !person.trim().is_empty();
             let help = "Your colleague works on the case from then on; which cameras they see does not change";
             entered |= ui.add_enabled(ready, egui::Button::new("Hand to")).on_hover_text(help).clicked();
         });
-        if entered && !self.person.trim().is_empty() {
-            let cc = std::mem::take(&mut self.person).trim().to_owned();
+        if entered && !person.trim().is_empty() {
+            let cc = std::mem::take(person).trim().to_owned();
             asked.push(change(case, CaseChange::AddPerson { cc, name: String::new() }));
         }
     }
@@ -399,18 +412,18 @@ impl Cases {
                 ui.add(egui::Label::new(&note.what).wrap().selectable(true));
             });
         }
-        let field =
-            TextEdit::multiline(&mut self.note).desired_rows(3).char_limit(Case::NOTE).desired_width(f32::INFINITY);
+        let draft = &mut self.drafts.entry(case.id).or_default().note;
+        let field = TextEdit::multiline(draft).desired_rows(3).char_limit(Case::NOTE).desired_width(f32::INFINITY);
         let field = ui.add(
             field
                 .hint_text("What is known, what is to be done. A note is never changed")
                 .margin(Margin::symmetric(10, 8)),
         );
         field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, true, "New note"));
-        let ready = !self.note.trim().is_empty();
+        let ready = !draft.trim().is_empty();
         ui.horizontal(|ui| {
             if ui.add_enabled(ready, egui::Button::new("Add note")).clicked() {
-                let text = std::mem::take(&mut self.note).trim().to_owned();
+                let text = std::mem::take(draft).trim().to_owned();
                 asked.push(change(case, CaseChange::Note { text }));
             }
         });
@@ -419,17 +432,8 @@ impl Cases {
     /// Draws what is being said; the command once it is said.
     fn dialog(&mut self, context: &Context, state: &SiteState, user: &User) -> Option<Command> {
         let dialog = self.dialog.as_mut()?;
-        let frame = Frame::new()
-            .fill(tokens::RAISED)
-            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
-            .corner_radius(10)
-            .inner_margin(Margin::same(24));
-        let modal = egui::Modal::new(egui::Id::unique("case")).backdrop_color(tokens::BACKDROP).frame(frame);
-        let (mut command, mut done) = (None, false);
-        modal.show(context, |ui| {
-            ui.set_width(tokens::FORM_WIDTH);
-            command = dialog.ui(ui, state, user, &mut done);
-        });
+        let mut done = false;
+        let command = modal::dialog(context, "case", tokens::FORM_WIDTH, |ui| dialog.ui(ui, state, user, &mut done));
         if done || command.is_some() {
             self.dialog = None;
         }
@@ -438,6 +442,16 @@ impl Cases {
 }
 
 impl Dialog {
+    fn is_dirty(&self) -> bool {
+        let typed = |texts: &[&String]| texts.iter().any(|text| !text.trim().is_empty());
+        match self {
+            Self::Open { number, name } => typed(&[number, name]),
+            Self::Rename { .. } => true,
+            Self::Close { why: text, .. } | Self::Reopen { why: text, .. } => typed(&[text]),
+            Self::Hold { reason: text, .. } | Self::Lift { reason: text, .. } => typed(&[text]),
+        }
+    }
+
     fn hold(case: CaseId, camera: Option<CameraId>, from: Timestamp, until: Timestamp, reason: String) -> Self {
         let (from, until) = (from.local_with_offset(), until.local_with_offset());
         Self::Hold { case, camera, from, until, reason }
@@ -446,7 +460,7 @@ impl Dialog {
     fn ui(&mut self, ui: &mut Ui, state: &SiteState, user: &User, done: &mut bool) -> Option<Command> {
         let mut entered = false;
         let mut field = |ui: &mut Ui, label: &str, hint: &str, text: &mut String| {
-            widgets::field(ui, "case", label, hint, text, false, &mut entered);
+            widgets::field(ui, "case", label, hint, text, &mut entered);
         };
         let said = |text: &str| !text.trim().is_empty();
         // The words of each button, whether it ends something, and what it asks for once all is said.
@@ -509,17 +523,15 @@ impl Dialog {
                 );
                 ui.horizontal(|ui| {
                     ui.label(tokens::strong("Camera").size(13.0));
-                    ComboBox::from_id_salt("camera to hold").selected_text(place(state, *camera)).width(240.0).show_ui(
-                        ui,
-                        |ui| {
-                            if user.is_admin {
-                                ui.selectable_value(camera, None, "All cameras");
-                            }
-                            for view in &state.cameras {
-                                ui.selectable_value(camera, Some(view.camera.id), &view.camera.name);
-                            }
-                        },
-                    );
+                    let list = ComboBox::from_id_salt("camera to hold").selected_text(place(state, *camera));
+                    modal::choose(list.width(240.0), ui, |ui| {
+                        if user.is_admin {
+                            ui.selectable_value(camera, None, "All cameras");
+                        }
+                        for view in &state.cameras {
+                            ui.selectable_value(camera, Some(view.camera.id), &view.camera.name);
+                        }
+                    });
                 });
                 field(ui, "From", "2026-11-22 14:03:22", from);
                 field(ui, "To", "2026-11-22 15:03:22", until);
@@ -621,7 +633,7 @@ fn videos(ui: &mut Ui, state: &SiteState, case: &Case, asked: &mut Vec<Command>)
             ui.label(tokens::weak("None. A video that came as a file (Review, Uploads) can be added here"));
         }
     } else if case.closed.is_none() {
-        ui.menu_button("Add a video…", |ui| {
+        modal::menu(ui, "Add a video…", |ui| {
             for (id, name) in others {
                 if ui.button(name).clicked() {
                     asked.push(change(case, CaseChange::AddUpload { upload: id, name: name.clone() }));

@@ -1,26 +1,79 @@
-//! Every command of the console with its words and its keys. Menus, tooltips and the sheet of shortcuts follow from here.
-use egui::{Event, Key, KeyboardShortcut, ModifierNames, Modifiers};
+//! Every command of the console, once: its words, its keys, and which part of the screen must have the keys for them to work. Menus,
+//! tooltips, the sheet of shortcuts and [`super::keys`] follow from here.
+use egui::{Key, KeyboardShortcut, ModifierNames, Modifiers};
+
+/// A part of the screen that can have the keys. One has them at a time, and shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The pictures of the cameras.
+    Wall,
+    /// The card of a clicked person.
+    Card,
+    /// The possible matches; the keys decide about the card that is marked.
+    Inbox,
+    /// The proposed suspect.
+    Proposal,
+    /// The list of suspects.
+    Suspects,
+    /// The player of recordings.
+    Player,
+    /// The action log.
+    Log,
+}
+
+impl Part {
+    /// Its name, as the status bar tells who has the keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Card => "person",
+            Self::Inbox => "inbox",
+            Self::Proposal => "proposed suspect",
+            Self::Suspects => "suspects",
+            Self::Player => "player",
+            Self::Log => "action log",
+        }
+    }
+}
+
+/// Where the keys of a command work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Wherever no dialog, menu or form is open. Never a key that writes.
+    Anywhere,
+    /// Where one of these parts has the keys.
+    In(&'static [Part]),
+    /// In the form that marks a suspect.
+    MarkForm,
+}
+
+/// The screen of the wall with all that lies beside it.
+const WALL: Place = Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects]);
+const PLAYER: Place = Place::In(&[Part::Player]);
+const LOG: Place = Place::In(&[Part::Log]);
 
 /// What the operator can ask the console for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UiCommand {
-    /// Confirms the selected possible match.
+    /// Confirms the possible match whose card has the keys.
     ConfirmMatch,
-    /// Rejects the selected possible match.
+    /// Rejects the possible match whose card has the keys.
     RejectMatch,
-    /// Selects the next possible match.
+    /// Selects the next possible match and gives its card the keys.
     NextMatch,
-    /// Selects the previous possible match.
+    /// Selects the previous possible match and gives its card the keys.
     PreviousMatch,
-    /// Confirms the most urgent proposed suspect.
+    /// Gives the proposed suspect the keys.
+    ShowProposal,
+    /// Confirms the proposed suspect that is shown and has the keys.
     ConfirmProposal,
-    /// Drops the most urgent proposed suspect.
+    /// Drops the proposed suspect that is shown and has the keys.
     DropProposal,
     /// Opens the form that marks the person on the card as a suspect.
     MarkSuspect,
     /// Takes one of the last reasons.
     PickReason,
-    /// Closes what is open, one thing at a time.
+    /// Closes the innermost open thing.
     Back,
     /// Shows one camera alone.
     ShowCamera,
@@ -32,7 +85,7 @@ pub enum UiCommand {
     ShowShortcuts,
     /// Shows the wall.
     ShowWall,
-    /// Shows videos that came as files, and what was found in them.
+    /// Shows recordings and videos that came as files.
     ShowReview,
     /// Searches everybody seen for the person on the card, or shows that search.
     FindPerson,
@@ -40,12 +93,40 @@ pub enum UiCommand {
     Replay,
     /// Puts a bookmark on what is watched.
     PutBookmark,
+    /// Plays, or stands.
+    PlayPause,
+    /// Plays; again: faster.
+    PlayForward,
+    /// Plays backwards; again: faster.
+    PlayBackward,
+    /// Stands.
+    Stand,
+    /// One frame on.
+    StepOn,
+    /// One frame back.
+    StepBack,
+    /// Ten seconds on.
+    JumpOn,
+    /// Ten seconds back.
+    JumpBack,
+    /// Marks the beginning of a stretch.
+    MarkIn,
+    /// Marks the end of a stretch.
+    MarkOut,
     /// Shows the cases.
     ShowCases,
     /// Shows the map.
     ShowMap,
     /// Shows the action log.
     ShowLog,
+    /// Opens the entry below.
+    NextEntry,
+    /// Opens the entry above.
+    PreviousEntry,
+    /// Reads the newer page of the log.
+    NewerEntries,
+    /// Reads the older page of the log.
+    OlderEntries,
     /// Shows users, rights and cameras.
     ShowAdministration,
     /// Opens the form for one's own new password.
@@ -66,32 +147,74 @@ const fn control(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::CTRL, key)
 }
 
-const fn alt(key: Key) -> KeyboardShortcut {
-    KeyboardShortcut::new(Modifiers::ALT, key)
+const fn shift(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::SHIFT, key)
+}
+
+/// The digits 1 to `N` with these modifiers.
+const fn digits<const N: usize>(modifiers: Modifiers) -> [KeyboardShortcut; N] {
+    const DIGITS: [Key; 9] =
+        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+    let mut keys = [KeyboardShortcut::new(modifiers, Key::Num1); N];
+    let mut i = 0;
+    while i < N {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which refuses an index out of range")]
+        {
+            keys[i] = KeyboardShortcut::new(modifiers, DIGITS[i]);
+        }
+        i += 1;
+    }
+    keys
+}
+
+const ONE_TO_NINE: &[KeyboardShortcut] = &digits::<9>(Modifiers::NONE);
+const ALT_ONE_TO_EIGHT: &[KeyboardShortcut] = &digits::<8>(Modifiers::ALT);
+
+/// What the list says of a command.
+struct Entry {
+    text: &'static str,
+    tooltip: &'static str,
+    place: Place,
+    keys: &'static [KeyboardShortcut],
 }
 
 impl UiCommand {
-    /// All commands, in the order of the sheet.
-    pub const ALL: [Self; 25] = [
+    /// All commands that have keys, in the order of the sheet.
+    pub const ALL: [Self; 40] = [
         Self::ConfirmMatch,
         Self::RejectMatch,
         Self::NextMatch,
         Self::PreviousMatch,
+        Self::ShowProposal,
         Self::ConfirmProposal,
         Self::DropProposal,
         Self::MarkSuspect,
         Self::PickReason,
-        Self::Back,
         Self::ShowCamera,
         Self::ShowInbox,
         Self::ShowSuspects,
-        Self::ShowWall,
-        Self::ShowReview,
-        Self::FindPerson,
         Self::Replay,
         Self::PutBookmark,
-        Self::ShowCases,
+        Self::FindPerson,
+        Self::PlayPause,
+        Self::PlayForward,
+        Self::PlayBackward,
+        Self::Stand,
+        Self::StepOn,
+        Self::StepBack,
+        Self::JumpOn,
+        Self::JumpBack,
+        Self::MarkIn,
+        Self::MarkOut,
+        Self::NextEntry,
+        Self::PreviousEntry,
+        Self::NewerEntries,
+        Self::OlderEntries,
+        Self::Back,
+        Self::ShowWall,
+        Self::ShowReview,
         Self::ShowMap,
+        Self::ShowCases,
         Self::ShowLog,
         Self::ShowAdministration,
         Self::ShowHealth,
@@ -100,130 +223,222 @@ impl UiCommand {
         Self::Quit,
     ];
 
-    /// Its name.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::ConfirmMatch => "Confirm",
-            Self::RejectMatch => "Reject",
-            Self::NextMatch => "Next possible match",
-            Self::PreviousMatch => "Previous possible match",
-            Self::ConfirmProposal => "Confirm suspect",
-            Self::DropProposal => "Drop",
-            Self::MarkSuspect => "Mark as suspect…",
-            Self::PickReason => "Take a recent reason",
-            Self::Back => "Back",
-            Self::ShowCamera => "Show one camera alone",
-            Self::ShowInbox => "Inbox",
-            Self::ShowSuspects => "Suspects",
-            Self::ShowShortcuts => "Keyboard shortcuts…",
-            Self::ShowWall => "Wall",
-            Self::ShowReview => "Review",
-            Self::FindPerson => "Find",
-            Self::Replay => "Instant replay",
-            Self::PutBookmark => "Bookmark…",
-            Self::ShowCases => "Cases",
-            Self::ShowMap => "Map",
-            Self::ShowLog => "Action log",
-            Self::ShowAdministration => "Administration",
-            Self::ChangePassword => "Change password…",
-            Self::ShowHealth => "Health…",
-            Self::LogOut => "Log out",
-            Self::Quit => "Quit",
+    /// The list: text, what it does in one sentence, where its keys work, and its keys.
+    const fn entry(self) -> Entry {
+        const fn of(
+            text: &'static str,
+            tooltip: &'static str,
+            place: Place,
+            keys: &'static [KeyboardShortcut],
+        ) -> Entry {
+            Entry { text, tooltip, place, keys }
         }
+        const INBOX: Place = Place::In(&[Part::Inbox]);
+        const PROPOSAL: Place = Place::In(&[Part::Proposal]);
+        const ANYWHERE: Place = Place::Anywhere;
+        match self {
+            Self::ConfirmMatch => of(
+                "Confirm",
+                "Records that the selected possible match shows the suspect",
+                INBOX,
+                const { &[plain(Key::C)] },
+            ),
+            Self::RejectMatch => of(
+                "Reject",
+                "Records that the selected possible match shows somebody else",
+                INBOX,
+                const { &[plain(Key::R)] },
+            ),
+            Self::NextMatch => of(
+                "Next possible match",
+                "Selects the next possible match in the inbox",
+                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal]) },
+                const { &[plain(Key::J), plain(Key::ArrowDown)] },
+            ),
+            Self::PreviousMatch => of(
+                "Previous possible match",
+                "Selects the previous possible match in the inbox",
+                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal]) },
+                const { &[plain(Key::K), plain(Key::ArrowUp)] },
+            ),
+            Self::ShowProposal => of(
+                "Proposed suspect",
+                "Gives the keys to the proposed suspect who holds a weapon",
+                WALL,
+                const { &[plain(Key::W)] },
+            ),
+            Self::ConfirmProposal => of(
+                "Confirm suspect",
+                "Keeps following the proposed suspect who holds a weapon",
+                PROPOSAL,
+                const { &[control(Key::Y)] },
+            ),
+            Self::DropProposal => of(
+                "Drop",
+                "Stops following the proposed suspect; the record stays",
+                PROPOSAL,
+                const { &[control(Key::N)] },
+            ),
+            Self::MarkSuspect => of(
+                "Mark as suspect…",
+                "Follows the person on the card across all cameras; asks for a reason",
+                const { Place::In(&[Part::Card]) },
+                const { &[plain(Key::M)] },
+            ),
+            Self::PickReason => {
+                of("Take a recent reason", "Fills in one of the reasons used last", Place::MarkForm, ALT_ONE_TO_EIGHT)
+            }
+            Self::Back => of(
+                "Back",
+                "Closes the innermost open thing; a form with something typed asks first",
+                ANYWHERE,
+                const { &[plain(Key::Escape)] },
+            ),
+            Self::ShowCamera => of(
+                "Show one camera alone",
+                "Enlarges a camera by its number; the same key or Back shows all again",
+                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects, Part::Player]) },
+                ONE_TO_NINE,
+            ),
+            Self::ShowInbox => of(
+                "Inbox",
+                "Shows the possible matches that wait for a decision, and gives them the keys",
+                WALL,
+                const { &[plain(Key::I)] },
+            ),
+            Self::ShowSuspects => {
+                of("Suspects", "Shows the suspects and where they were seen", WALL, const { &[plain(Key::S)] })
+            }
+            Self::ShowShortcuts => of(
+                "Keyboard shortcuts…",
+                "Lists every key",
+                ANYWHERE,
+                const { &[plain(Key::F1), plain(Key::Questionmark)] },
+            ),
+            Self::ShowWall => of("Wall", "Shows all cameras", ANYWHERE, const { &[plain(Key::F3)] }),
+            Self::ShowReview => of(
+                "Review",
+                "Shows recordings and videos that came as files, and what was found in them",
+                ANYWHERE,
+                const { &[plain(Key::F5)] },
+            ),
+            Self::FindPerson => of(
+                "Find",
+                "Searches everybody seen for the person on the card, or shows that search",
+                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects, Part::Card, Part::Player]) },
+                const { &[plain(Key::F)] },
+            ),
+            Self::Replay => of(
+                "Instant replay",
+                "Shows the last 30 s of the camera under the pointer, or of the one shown alone; Esc goes back to live",
+                WALL,
+                const { &[plain(Key::P)] },
+            ),
+            Self::PutBookmark => of(
+                "Bookmark…",
+                "Puts a bookmark on the instant, or the marked stretch, of the player; or on the camera under the pointer, now",
+                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects, Part::Player]) },
+                const { &[plain(Key::B)] },
+            ),
+            Self::PlayPause => of("Play or pause", "Plays, or stands", PLAYER, const { &[plain(Key::Space)] }),
+            Self::PlayForward => of("Play", "Plays; again: faster", PLAYER, const { &[plain(Key::L)] }),
+            Self::PlayBackward => {
+                of("Play backwards", "Plays backwards; again: faster", PLAYER, const { &[plain(Key::J)] })
+            }
+            Self::Stand => of("Pause", "Stands", PLAYER, const { &[plain(Key::K)] }),
+            Self::StepOn => of("One frame on", "Shows the next frame", PLAYER, const { &[plain(Key::ArrowRight)] }),
+            Self::StepBack => {
+                of("One frame back", "Shows the frame before", PLAYER, const { &[plain(Key::ArrowLeft)] })
+            }
+            Self::JumpOn => of("Ten seconds on", "Goes ten seconds on", PLAYER, const { &[shift(Key::ArrowRight)] }),
+            Self::JumpBack => {
+                of("Ten seconds back", "Goes ten seconds back", PLAYER, const { &[shift(Key::ArrowLeft)] })
+            }
+            Self::MarkIn => of("In", "Marks the beginning of a stretch", PLAYER, const { &[plain(Key::I)] }),
+            Self::MarkOut => of("Out", "Marks the end of a stretch", PLAYER, const { &[plain(Key::O)] }),
+            Self::ShowCases => of(
+                "Cases",
+                "Shows the cases you work on: suspects, bookmarks, notes and what was handed out",
+                ANYWHERE,
+                const { &[plain(Key::F9)] },
+            ),
+            Self::ShowMap => of(
+                "Map",
+                "Shows where cameras stand and which way a suspect went",
+                ANYWHERE,
+                const { &[plain(Key::F7)] },
+            ),
+            Self::ShowLog => of(
+                "Action log",
+                "Shows what operators did (administrators only)",
+                ANYWHERE,
+                const { &[plain(Key::F4)] },
+            ),
+            Self::NextEntry => of(
+                "Entry below",
+                "Opens the entry below the open one",
+                LOG,
+                const { &[plain(Key::ArrowDown), plain(Key::J)] },
+            ),
+            Self::PreviousEntry => of(
+                "Entry above",
+                "Opens the entry above the open one",
+                LOG,
+                const { &[plain(Key::ArrowUp), plain(Key::K)] },
+            ),
+            Self::NewerEntries => of("Newer", "Reads the page of newer entries", LOG, const { &[plain(Key::PageUp)] }),
+            Self::OlderEntries => {
+                of("Older", "Reads the page of older entries", LOG, const { &[plain(Key::PageDown)] })
+            }
+            Self::ShowAdministration => of(
+                "Administration",
+                "Manages users, what each may see, and cameras (administrators only)",
+                ANYWHERE,
+                const { &[plain(Key::F8)] },
+            ),
+            Self::ChangePassword => {
+                of("Change password…", "Gives you a new password; asks for the one you have", ANYWHERE, &[])
+            }
+            Self::ShowHealth => {
+                of("Health…", "Shows how cameras and stores are doing", ANYWHERE, const { &[plain(Key::F6)] })
+            }
+            Self::LogOut => {
+                of("Log out", "Ends this session; cameras and follows go on", ANYWHERE, const { &[control(Key::L)] })
+            }
+            Self::Quit => of(
+                "Quit",
+                "Closes the console; asks where that would end a recording",
+                ANYWHERE,
+                const { &[control(Key::Q)] },
+            ),
+        }
+    }
+
+    /// Its name.
+    pub const fn text(self) -> &'static str {
+        self.entry().text
     }
 
     /// What it does, in one sentence.
-    pub fn tooltip(self) -> &'static str {
-        match self {
-            Self::ConfirmMatch => "Records that the selected possible match shows the suspect",
-            Self::RejectMatch => "Records that the selected possible match shows somebody else",
-            Self::NextMatch => "Selects the next possible match in the inbox",
-            Self::PreviousMatch => "Selects the previous possible match in the inbox",
-            Self::ConfirmProposal => "Keeps following the proposed suspect who holds a weapon",
-            Self::DropProposal => "Stops following the proposed suspect; the record stays",
-            Self::MarkSuspect => "Follows the person on the card across all cameras; asks for a reason",
-            Self::PickReason => "Fills in one of the reasons used last",
-            Self::Back => "Closes what is open, one thing at a time",
-            Self::ShowCamera => "Enlarges a camera by its number; the same key or Back shows all again",
-            Self::ShowInbox => "Shows the possible matches that wait for a decision",
-            Self::ShowSuspects => "Shows the suspects and where they were seen",
-            Self::ShowShortcuts => "Lists every key",
-            Self::ShowWall => "Shows all cameras",
-            Self::FindPerson => "Searches everybody seen for the person on the card, or shows that search",
-            Self::ShowReview => "Shows recordings and videos that came as files, and what was found in them",
-            Self::Replay => {
-                "Shows the last 30 s of the camera under the pointer, or of the one shown alone; Esc goes back to live"
-            }
-            Self::PutBookmark => {
-                "Puts a bookmark on the instant, or the marked stretch, of the player; or on the camera under the pointer, now"
-            }
-            Self::ShowCases => "Shows the cases you work on: suspects, bookmarks, notes and what was handed out",
-            Self::ShowMap => "Shows where cameras stand and which way a suspect went",
-            Self::ShowLog => "Shows what operators did (administrators only)",
-            Self::ShowAdministration => "Manages users, what each may see, and cameras (administrators only)",
-            Self::ChangePassword => "Gives you a new password; asks for the one you have",
-            Self::ShowHealth => "Shows how cameras and stores are doing",
-            Self::LogOut => "Ends this session; cameras and follows go on",
-            Self::Quit => "Closes the console",
-        }
+    pub const fn tooltip(self) -> &'static str {
+        self.entry().tooltip
+    }
+
+    /// Where its keys work.
+    pub const fn place(self) -> Place {
+        self.entry().place
     }
 
     /// Its keys; several keys of one command are alternatives, or numbers.
-    pub fn keys(self) -> &'static [KeyboardShortcut] {
-        match self {
-            Self::ConfirmMatch => const { &[plain(Key::C)] },
-            Self::RejectMatch => const { &[plain(Key::R)] },
-            Self::NextMatch => const { &[plain(Key::J), plain(Key::ArrowDown)] },
-            Self::PreviousMatch => const { &[plain(Key::K), plain(Key::ArrowUp)] },
-            Self::ConfirmProposal => const { &[control(Key::Y)] },
-            Self::DropProposal => const { &[control(Key::N)] },
-            Self::MarkSuspect => const { &[plain(Key::M)] },
-            Self::PickReason => {
-                const {
-                    &[
-                        alt(Key::Num1),
-                        alt(Key::Num2),
-                        alt(Key::Num3),
-                        alt(Key::Num4),
-                        alt(Key::Num5),
-                        alt(Key::Num6),
-                        alt(Key::Num7),
-                        alt(Key::Num8),
-                    ]
-                }
-            }
-            Self::Back => const { &[plain(Key::Escape)] },
-            Self::ShowCamera => {
-                const {
-                    &[
-                        plain(Key::Num1),
-                        plain(Key::Num2),
-                        plain(Key::Num3),
-                        plain(Key::Num4),
-                        plain(Key::Num5),
-                        plain(Key::Num6),
-                        plain(Key::Num7),
-                        plain(Key::Num8),
-                        plain(Key::Num9),
-                    ]
-                }
-            }
-            Self::ShowInbox => const { &[plain(Key::I)] },
-            Self::ShowSuspects => const { &[plain(Key::S)] },
-            Self::ShowShortcuts => const { &[plain(Key::F1), plain(Key::Questionmark)] },
-            Self::ShowWall => const { &[plain(Key::F3)] },
-            Self::ShowReview => const { &[plain(Key::F5)] },
-            Self::FindPerson => const { &[plain(Key::F)] },
-            Self::Replay => const { &[plain(Key::P)] },
-            Self::PutBookmark => const { &[plain(Key::B)] },
-            Self::ShowCases => const { &[plain(Key::F9)] },
-            Self::ShowMap => const { &[plain(Key::F7)] },
-            Self::ShowLog => const { &[plain(Key::F4)] },
-            Self::ShowAdministration => const { &[plain(Key::F8)] },
-            Self::ChangePassword => &[],
-            Self::ShowHealth => const { &[plain(Key::F6)] },
-            Self::LogOut => const { &[control(Key::L)] },
-            Self::Quit => const { &[control(Key::Q)] },
+    pub const fn keys(self) -> &'static [KeyboardShortcut] {
+        self.entry().keys
+    }
+
+    /// What it does and its keys: `Shows all cameras (F3)`.
+    pub fn help(self) -> String {
+        match self.keys() {
+            [] => self.tooltip().to_owned(),
+            _ => format!("{} ({})", self.tooltip(), self.keys_text()),
         }
     }
 
@@ -232,6 +447,12 @@ impl UiCommand {
         let name = |keys: &KeyboardShortcut| match keys.logical_key {
             Key::ArrowDown => "Down".to_owned(),
             Key::ArrowUp => "Up".to_owned(),
+            Key::ArrowLeft if keys.modifiers.is_none() => "Left".to_owned(),
+            Key::ArrowRight if keys.modifiers.is_none() => "Right".to_owned(),
+            Key::ArrowLeft => "Shift+Left".to_owned(),
+            Key::ArrowRight => "Shift+Right".to_owned(),
+            Key::PageUp => "Page up".to_owned(),
+            Key::PageDown => "Page down".to_owned(),
             Key::Escape => "Esc".to_owned(),
             Key::Questionmark => "?".to_owned(),
             _ => keys.format(&ModifierNames::NAMES, false),
@@ -245,64 +466,40 @@ impl UiCommand {
     }
 }
 
-/// Takes the commands whose keys were pressed in this pass out of the input, each with the position of the key among
-/// [`UiCommand::keys`]. While a text is being edited, keys that write are left to it. A key held down counts once.
-pub fn pressed(context: &egui::Context) -> Vec<(UiCommand, usize)> {
-    let typing = context.text_edit_focused();
-    let mut found = Vec::new();
-    context.input_mut(|input| {
-        input.events.retain(|event| {
-            let Event::Key { key, pressed: true, repeat, modifiers, .. } = event else { return true };
-            let Some(command) = command_of(*key, *modifiers, typing) else { return true };
-            if !repeat {
-                found.push(command);
-            }
-            false
-        });
-        // Alt with a digit would also write the digit.
-        if found.iter().any(|(command, _)| *command == UiCommand::PickReason) {
-            input.events.retain(|event| !matches!(event, Event::Text(_)));
-        }
-    });
-    found
-}
-
-fn command_of(key: Key, modifiers: Modifiers, typing: bool) -> Option<(UiCommand, usize)> {
-    UiCommand::ALL.into_iter().find_map(|command| {
-        let position = command.keys().iter().position(|shortcut| {
-            // `?` is written with Shift on most keyboards.
-            let modifiers = if shortcut.logical_key == Key::Questionmark { Modifiers::NONE } else { modifiers };
-            let writes = shortcut.modifiers.is_none()
-                && !matches!(
-                    shortcut.logical_key,
-                    Key::Escape | Key::F1 | Key::F3 | Key::F4 | Key::F5 | Key::F6 | Key::F7 | Key::F8 | Key::F9
-                );
-            shortcut.logical_key == key && modifiers.matches_exact(shortcut.modifiers) && !(typing && writes)
-        })?;
-        Some((command, position))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_two_commands_share_a_key() {
-        let keys: Vec<_> = UiCommand::ALL.iter().flat_map(|command| command.keys()).collect();
-        for (i, key) in keys.iter().enumerate() {
-            assert!(!keys[..i].contains(key), "{key:?} is used twice");
+    /// Whether both may be meant by one key at one time.
+    fn meet(a: Place, b: Place) -> bool {
+        match (a, b) {
+            (Place::In(a), Place::In(b)) => a.iter().any(|part| b.contains(part)),
+            (Place::MarkForm, Place::In(_)) | (Place::In(_), Place::MarkForm) => false,
+            _ => true,
         }
     }
 
     #[test]
-    fn letters_are_left_to_a_text_field_and_function_keys_are_not() {
-        assert_eq!(command_of(Key::C, Modifiers::NONE, false), Some((UiCommand::ConfirmMatch, 0)));
-        assert_eq!(command_of(Key::C, Modifiers::NONE, true), None);
-        assert_eq!(command_of(Key::Num3, Modifiers::NONE, true), None);
-        assert_eq!(command_of(Key::Num3, Modifiers::ALT, true), Some((UiCommand::PickReason, 2)));
-        assert_eq!(command_of(Key::Escape, Modifiers::NONE, true), Some((UiCommand::Back, 0)));
-        assert_eq!(command_of(Key::C, Modifiers::CTRL, false), None, "copying is not confirming");
+    fn no_key_means_two_things_in_one_place() {
+        for (i, one) in UiCommand::ALL.iter().enumerate() {
+            for other in &UiCommand::ALL[..i] {
+                let shared = one.keys().iter().any(|key| other.keys().contains(key));
+                assert!(!shared || !meet(one.place(), other.place()), "{one:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_decides_on_evidence_needs_its_card() {
+        for command in [
+            UiCommand::ConfirmMatch,
+            UiCommand::RejectMatch,
+            UiCommand::ConfirmProposal,
+            UiCommand::DropProposal,
+            UiCommand::MarkSuspect,
+        ] {
+            assert!(matches!(command.place(), Place::In([_])), "{command:?}");
+        }
     }
 
     #[test]
@@ -310,5 +507,7 @@ mod tests {
         assert_eq!(UiCommand::NextMatch.keys_text(), "J or Down");
         assert_eq!(UiCommand::ShowCamera.keys_text(), "1 – 9");
         assert_eq!(UiCommand::PickReason.keys_text(), "Alt+1 – Alt+8");
+        assert_eq!(UiCommand::JumpOn.keys_text(), "Shift+Right");
+        assert_eq!(UiCommand::ShowWall.help(), "Shows all cameras (F3)");
     }
 }

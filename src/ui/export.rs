@@ -2,14 +2,14 @@
 //! and how far it is.
 use super::{
     dialog::FileDialog,
-    tokens,
+    modal, tokens,
     widgets::{self},
 };
 use crate::{
     model::{Case, CaseId},
     site::{Command, ExportCommand, ExportOf, ExportPlan, ExportRequest, ExportStage, ExportView, SiteState},
 };
-use egui::{ComboBox, Context, Frame, Margin, ProgressBar, RichText, ScrollArea, Stroke, TextEdit, Ui};
+use egui::{ComboBox, Context, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
 /// What is typed; forgotten for another suspect or stretch.
@@ -39,14 +39,7 @@ impl Form {
             *self = Self { of: Some(view.of.clone()), path: proposed(state, &view.of), fresh: true, ..Self::default() };
         }
         self.take_answer();
-        let frame = Frame::new()
-            .fill(tokens::RAISED)
-            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
-            .corner_radius(10)
-            .inner_margin(Margin::same(24));
-        let modal = egui::Modal::new(egui::Id::unique("export")).backdrop_color(tokens::BACKDROP).frame(frame);
-        let asked = modal.show(context, |ui| {
-            ui.set_width(560.0);
+        let asked = modal::dialog(context, "export", 560.0, |ui| {
             match &view.of {
                 ExportOf::Suspect(_) => {
                     ui.label(tokens::strong(format!("Export evidence of {}", label(state, &view.of))).size(18.0));
@@ -83,7 +76,12 @@ impl Form {
                 ExportStage::Planned | ExportStage::Failed(_) => self.form(ui, state, view),
             }
         });
-        asked.inner.map(Command::Export)
+        asked.map(Command::Export)
+    }
+
+    /// Whether something is typed.
+    pub fn is_dirty(&self) -> bool {
+        !self.reason.trim().is_empty() || !self.recipient.trim().is_empty()
     }
 
     fn form(&mut self, ui: &mut Ui, state: &SiteState, view: &ExportView) -> Option<ExportCommand> {
@@ -167,7 +165,7 @@ impl Form {
         let text = chosen.map_or_else(|| "none".to_owned(), |c| name(c));
         let label = ui.label(tokens::small("For the case"));
         let list = ComboBox::from_id_salt("for case").selected_text(text).width(ui.available_width());
-        let shown = list.show_ui(ui, |ui| {
+        let shown = modal::choose(list, ui, |ui| {
             ui.selectable_value(&mut self.case, None, "none");
             for case in open {
                 ui.selectable_value(&mut self.case, Some(case.id), name(case));

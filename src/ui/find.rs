@@ -1,6 +1,6 @@
 //! The search among everybody seen: a strip of pictures ranked by probability, each to be confirmed or rejected.
-use super::tokens;
 use super::widgets::{self, Pictures};
+use super::{modal, tokens};
 use crate::model::CameraId;
 use crate::site::{Command, FindCommand, FindView, FindWho, HitView, SiteState};
 use egui::{Align, Layout, RichText, ScrollArea, Ui, vec2};
@@ -87,7 +87,7 @@ impl Find {
             ui.add_space(8.0);
             let shown =
                 state.cameras.len() - state.cameras.iter().filter(|v| self.without.contains(&v.camera.id)).count();
-            ui.menu_button(format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
+            modal::switches(ui, format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
                 for view in &state.cameras {
                     let mut searched = !self.without.contains(&view.camera.id);
                     if ui.checkbox(&mut searched, &view.camera.name).clicked() {

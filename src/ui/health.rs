@@ -1,30 +1,33 @@
 //! How cameras and stores are doing: a line at the bottom, and a window with the numbers.
-use super::commands::UiCommand;
-use super::{tokens, widgets};
+use super::commands::{Part, UiCommand};
+use super::{modal, tokens, widgets};
 use crate::{
     model::{CameraId, Looked, Timestamp},
     site::{CameraStatus, CameraView, Command, Keeper, SiteState, StoreHealth},
     sync::RefusedRecord,
 };
-use egui::{Align, Align2, Color32, Grid, Layout, RichText, Sense, Ui, vec2};
+use egui::{Align, Color32, Grid, Layout, RichText, Sense, Ui, vec2};
 use std::time::Duration;
 
 /// Height of the list of refused records at most.
 const REFUSED_HEIGHT: f32 = 180.0;
 
 /// Draws the line at the bottom; `true` when it was clicked.
-pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
+pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str, keys: Option<Part>) -> bool {
     let mut clicked = false;
     ui.spacing_mut().interact_size.y = 20.0;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         ui.label(tokens::digits(state.now.local_date_time()).color(tokens::TEXT));
         ui.label(tokens::small(user));
+        let words = keys.map_or_else(|| "keys: off".to_owned(), |part| format!("keys: {}", part.name()));
+        ui.label(tokens::small(words))
+            .on_hover_text("Which part of the screen has the keys: click into another to give it them");
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             let (tint, words) = summary(state);
             widgets::dot(ui, tint);
             let button = egui::Button::new(RichText::new(words).size(12.5)).frame(false);
             let help = UiCommand::ShowHealth;
-            clicked = ui.add(button).on_hover_text(format!("{} ({})", help.tooltip(), help.keys_text())).clicked();
+            clicked = ui.add(button).on_hover_text(help.help()).clicked();
             for store in state.stores.iter().filter(|store| store.error.is_some() || store.backlog > 0) {
                 let (tint, words) = describe(store, state.now);
                 // The bar is narrow: the whole sentence is in the window, and under the pointer.
@@ -41,75 +44,76 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str) -> bool {
     clicked
 }
 
-/// Draws the window with the numbers; `open` becomes false when it is closed.
+/// Draws the dialog with the numbers; `open` becomes false when it is closed.
 pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Option<Command> {
     let mut asked = None;
-    egui::Window::new("Health")
-        .open(open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::LEFT_BOTTOM, vec2(12.0, -(tokens::STATUS_HEIGHT + 12.0)))
-        .show(context, |ui| {
-            ui.label(tokens::weak(&state.analysis));
-            ui.add_space(4.0);
-            Grid::new("cameras").num_columns(11).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
-                for title in [
-                    "Camera",
-                    "State",
-                    "Received",
-                    "Analysed",
-                    "Overtaken",
-                    "fps",
-                    "Analysed/s",
-                    "Latency",
-                    "Own clock",
-                    "Records",
-                    "Looked at",
-                ] {
-                    ui.label(tokens::small(title));
-                }
+    modal::dialog(context, "health", 1240.0, |ui| {
+        ui.horizontal(|ui| {
+            ui.heading("Health");
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                *open &= !ui.button("Close").on_hover_text("Esc").clicked();
+            });
+        });
+        ui.label(tokens::weak(&state.analysis));
+        ui.add_space(4.0);
+        Grid::new("cameras").num_columns(11).spacing(vec2(20.0, 6.0)).striped(false).show(ui, |ui| {
+            for title in [
+                "Camera",
+                "State",
+                "Received",
+                "Analysed",
+                "Overtaken",
+                "fps",
+                "Analysed/s",
+                "Latency",
+                "Own clock",
+                "Records",
+                "Looked at",
+            ] {
+                ui.label(tokens::small(title));
+            }
+            ui.end_row();
+            for view in &state.cameras {
+                let counters = &view.counters;
+                ui.label(&view.camera.name);
+                let (tint, words) = match view.status {
+                    CameraStatus::Live => (tokens::GOOD, "live"),
+                    CameraStatus::Connecting => (tokens::WARN, "connecting"),
+                    CameraStatus::Stale { .. } => (tokens::BAD, "stale"),
+                    CameraStatus::Inactive => (tokens::TEXT_WEAK, "off"),
+                };
+                ui.label(RichText::new(words).color(tint));
+                ui.label(tokens::digits(counters.received.to_string()));
+                ui.label(tokens::digits(counters.analysed.to_string()));
+                ui.label(tokens::digits(counters.dropped.to_string()));
+                ui.label(tokens::digits(format!("{:.1}", counters.fps)));
+                ui.label(tokens::digits(format!("{:.1}", counters.analysed_fps)));
+                ui.label(tokens::digits(format!("{:.0} ms", counters.latency_ms)));
+                own_clock(ui, view);
+                let (tint, words) = keeper(&view.keeper);
+                ui.label(RichText::new(words).color(tint));
+                looked(ui, view, state.now);
                 ui.end_row();
-                for view in &state.cameras {
-                    let counters = &view.counters;
-                    ui.label(&view.camera.name);
-                    let (tint, words) = match view.status {
-                        CameraStatus::Live => (tokens::GOOD, "live"),
-                        CameraStatus::Connecting => (tokens::WARN, "connecting"),
-                        CameraStatus::Stale { .. } => (tokens::BAD, "stale"),
-                        CameraStatus::Inactive => (tokens::TEXT_WEAK, "off"),
-                    };
-                    ui.label(RichText::new(words).color(tint));
-                    ui.label(tokens::digits(counters.received.to_string()));
-                    ui.label(tokens::digits(counters.analysed.to_string()));
-                    ui.label(tokens::digits(counters.dropped.to_string()));
-                    ui.label(tokens::digits(format!("{:.1}", counters.fps)));
-                    ui.label(tokens::digits(format!("{:.1}", counters.analysed_fps)));
-                    ui.label(tokens::digits(format!("{:.0} ms", counters.latency_ms)));
-                    own_clock(ui, view);
-                    let (tint, words) = keeper(&view.keeper);
-                    ui.label(RichText::new(words).color(tint));
-                    looked(ui, view, state.now);
-                    ui.end_row();
-                }
-            });
-            answer(ui, state);
-            ui.separator();
-            Grid::new("stores").num_columns(2).spacing(vec2(20.0, 6.0)).show(ui, |ui| {
-                for store in &state.stores {
-                    let (tint, words) = describe(store, state.now);
-                    ui.label(&store.store);
-                    ui.horizontal(|ui| {
-                        widgets::dot(ui, tint);
-                        ui.label(words);
-                    });
-                    ui.end_row();
-                }
-            });
-            if !state.refused.is_empty() {
-                ui.separator();
-                asked = refused(ui, &state.refused);
             }
         });
+        answer(ui, state);
+        ui.separator();
+        Grid::new("stores").num_columns(2).spacing(vec2(20.0, 6.0)).show(ui, |ui| {
+            for store in &state.stores {
+                let (tint, words) = describe(store, state.now);
+                ui.label(&store.store);
+                ui.horizontal(|ui| {
+                    widgets::dot(ui, tint);
+                    ui.label(words);
+                });
+                ui.end_row();
+            }
+        });
+        if !state.refused.is_empty() {
+            ui.separator();
+            asked = refused(ui, &state.refused);
+        }
+    });
     asked
 }
 

@@ -1,5 +1,6 @@
 //! The possible matches that wait for a person's decision.
-use super::commands::UiCommand;
+use super::commands::{Part, UiCommand};
+use super::keys::Keys;
 use super::tokens;
 use super::widgets::{self, Pictures};
 use crate::model::{Decision, SightingId, Timestamp};
@@ -41,6 +42,11 @@ impl Inbox {
         view
     }
 
+    /// The match that keys decide about: the selected one.
+    pub fn selected(&self) -> Option<SightingId> {
+        self.selected
+    }
+
     /// Moves the selection by one.
     pub fn step(&mut self, state: &SiteState, forward: bool) {
         let pending = self.pending(state);
@@ -52,19 +58,16 @@ impl Inbox {
         }
     }
 
-    /// Decides about the selected match; `None` when nothing waits.
-    pub fn decide(&mut self, state: &SiteState, confirm: bool) -> Option<Command> {
-        let pending = self.pending(state);
-        let view = self.select(&pending)?;
-        let sighting = view.sighting.id;
+    /// Decides about this match, as it is shown; `None` when it waits no more.
+    pub fn decide(&mut self, state: &SiteState, id: SightingId, judgement: Judgement) -> Option<Command> {
+        let command = self.pending(state).iter().find(|view| view.sighting.id == id)?.judged(judgement);
         self.decided.retain(|_, at| state.now.seconds_since(*at) < UNDER_WAY);
-        self.decided.insert(sighting, state.now);
-        let judgement = if confirm { Judgement::Confirm } else { Judgement::Reject };
-        Some(view.judged(judgement))
+        self.decided.insert(id, state.now);
+        Some(command)
     }
 
-    /// Draws the inbox.
-    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Option<Command> {
+    /// Draws the inbox; the selected card says by which keys it is decided while it has them.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures, keys: &mut Keys) -> Option<Command> {
         let pending = self.pending(state);
         let selected = self.select(&pending).map(|view| view.sighting.id);
         if pending.is_empty() {
@@ -76,36 +79,40 @@ impl Inbox {
             widgets::empty(ui, "No possible matches", hint);
             return None;
         }
+        let has_keys = keys.has(Part::Inbox);
         let mut decision = None;
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             for view in &pending {
                 let id = view.sighting.id;
                 let is_selected = selected == Some(id);
                 let response = ui.scope_builder(UiBuilder::new().id_salt(id).sense(Sense::CLICK), |ui| {
-                    widgets::card(is_selected)
+                    widgets::card(is_selected && has_keys)
                         .show(ui, |ui| {
                             ui.set_width(ui.available_width());
                             ui.spacing_mut().interact_size.y = 20.0;
                             if is_selected {
-                                whole(ui, state, view, pictures)
+                                whole(ui, state, view, pictures, has_keys)
                             } else {
                                 brief(ui, state, view, pictures)
                             }
                         })
                         .inner
                 });
-                if let Some(confirm) = response.inner {
-                    decision = Some(confirm);
+                if let Some(judgement) = response.inner {
+                    decision = Some((id, judgement));
                 }
                 if response.response.clicked() {
                     self.selected = Some(id);
+                }
+                if is_selected && has_keys {
+                    keys.arm(ui.ctx(), id);
                 }
                 if is_selected && std::mem::take(&mut self.scroll) {
                     response.response.scroll_to_me(None);
                 }
             }
         });
-        decision.and_then(|confirm| self.decide(state, confirm))
+        decision.and_then(|(id, judgement)| self.decide(state, id, judgement))
     }
 }
 
@@ -121,7 +128,7 @@ fn title(ui: &mut Ui, state: &SiteState, view: &SightingView) {
     });
 }
 
-fn brief(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pictures) -> Option<bool> {
+fn brief(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pictures) -> Option<Judgement> {
     title(ui, state, view);
     ui.horizontal(|ui| {
         let size = vec2(44.0, 60.0);
@@ -138,7 +145,13 @@ fn brief(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pic
     None
 }
 
-fn whole(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pictures) -> Option<bool> {
+fn whole(
+    ui: &mut Ui,
+    state: &SiteState,
+    view: &SightingView,
+    pictures: &mut Pictures,
+    has_keys: bool,
+) -> Option<Judgement> {
     title(ui, state, view);
     let suspect = widgets::suspect(state, view.sighting.suspect);
     let half = (ui.available_width() - tokens::SPACE) / 2.0;
@@ -173,11 +186,15 @@ fn whole(ui: &mut Ui, state: &SiteState, view: &SightingView, pictures: &mut Pic
     }
     let mut decision = None;
     ui.horizontal(|ui| {
-        for (command, confirm) in [(UiCommand::ConfirmMatch, true), (UiCommand::RejectMatch, false)] {
-            let button = if confirm { widgets::primary(command.text()) } else { egui::Button::new(command.text()) };
-            let button = button.min_size(vec2(half, 34.0)).shortcut_text(command.keys_text());
-            if ui.add(button).on_hover_text(command.tooltip()).clicked() {
-                decision = Some(confirm);
+        for (command, judgement) in
+            [(UiCommand::ConfirmMatch, Judgement::Confirm), (UiCommand::RejectMatch, Judgement::Reject)]
+        {
+            let confirms = judgement == Judgement::Confirm;
+            let button = if confirms { widgets::primary(command.text()) } else { egui::Button::new(command.text()) };
+            let button = button.min_size(vec2(half, 34.0));
+            let button = if has_keys { button.shortcut_text(command.keys_text()) } else { button };
+            if ui.add(button).on_hover_text(command.help()).clicked() {
+                decision = Some(judgement);
             }
         }
     });

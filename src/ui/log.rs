@@ -1,11 +1,11 @@
 //! The action log, for administrators: filtered, page by page, each entry with all its details; verified and exported.
-use super::{dialog::FileDialog, tokens, widgets};
+use super::{commands::UiCommand, dialog::FileDialog, modal, tokens, widgets};
 use crate::audit::Format;
 use crate::model::{Action, ActionRecord, KeptAction, Outcome, OutcomeKind, Timestamp};
 use crate::site::{Command, LogCommand, LogSheet, LogWork, SiteState, Verdict};
 use crate::store::LogFilter;
 use egui::{
-    Align, Color32, ComboBox, Frame, Key, Label, Layout, Margin, RichText, ScrollArea, Sense, Stroke, TextEdit, Ui,
+    Align, Color32, ComboBox, Frame, Label, Layout, Margin, RichText, ScrollArea, Sense, Stroke, TextEdit, Ui,
     UiBuilder, vec2,
 };
 use std::path::PathBuf;
@@ -83,6 +83,21 @@ impl Log {
             let to = if down { *open + 1 } else { open.saturating_sub(1) };
             *open = to.min(count.saturating_sub(1));
         }
+    }
+
+    /// Whether the dialog that exports is open.
+    pub fn has_dialog(&self) -> bool {
+        self.export.is_some()
+    }
+
+    /// Turns to the page of newer, or older, entries, where there is one.
+    pub fn turn(&mut self, state: &SiteState, newer: bool) -> Option<Command> {
+        let sheet = state.log.page.as_deref().filter(|_| state.log.work.is_none())?;
+        let there = if newer { sheet.passed > 0 } else { sheet.older };
+        there.then(|| {
+            self.open = None;
+            Command::Log(if newer { LogCommand::Newer } else { LogCommand::Older })
+        })
     }
 
     /// Draws the log; asks for it only when the operator does, for reading it is itself recorded.
@@ -164,7 +179,7 @@ impl Log {
                     edit = edit.text_color(tokens::BAD);
                 }
                 let response = ui.add(edit).labelled_by(label.id);
-                read |= response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+                read |= widgets::entered(ui, &response);
             };
             field(ui, "User", &mut asked.user, "badge number", 124.0, false);
             let wrong = |text: &str| !text.trim().is_empty() && Timestamp::parse_local(text).is_none();
@@ -264,11 +279,10 @@ impl Log {
                 let free = state.log.work.is_none();
                 let newer = ui.add_enabled(free && sheet.passed > 0, egui::Button::new("Newer"));
                 let older = ui.add_enabled(free && sheet.older, egui::Button::new("Older"));
-                let pressed = |key| !ui.ctx().text_edit_focused() && ui.input(|input| input.key_pressed(key));
-                if newer.on_hover_text("Page up").clicked() || (free && sheet.passed > 0 && pressed(Key::PageUp)) {
+                if newer.on_hover_text(UiCommand::NewerEntries.help()).clicked() {
                     command = Some(LogCommand::Newer);
                 }
-                if older.on_hover_text("Page down").clicked() || (free && sheet.older && pressed(Key::PageDown)) {
+                if older.on_hover_text(UiCommand::OlderEntries.help()).clicked() {
                     command = Some(LogCommand::Older);
                 }
                 ui.label(tokens::small("Each page that is read is an entry of the log"));
@@ -320,14 +334,7 @@ impl Log {
         let filter = self.asked.filter();
         form.poll();
         let mut outcome = None;
-        let frame = Frame::new()
-            .fill(tokens::RAISED)
-            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
-            .corner_radius(10)
-            .inner_margin(Margin::same(24));
-        let modal = egui::Modal::new(egui::Id::unique("export log")).backdrop_color(tokens::BACKDROP).frame(frame);
-        let shown = modal.show(context, |ui| {
-            ui.set_width(520.0);
+        modal::dialog(context, "export log", 520.0, |ui| {
             ui.heading("Export the log");
             let what = match &filter {
                 Some(filter) if *filter == LogFilter::default() => "Every entry of the log",
@@ -371,7 +378,7 @@ impl Log {
                 }
             });
         });
-        if outcome.is_some() || shown.backdrop_response.clicked() {
+        if outcome.is_some() {
             self.export = None;
         }
         outcome.flatten()
@@ -441,7 +448,8 @@ fn choice<T: Clone + PartialEq>(ui: &mut Ui, name: &str, chosen: &mut Option<T>,
         (None, _) => format!("{name}: any"),
         (Some(_), words) => words.unwrap_or("one that is gone").to_owned(),
     };
-    ComboBox::from_id_salt(name).selected_text(shown).width(118.0).height(420.0).show_ui(ui, |ui| {
+    let list = ComboBox::from_id_salt(name).selected_text(shown).width(118.0).height(420.0);
+    modal::choose(list, ui, |ui| {
         ui.selectable_value(chosen, None, "Any");
         for (value, words) in all {
             ui.selectable_value(chosen, Some(value.clone()), words);

@@ -1,7 +1,9 @@
 //! Suspects that the console proposes because they hold a weapon: each waits for an operator to confirm or drop it.
-use super::commands::UiCommand;
+use super::commands::{Part, UiCommand};
+use super::keys::Keys;
 use super::tokens;
 use super::widgets::{self, Pictures};
+use crate::model::SuspectId;
 use crate::site::{Command, SiteState, SuspectView};
 use egui::{RichText, Ui, vec2};
 
@@ -17,46 +19,73 @@ pub fn waiting(state: &SiteState) -> Vec<&SuspectView> {
     waiting
 }
 
-/// Decides about the most urgent proposal; `None` when none waits.
-pub fn decide(state: &SiteState, confirm: bool) -> Option<Command> {
-    let suspect = &waiting(state).first()?.suspect;
-    Some(Command::DecideProposal { suspect: suspect.id, confirm, until: suspect.proposed_until? })
+/// Which proposal is shown: it stays until it is decided, whatever becomes more urgent meanwhile.
+#[derive(Default)]
+pub struct Proposals {
+    shown: Option<SuspectId>,
 }
 
-/// Draws the most urgent proposal; nothing when none waits.
-pub fn ui(ui: &mut Ui, state: &SiteState, pictures: &mut Pictures) -> Option<Command> {
-    let waiting = waiting(state);
-    let suspect = &waiting.first()?.suspect;
-    let mut command = None;
-    let card = widgets::card(false).show(ui, |ui| {
-        ui.set_width(ui.available_width());
-        ui.horizontal_top(|ui| {
-            pictures.show(ui, waiting.first().and_then(|v| v.crop.as_ref()), vec2(64.0, 92.0), "The proposed suspect");
-            ui.vertical(|ui| {
-                ui.spacing_mut().item_spacing.y = 3.0;
-                ui.horizontal(|ui| {
-                    widgets::swatch(ui, suspect);
-                    ui.label(tokens::strong(format!("{} · proposed", suspect.label)).size(15.0));
+impl Proposals {
+    /// The proposal that is on screen, by its id.
+    pub fn shown(&self) -> Option<SuspectId> {
+        self.shown
+    }
+
+    /// Decides about the proposal that is shown; `None` when it waits no more.
+    pub fn decide(&self, state: &SiteState, confirm: bool) -> Option<Command> {
+        let view = waiting(state).into_iter().find(|view| Some(view.suspect.id) == self.shown)?;
+        let until = view.suspect.proposed_until?;
+        Some(Command::DecideProposal { suspect: view.suspect.id, confirm, until })
+    }
+
+    /// Draws one proposal; nothing when none waits.
+    pub fn ui(&mut self, ui: &mut Ui, state: &SiteState, pictures: &mut Pictures, keys: &mut Keys) -> Option<Command> {
+        let waiting = waiting(state);
+        let view = *waiting.iter().find(|view| Some(view.suspect.id) == self.shown).or(waiting.first())?;
+        let suspect = &view.suspect;
+        self.shown = Some(suspect.id);
+        let has_keys = keys.has(Part::Proposal);
+        if has_keys {
+            keys.arm(ui.ctx(), suspect.id);
+        }
+        let mut command = None;
+        let card = ui.push_id(suspect.id, |ui| {
+            widgets::card(has_keys).show(ui, |ui| {
+                ui.set_width(ui.available_width());
+                ui.horizontal_top(|ui| {
+                    pictures.show(ui, view.crop.as_ref(), vec2(64.0, 92.0), "The proposed suspect");
+                    ui.vertical(|ui| {
+                        ui.spacing_mut().item_spacing.y = 3.0;
+                        ui.horizontal(|ui| {
+                            widgets::swatch(ui, suspect);
+                            ui.label(tokens::strong(format!("{} · proposed", suspect.label)).size(15.0));
+                        });
+                        ui.label(RichText::new(&suspect.reason).color(tokens::BAD));
+                        ui.label(widgets::camera_name(state, suspect.camera));
+                        let left = suspect.proposed_until.map_or(0.0, |until| until.seconds_since(state.now));
+                        let more = waiting.len() - 1;
+                        let more = if more > 0 { format!(" · {more} more") } else { String::new() };
+                        ui.label(tokens::small(format!("Decide within {}{more}", widgets::span(left))));
+                    });
                 });
-                ui.label(RichText::new(&suspect.reason).color(tokens::BAD));
-                ui.label(widgets::camera_name(state, suspect.camera));
-                let left = suspect.proposed_until.map_or(0.0, |until| until.seconds_since(state.now));
-                let more = if waiting.len() > 1 { format!(" · {} more", waiting.len() - 1) } else { String::new() };
-                ui.label(tokens::small(format!("Decide within {}{more}", widgets::span(left))));
-            });
+                let half = (ui.available_width() - tokens::SPACE) / 2.0;
+                ui.horizontal(|ui| {
+                    for (entry, confirm) in [(UiCommand::ConfirmProposal, true), (UiCommand::DropProposal, false)] {
+                        let button =
+                            if confirm { widgets::primary(entry.text()) } else { egui::Button::new(entry.text()) };
+                        let button = button.min_size(vec2(half, 32.0));
+                        let button = if has_keys { button.shortcut_text(entry.keys_text()) } else { button };
+                        if ui.add(button).on_hover_text(entry.help()).clicked() {
+                            command = self.decide(state, confirm);
+                        }
+                    }
+                });
+            })
         });
-        let half = (ui.available_width() - tokens::SPACE) / 2.0;
-        ui.horizontal(|ui| {
-            for (entry, confirm) in [(UiCommand::ConfirmProposal, true), (UiCommand::DropProposal, false)] {
-                let button = if confirm { widgets::primary(entry.text()) } else { egui::Button::new(entry.text()) };
-                let button = button.min_size(vec2(half, 32.0)).shortcut_text(entry.keys_text());
-                if ui.add(button).on_hover_text(entry.tooltip()).clicked() {
-                    command = decide(state, confirm);
-                }
-            }
-        });
-    });
-    widgets::dashed(ui, card.response.rect, tokens::BAD);
-    ui.add_space(4.0);
-    command
+        let rect = card.inner.response.rect;
+        widgets::dashed(ui, rect, tokens::BAD);
+        keys.claim(ui, Part::Proposal, rect);
+        ui.add_space(4.0);
+        command
+    }
 }

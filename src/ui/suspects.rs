@@ -1,8 +1,8 @@
 //! The suspects and where they were seen.
 use super::commands::UiCommand;
 use super::inbox::times;
-use super::tokens;
 use super::widgets::{self, Pictures};
+use super::{modal, tokens};
 use crate::model::{CameraId, CaseChange, Characteristics, ColourName, Decision, Suspect, SuspectId};
 use crate::site::{CaseCommand, Command, ExportCommand, ExportOf, Judgement, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
@@ -27,6 +27,13 @@ impl Suspects {
     /// The suspect that the operator just asked to find elsewhere.
     pub fn take_find(&mut self) -> Option<SuspectId> {
         self.finding.take()
+    }
+
+    /// Whether the form is open in which something is changed.
+    pub fn is_dirty(&self, state: &SiteState) -> bool {
+        self.editing.as_ref().is_some_and(|(id, draft)| {
+            widgets::suspect(state, *id).is_none_or(|view| view.suspect.characteristics != *draft)
+        })
     }
 
     /// Takes back the question whether a follow is to be ended, or closes the form; `false` when neither was open.
@@ -64,13 +71,15 @@ impl Suspects {
                 );
             }
             for view in followed {
-                command = self.suspect(ui, state, view, pictures).or(command.take());
+                let shown = ui.push_id(view.suspect.id, |ui| self.suspect(ui, state, view, pictures));
+                command = shown.inner.or(command.take());
             }
             if !past.is_empty() {
                 ui.label(tokens::small("No longer followed"));
             }
             for view in past {
-                command = self.suspect(ui, state, view, pictures).or(command.take());
+                let shown = ui.push_id(view.suspect.id, |ui| self.suspect(ui, state, view, pictures));
+                command = shown.inner.or(command.take());
             }
         });
         command
@@ -202,7 +211,7 @@ impl Suspects {
 /// The menu of the cases that a suspect can be added to.
 fn add_to_case(ui: &mut Ui, state: &SiteState, suspect: SuspectId) -> Option<Command> {
     let mut command = None;
-    let menu = ui.menu_button(RichText::new("Add to case…").size(12.5), |ui| {
+    let menu = modal::menu(ui, RichText::new("Add to case…").size(12.5), |ui| {
         let open = state.casework.cases.iter().map(|v| &v.case).filter(|c| c.closed.is_none());
         let mut others = open.filter(|c| !c.suspects.contains(&suspect)).peekable();
         if others.peek().is_none() {
@@ -216,7 +225,7 @@ fn add_to_case(ui: &mut Ui, state: &SiteState, suspect: SuspectId) -> Option<Com
             }
         }
     });
-    menu.response.on_hover_text("Gathers what is known of this suspect in a case");
+    menu.on_hover_text("Gathers what is known of this suspect in a case");
     command
 }
 
@@ -258,15 +267,13 @@ fn form(ui: &mut Ui, draft: &mut Characteristics) -> Option<bool> {
     egui::Grid::new("looks").num_columns(2).spacing(vec2(12.0, 6.0)).show(ui, |ui| {
         for (label, colour) in [("Above the waist", &mut draft.upper), ("Below the waist", &mut draft.lower)] {
             ui.label(label);
-            egui::ComboBox::from_id_salt(label).selected_text(colour.map_or("not known", ColourName::name)).show_ui(
-                ui,
-                |ui| {
-                    ui.selectable_value(colour, None, "not known");
-                    for one in ColourName::ALL {
-                        ui.selectable_value(colour, Some(one), one.name());
-                    }
-                },
-            );
+            let list = egui::ComboBox::from_id_salt(label).selected_text(colour.map_or("not known", ColourName::name));
+            modal::choose(list, ui, |ui| {
+                ui.selectable_value(colour, None, "not known");
+                for one in ColourName::ALL {
+                    ui.selectable_value(colour, Some(one), one.name());
+                }
+            });
             ui.end_row();
         }
         for (label, words) in [("Carried object", &mut draft.carried), ("Notes", &mut draft.notes)] {
@@ -307,10 +314,12 @@ fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {
     for camera in cameras {
         ui.label(tokens::strong(widgets::camera_name(state, camera)).size(13.0));
         for view in own.iter().filter(|view| view.sighting.camera == camera) {
-            ui.horizontal(|ui| {
-                ui.label(tokens::digits(times(view)).size(12.0));
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    command = decision(ui, view).or(command.take());
+            ui.push_id(view.sighting.id, |ui| {
+                ui.horizontal(|ui| {
+                    ui.label(tokens::digits(times(view)).size(12.0));
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        command = decision(ui, view).or(command.take());
+                    });
                 });
             });
         }
@@ -337,16 +346,23 @@ fn decision(ui: &mut Ui, view: &SightingView) -> Option<Command> {
         return None;
     }
     let mut command = None;
-    let menu = ui.menu_button(RichText::new(format!("{words}…")).size(12.0).color(tint), |ui| {
-        for (entry, judgement) in
-            [(UiCommand::ConfirmMatch, Judgement::Confirm), (UiCommand::RejectMatch, Judgement::Reject)]
-        {
-            if ui.button(entry.text()).clicked() {
+    let menu = modal::menu(ui, RichText::new(format!("{words}…")).size(12.0).color(tint), |ui| {
+        for (words, help, judgement) in [
+            (UiCommand::ConfirmMatch.text(), UiCommand::ConfirmMatch.tooltip(), Judgement::Confirm),
+            (UiCommand::RejectMatch.text(), UiCommand::RejectMatch.tooltip(), Judgement::Reject),
+            ("Undecide", "Takes the decision back: the match waits again", Judgement::Undecide),
+        ] {
+            let says_so = match view.sighting.decision {
+                Decision::Confirmed { .. } => judgement == Judgement::Confirm,
+                Decision::Rejected { .. } => judgement == Judgement::Reject,
+                _ => judgement == Judgement::Undecide,
+            };
+            if !says_so && ui.button(words).on_hover_text(help).clicked() {
                 command = Some(view.judged(judgement));
                 ui.close();
             }
         }
     });
-    menu.response.on_hover_text(format!("{tooltip}\nThe last decision counts; all are kept").trim());
+    menu.on_hover_text(format!("{tooltip}\nThe last decision counts; all are kept").trim());
     command
 }

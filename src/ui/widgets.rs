@@ -72,30 +72,35 @@ fn filled(text: impl Into<String>, fill: Color32) -> egui::Button<'static> {
         .stroke(Stroke::new(1.0, fill.gamma_multiply(1.6)))
 }
 
-/// A text field under its label, in a form called `scope`; `entered` becomes true when Enter was pressed in it.
-pub fn field(
-    ui: &mut Ui,
-    scope: &str,
-    label: &str,
-    hint: &str,
-    text: &mut String,
-    password: bool,
-    entered: &mut bool,
-) -> Response {
+/// Whether Enter was pressed in this text field.
+pub fn entered(ui: &Ui, field: &Response) -> bool {
+    field.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
+}
+
+/// What is wrong with a field, or missing in it, beside it.
+pub fn fault(ui: &mut Ui, words: Option<&str>) {
+    if let Some(words) = words {
+        ui.add_space(-4.0);
+        ui.add(egui::Label::new(egui::RichText::new(words).size(12.5).color(tokens::WARN)).wrap());
+    }
+}
+
+/// A text field under its label, in a form called `scope`; `entered` becomes true when Enter was pressed in it. What is secret has a
+/// field of its own: [`super::secret::Secret`].
+pub fn field(ui: &mut Ui, scope: &str, label: &str, hint: &str, text: &mut String, entered: &mut bool) -> Response {
     let label_response = ui.label(tokens::strong(label).size(13.0));
     ui.add_space(-4.0);
     let response = ui
         .add(
             egui::TextEdit::singleline(text)
                 .id(egui::Id::unique((scope, label)))
-                .password(password)
                 .char_limit(256)
                 .hint_text(hint.to_owned())
                 .margin(Margin::symmetric(10, 8))
                 .desired_width(f32::INFINITY),
         )
         .labelled_by(label_response.id);
-    *entered |= response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+    *entered |= self::entered(ui, &response);
     response
 }
 

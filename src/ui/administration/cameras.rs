@@ -3,7 +3,7 @@ use super::{Column, Conflict, Pending, change, confirm, conflict, row, side, tab
 use crate::{
     model::{Camera, CameraId, FieldOfView},
     site::{AdminCommand, CameraEdit, CameraStatus, CameraView, SiteState, TestOutcome},
-    ui::{tokens, widgets},
+    ui::{secret::Secret, tokens, widgets},
 };
 use egui::{Color32, RichText, ScrollArea, Ui, vec2};
 
@@ -21,8 +21,8 @@ struct Form {
     /// As it was when the form was opened; `None` for a camera to be.
     before: Option<Camera>,
     name: String,
-    /// Empty: as it is.
-    url: String,
+    /// Empty: as it is. It may hold a password.
+    url: Secret,
     latitude: String,
     longitude: String,
     heading: String,
@@ -31,6 +31,8 @@ struct Form {
     asking: bool,
     tested: bool,
     fresh: bool,
+    /// It was sent off with something missing: each field says what.
+    tried: bool,
 }
 
 impl Form {
@@ -44,7 +46,7 @@ impl Form {
         Self {
             before: before.cloned(),
             name: before.map(|c| c.name.clone()).unwrap_or_default(),
-            url: String::new(),
+            url: Secret::default(),
             latitude: degrees(|place| place.0),
             longitude: degrees(|place| place.1),
             heading: sees(|f| f.heading),
@@ -53,6 +55,7 @@ impl Form {
             asking: false,
             tested: false,
             fresh: true,
+            tried: false,
         }
     }
 
@@ -95,7 +98,7 @@ impl Form {
         let looks = sees != before.and_then(|c| c.field_of_view);
         CameraEdit {
             name: (before.map(|c| &c.name) != Some(&name)).then_some(name),
-            url: (!self.url.trim().is_empty()).then(|| self.url.trim().to_owned()),
+            url: self.typed_url().map(str::to_owned),
             location: location.filter(|place| there != Some(*place)),
             unplaced: location.is_none() && there.is_some(),
             heading: sees.filter(|_| looks).map(|f| f.heading),
@@ -136,6 +139,14 @@ impl Form {
 }
 
 impl Cameras {
+    /// Whether a form is open in which something is typed.
+    pub fn is_dirty(&self) -> bool {
+        self.form.as_ref().is_some_and(|form| {
+            let empty = form.before.is_none() && form.name.trim().is_empty() && form.typed_url().is_none();
+            !form.asking && !empty && form.is_changed()
+        })
+    }
+
     /// Closes a question, else the form; `false` when neither was open.
     pub fn back(&mut self) -> bool {
         if let Some(form) = &mut self.form
@@ -241,9 +252,9 @@ impl Form {
         let mut entered = false;
         let tested = self.fields(ui, state, pictures, "rtsp://user:password@10.0.0.21/stream1", &mut entered);
         pending.ui(ui);
-        let gap = self.gap().or(self.url.trim().is_empty().then_some("Type the address of the stream"));
-        let sent = submit(ui, "Register camera", gap, pending, entered);
-        if sent {
+        let ready =
+            self.fault_of_name().is_none() && self.fault_of_address().is_none() && self.fault_of_place().is_none();
+        if submit(ui, "Register camera", ready, &mut self.tried, pending, entered) {
             return Some(AdminCommand::AddCamera(self.edit()));
         }
         tested
@@ -280,8 +291,12 @@ impl Form {
             self.fields(ui, state, pictures, &now.camera.url, &mut entered)
         };
         pending.ui(ui);
-        let gap = self.gap().or((!self.is_changed()).then_some("Nothing is changed"));
-        if submit(ui, "Save", gap, pending, entered) {
+        let ready =
+            self.fault_of_name().is_none() && self.fault_of_address().is_none() && self.fault_of_place().is_none();
+        let is_changed = self.is_changed();
+        let pressed =
+            ui.add_enabled_ui(is_changed, |ui| submit(ui, "Save", ready, &mut self.tried, pending, entered)).inner;
+        if pressed && is_changed {
             asked = Some(AdminCommand::EditCamera { id: now.camera.id, edit: self.edit() });
         }
         if now.camera.configured {
@@ -300,11 +315,14 @@ impl Form {
         entered: &mut bool,
     ) -> Option<AdminCommand> {
         let scope = self.before.as_ref().map_or_else(|| "new camera".to_owned(), |c| format!("camera {}", c.id));
-        let name = widgets::field(ui, &scope, "Name", "As it stands on the wall", &mut self.name, false, entered);
+        let name = widgets::field(ui, &scope, "Name", "As it stands on the wall", &mut self.name, entered);
         if std::mem::take(&mut self.fresh) {
             name.request_focus();
         }
-        widgets::field(ui, &scope, "Address", address, &mut self.url, false, entered);
+        widgets::fault(ui, self.fault_of_name().filter(|_| self.tried));
+        self.url.field(ui, &scope, "Address", address, true, entered);
+        let typed = self.typed_url().is_some();
+        widgets::fault(ui, self.fault_of_address().filter(|_| self.tried || typed));
         if self.before.is_some() {
             ui.label(tokens::small(
                 "Empty: the address stays as it is. It is kept with its password, which is not shown.",
@@ -313,7 +331,7 @@ impl Form {
         self.place(ui, &scope, entered);
         let mut asked = None;
         ui.horizontal(|ui| {
-            let typed = self.url.trim();
+            let typed = self.url.as_str().trim();
             let camera = self.before.as_ref().map(|c| c.id);
             let testing = matches!(&state.admin.test, Some(test) if test.outcome == TestOutcome::Connecting);
             let possible = (camera.is_some() || !typed.is_empty()) && !(self.tested && testing);
@@ -350,17 +368,19 @@ impl Form {
     fn place(&mut self, ui: &mut Ui, scope: &str, entered: &mut bool) {
         ui.columns(2, |columns| {
             if let [left, right] = columns {
-                widgets::field(left, scope, "Latitude", "38.7139", &mut self.latitude, false, entered);
-                widgets::field(right, scope, "Longitude", "-9.1394", &mut self.longitude, false, entered);
+                widgets::field(left, scope, "Latitude", "38.7139", &mut self.latitude, entered);
+                widgets::field(right, scope, "Longitude", "-9.1394", &mut self.longitude, entered);
             }
         });
+        widgets::fault(ui, self.location().err());
         ui.columns(3, |columns| {
             if let [left, middle, right] = columns {
-                widgets::field(left, scope, "Looks, ° from north", "90", &mut self.heading, false, entered);
-                widgets::field(middle, scope, "Angle, °", "70", &mut self.angle, false, entered);
-                widgets::field(right, scope, "Range, m", "25", &mut self.range, false, entered);
+                widgets::field(left, scope, "Looks, ° from north", "90", &mut self.heading, entered);
+                widgets::field(middle, scope, "Angle, °", "70", &mut self.angle, entered);
+                widgets::field(right, scope, "Range, m", "25", &mut self.range, entered);
             }
         });
+        widgets::fault(ui, self.field_of_view().err());
     }
 
     fn activity(&mut self, ui: &mut Ui, camera: &Camera, pending: &Pending) -> Option<AdminCommand> {
@@ -385,14 +405,26 @@ impl Form {
         answer.then(|| switch(false))
     }
 
-    fn gap(&self) -> Option<&'static str> {
-        if self.name.trim().is_empty() {
-            return Some("Type a name");
+    /// The address that is typed, if any.
+    fn typed_url(&self) -> Option<&str> {
+        Some(self.url.as_str().trim()).filter(|url| !url.is_empty())
+    }
+
+    fn fault_of_name(&self) -> Option<&'static str> {
+        self.name.trim().is_empty().then_some("Type a name")
+    }
+
+    fn fault_of_address(&self) -> Option<&'static str> {
+        match self.typed_url() {
+            None if self.before.is_none() => Some("Type the address of the stream"),
+            Some(url) if !crate::model::is_stream_address(url) => {
+                Some("An address starts with rtsp://, rtsps://, file:// or test:")
+            }
+            _ => None,
         }
-        let url = self.url.trim();
-        if !url.is_empty() && !crate::model::is_stream_address(url) {
-            return Some("An address starts with rtsp://, rtsps://, file:// or test:");
-        }
+    }
+
+    fn fault_of_place(&self) -> Option<&'static str> {
         self.location().err().or(self.field_of_view().err())
     }
 }

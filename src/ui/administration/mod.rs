@@ -6,7 +6,7 @@ mod users;
 
 pub use password::OwnPassword;
 
-use super::{tokens, widgets};
+use super::{secret::Secret, tokens, widgets};
 use crate::{
     model::{Timestamp, User},
     site::{AdminCommand, Command, SiteState},
@@ -42,6 +42,15 @@ enum Tab {
 }
 
 impl Administration {
+    /// Whether a form is open in which something is typed.
+    pub fn is_dirty(&self) -> bool {
+        match self.tab {
+            Tab::Users => self.users.is_dirty(),
+            Tab::Rights => self.rights.is_dirty(),
+            Tab::Cameras => self.cameras.is_dirty(),
+        }
+    }
+
     /// Closes the topmost open thing; `false` when nothing was.
     pub fn back(&mut self) -> bool {
         match self.tab {
@@ -253,19 +262,25 @@ fn confirm(ui: &mut Ui, question: &str, yes: &str, no: &str) -> Option<bool> {
 /// The two fields of a new password, with the rules.
 #[derive(Default)]
 struct NewPassword {
-    first: String,
-    again: String,
+    first: Secret,
+    again: Secret,
     shown: bool,
+    /// The form was sent off with something missing: each field says what.
+    tried: bool,
 }
 
 impl NewPassword {
     fn ui(&mut self, ui: &mut Ui, form: &str, entered: &mut bool) {
         ui.label(tokens::small(PASSWORD_RULES));
-        widgets::field(ui, form, "New password", "", &mut self.first, !self.shown, entered);
-        widgets::field(ui, form, "New password again", "", &mut self.again, !self.shown, entered);
+        self.first.field(ui, form, "New password", "", self.shown, entered);
+        let short = self.first.as_str().chars().count() < super::access::PASSWORD_LENGTH;
+        widgets::fault(ui, (self.tried && short).then_some("At least 15 characters"));
+        self.again.field(ui, form, "New password again", "", self.shown, entered);
+        let differs = self.first.as_str() != self.again.as_str();
+        widgets::fault(ui, (self.tried && differs).then_some("Type the same password again"));
         ui.horizontal(|ui| {
             ui.checkbox(&mut self.shown, "Show passwords");
-            let (tint, words) = widgets::password_hint(&self.first, &self.again);
+            let (tint, words) = widgets::password_hint(self.first.as_str(), self.again.as_str());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.label(RichText::new(words).size(12.5).color(tint));
             });
@@ -273,7 +288,12 @@ impl NewPassword {
     }
 
     fn is_ready(&self) -> bool {
-        self.first.chars().count() >= super::access::PASSWORD_LENGTH && self.first == self.again
+        let first = self.first.as_str();
+        first.chars().count() >= super::access::PASSWORD_LENGTH && first == self.again.as_str()
+    }
+
+    fn is_dirty(&self) -> bool {
+        !self.first.is_empty() || !self.again.is_empty()
     }
 }
 

@@ -2,14 +2,13 @@
 use super::{NewPassword, Pending, users::submit};
 use crate::{
     site::{AdminCommand, Command, SiteState},
-    ui::{tokens, widgets},
+    ui::{modal, secret::Secret, tokens, widgets},
 };
-use egui::{Frame, Margin, Stroke};
 
 /// The dialog; it asks for the old password again, so that an unattended screen gives no account away.
 #[derive(Default)]
 pub struct OwnPassword {
-    old: String,
+    old: Secret,
     new: NewPassword,
     opened: bool,
     pending: Pending,
@@ -24,42 +23,34 @@ impl OwnPassword {
             *open = false;
             return None;
         }
-        let frame = Frame::new()
-            .fill(tokens::RAISED)
-            .stroke(Stroke::new(1.0, tokens::LINE_STRONG))
-            .corner_radius(10)
-            .inner_margin(Margin::same(24));
-        let modal = egui::Modal::new(egui::Id::unique(FORM)).backdrop_color(tokens::BACKDROP).frame(frame);
-        modal
-            .show(context, |ui| {
-                ui.set_width(tokens::FORM_WIDTH - 48.0);
-                ui.heading("Change password");
-                let mut entered = false;
-                let old = widgets::field(ui, FORM, "Password now", "", &mut self.old, !self.new.shown, &mut entered);
-                if !std::mem::replace(&mut self.opened, true) {
-                    old.request_focus();
-                }
-                self.new.ui(ui, FORM, &mut entered);
-                self.pending.ui(ui);
-                let gap = if self.old.is_empty() {
-                    Some("Type the password you have")
-                } else if self.new.is_ready() {
-                    None
-                } else {
-                    Some("Type the new password twice, long enough and the same")
-                };
-                let mut asked = None;
-                if submit(ui, "Change password", gap, &self.pending, entered) {
-                    let (old, new) = (self.old.clone(), self.new.first.clone());
-                    self.pending.send(state);
-                    asked = Some(Command::Administer(AdminCommand::ChangeOwnPassword { old, new }));
-                }
-                if ui.button("Cancel").clicked() {
-                    *self = Self::default();
-                    *open = false;
-                }
-                asked
-            })
-            .inner
+        modal::dialog(context, FORM, tokens::FORM_WIDTH - 48.0, |ui| {
+            ui.heading("Change password");
+            let mut entered = false;
+            let old = self.old.field(ui, FORM, "Password now", "", self.new.shown, &mut entered);
+            if !std::mem::replace(&mut self.opened, true) {
+                old.request_focus();
+            }
+            let missing = self.old.is_empty().then_some("Type the password you have");
+            widgets::fault(ui, missing.filter(|_| self.new.tried));
+            self.new.ui(ui, FORM, &mut entered);
+            self.pending.ui(ui);
+            let ready = missing.is_none() && self.new.is_ready();
+            let mut asked = None;
+            if submit(ui, "Change password", ready, &mut self.new.tried, &self.pending, entered) {
+                let (old, new) = (self.old.as_str().to_owned(), self.new.first.as_str().to_owned());
+                self.pending.send(state);
+                asked = Some(Command::Administer(AdminCommand::ChangeOwnPassword { old, new }));
+            }
+            if ui.button("Cancel").clicked() {
+                *self = Self::default();
+                *open = false;
+            }
+            asked
+        })
+    }
+
+    /// Whether something is typed.
+    pub fn is_dirty(&self) -> bool {
+        !self.old.is_empty() || self.new.is_dirty()
     }
 }

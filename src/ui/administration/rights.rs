@@ -23,6 +23,11 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// Whether something is ticked that is not saved.
+    pub fn is_dirty(&self) -> bool {
+        !self.asking && !self.saving && !self.changed.is_empty()
+    }
+
     /// Takes a question back, else the unsaved changes; `false` when there are none.
     pub fn back(&mut self) -> bool {
         if self.saving {

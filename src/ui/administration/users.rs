@@ -76,6 +76,17 @@ impl Edit {
 }
 
 impl Users {
+    /// Whether a form is open in which something is typed.
+    pub fn is_dirty(&self) -> bool {
+        match &self.form {
+            None => false,
+            Some(Form::New(new)) => {
+                [&new.cc, &new.name, &new.email].iter().any(|text| !text.is_empty()) || new.password.is_dirty()
+            }
+            Some(Form::Edit(edit)) => !edit.asking && (edit.edited() != edit.before || edit.password.is_dirty()),
+        }
+    }
+
     /// Closes a question, else the form; `false` when neither was open.
     pub fn back(&mut self) -> bool {
         if let Some(Form::Edit(edit)) = &mut self.form
@@ -192,34 +203,28 @@ impl New {
         ui.label(tokens::weak(rights_words(&state.admin)));
         let mut entered = false;
         let hint = "Citizen-card or badge number";
-        let cc = widgets::field(ui, FORM, "Badge number", hint, &mut self.cc, false, &mut entered);
+        let cc = widgets::field(ui, FORM, "Badge number", hint, &mut self.cc, &mut entered);
         if std::mem::take(&mut self.fresh) {
             cc.request_focus();
         }
-        widgets::field(
-            ui,
-            FORM,
-            "Full name",
-            "As it will stand in the action log",
-            &mut self.name,
-            false,
-            &mut entered,
-        );
-        let email = "name@department.example";
-        widgets::field(ui, FORM, "E-mail", email, &mut self.email, false, &mut entered);
+        let tried = self.password.tried;
+        let missing = self.cc.trim().is_empty().then_some("Type the badge number");
+        widgets::fault(ui, missing.filter(|_| tried));
+        let hint = "As it will stand in the action log";
+        let fit =
+            person(ui, FORM, (hint, "name@department.example"), &mut self.name, &mut self.email, tried, &mut entered);
         ui.checkbox(&mut self.is_admin, "Administrator: manages users and cameras, reads the log");
         ui.separator();
         self.password.ui(ui, FORM, &mut entered);
         pending.ui(ui);
-        let gap = gap(&self.cc, &self.name, &self.email)
-            .or((!self.password.is_ready()).then_some("Type the password twice, long enough and the same"));
-        let sent = submit(ui, "Register user", gap, pending, entered);
+        let ready = missing.is_none() && fit && self.password.is_ready();
+        let sent = submit(ui, "Register user", ready, &mut self.password.tried, pending, entered);
         sent.then(|| {
             AdminCommand::AddUser(NewUser {
                 cc: self.cc.trim().to_owned(),
                 email: self.email.trim().to_owned(),
                 name: self.name.trim().to_owned(),
-                password: self.password.first.clone(),
+                password: self.password.first.as_str().to_owned(),
                 is_admin: self.is_admin,
             })
         })
@@ -250,15 +255,14 @@ impl Edit {
         }
         let mut asked = None;
         let mut entered = false;
-        widgets::field(ui, &form, "Full name", "", &mut self.name, false, &mut entered);
-        widgets::field(ui, &form, "E-mail", "", &mut self.email, false, &mut entered);
+        let fit = person(ui, &form, ("", ""), &mut self.name, &mut self.email, true, &mut entered);
         ui.checkbox(&mut self.is_admin, "Administrator: manages users and cameras, reads the log");
         if self.sent != Some(Sent::Password) {
             pending.ui(ui);
         }
-        let nothing = (self.edited() == self.before).then_some("Nothing is changed");
-        let gap = gap(&self.before.cc, &self.name, &self.email).or(nothing);
-        if submit(ui, "Save", gap, pending, entered) {
+        let is_changed = self.edited() != self.before;
+        let pressed = ui.add_enabled_ui(is_changed, |ui| submit(ui, "Save", fit, &mut false, pending, entered)).inner;
+        if pressed && is_changed {
             self.sent = Some(Sent::Fields);
             asked = Some(AdminCommand::EditUser(self.edited()));
         }
@@ -269,10 +273,10 @@ impl Edit {
         if self.sent == Some(Sent::Password) {
             pending.ui(ui);
         }
-        let gap = (!self.password.is_ready()).then_some("Type the password twice, long enough and the same");
-        if submit(ui, "Set password", gap, pending, entered) {
+        let ready = self.password.is_ready();
+        if submit(ui, "Set password", ready, &mut self.password.tried, pending, entered) {
             self.sent = Some(Sent::Password);
-            let password = self.password.first.clone();
+            let password = self.password.first.as_str().to_owned();
             asked = Some(AdminCommand::SetUserPassword { cc: self.before.cc.clone(), password });
         }
         ui.separator();
@@ -354,17 +358,23 @@ fn rights_words(admin: &AdminState) -> &'static str {
     }
 }
 
-/// What is still missing.
-fn gap(cc: &str, name: &str, email: &str) -> Option<&'static str> {
-    if cc.trim().is_empty() {
-        Some("Type the badge number")
-    } else if name.trim().is_empty() {
-        Some("Type the full name")
-    } else if !plausible_email(email.trim()) {
-        Some("Type an e-mail address such as name@example.org")
-    } else {
-        None
-    }
+/// The fields of name and e-mail, with what is wrong in them once it was `tried`; whether they can be sent.
+fn person(
+    ui: &mut Ui,
+    form: &str,
+    (name_hint, email_hint): (&str, &str),
+    name: &mut String,
+    email: &mut String,
+    tried: bool,
+    entered: &mut bool,
+) -> bool {
+    widgets::field(ui, form, "Full name", name_hint, name, entered);
+    let unnamed = name.trim().is_empty();
+    widgets::fault(ui, (tried && unnamed).then_some("Type the full name"));
+    widgets::field(ui, form, "E-mail", email_hint, email, entered);
+    let wrong = !plausible_email(email.trim());
+    widgets::fault(ui, (tried && wrong).then_some("Type an e-mail address such as name@example.org"));
+    !(unnamed || wrong)
 }
 
 fn changes(before: &User, now: &User) -> Vec<String> {
@@ -385,18 +395,24 @@ fn changes(before: &User, now: &User) -> Vec<String> {
     changes
 }
 
-/// The button at the end of a form, `gap` being why it cannot be pressed yet. Enter presses it, too.
-pub(super) fn submit(ui: &mut Ui, words: &str, gap: Option<&str>, pending: &Pending, entered: bool) -> bool {
-    let ready = gap.is_none() && !pending.waits();
-    let mut pressed = entered && ready;
+/// The button at the end of a form; Enter presses it, too. Whether it can be sent: where it is not `ready`, `tried` becomes true, and the
+/// fields say what is wrong.
+pub(super) fn submit(
+    ui: &mut Ui,
+    words: &str,
+    ready: bool,
+    tried: &mut bool,
+    pending: &Pending,
+    entered: bool,
+) -> bool {
+    let mut pressed = entered && !pending.waits();
     ui.horizontal(|ui| {
         let button = widgets::primary(words).min_size(vec2(130.0, 32.0));
-        pressed |= ui.add_enabled(ready, button).clicked();
+        pressed |= ui.add_enabled(!pending.waits(), button).clicked();
         if pending.waits() {
             ui.spinner();
-        } else if let Some(gap) = gap {
-            ui.add(egui::Label::new(tokens::small(gap)).wrap());
         }
     });
-    pressed
+    *tried |= pressed && !ready;
+    pressed && ready
 }

@@ -189,7 +189,8 @@ impl Map {
         }
         ui.horizontal(|ui| {
             let field = TextEdit::singleline(&mut self.place).hint_text("38.7139, -9.1394").desired_width(180.0);
-            let entered = ui.add(field).lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+            let field = ui.add(field);
+            let entered = widgets::entered(ui, &field);
             if (ui.button("Go there").clicked() || entered)
                 && let Some(at) = coordinates(&self.place)
             {

@@ -4,7 +4,7 @@ use crate::{
     evidence,
     model::{CameraId, Decision, SightingId, SuspectId, Timestamp},
     site::{Command, ExportCommand, MOST_STAYS, SightingView, SiteState},
-    ui::{dialog::FileDialog, tokens, widgets},
+    ui::{dialog::FileDialog, modal, tokens, widgets},
 };
 use egui::{RichText, Shape, Stroke, Ui, vec2};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -59,14 +59,12 @@ impl Map {
         ui.label(tokens::strong("Movement").size(18.0));
         let chosen = self.suspect.and_then(|id| widgets::suspect(state, id)).map(|v| v.suspect.label.as_str());
         let width = ui.available_width();
-        egui::ComboBox::from_id_salt("whose way")
-            .selected_text(chosen.unwrap_or("Choose a suspect"))
-            .width(width)
-            .show_ui(ui, |ui| {
-                for view in &state.suspects {
-                    ui.selectable_value(&mut self.suspect, Some(view.suspect.id), &view.suspect.label);
-                }
-            });
+        let list = egui::ComboBox::from_id_salt("whose way").selected_text(chosen.unwrap_or("Choose a suspect"));
+        modal::choose(list.width(width), ui, |ui| {
+            for view in &state.suspects {
+                ui.selectable_value(&mut self.suspect, Some(view.suspect.id), &view.suspect.label);
+            }
+        });
         let Some(id) = self.suspect else {
             let hint = if state.suspects.is_empty() {
                 "Nobody is marked as a suspect"

@@ -2,7 +2,7 @@
 use crate::{
     model::{DetectionKind, Finding, Job, JobState},
     site::{Command, JobCommand, ReviewCommand, SiteState, UploadStage},
-    ui::{tokens, widgets},
+    ui::{modal, tokens, widgets},
 };
 use egui::{Align, Color32, ComboBox, Grid, Layout, ProgressBar, RichText, Ui, vec2};
 use std::collections::BTreeSet;
@@ -139,7 +139,7 @@ pub fn is_analysed(state: &SiteState, upload: Uuid) -> bool {
 
 fn choose<T: Copy + PartialEq>(ui: &mut Ui, id: &str, value: &mut T, choices: &[(T, &str)]) {
     let chosen = choices.iter().find(|(v, _)| v == value).map_or("", |(_, words)| words);
-    ComboBox::from_id_salt(id).selected_text(chosen).width(150.0).show_ui(ui, |ui| {
+    modal::choose(ComboBox::from_id_salt(id).selected_text(chosen).width(150.0), ui, |ui| {
         for (choice, words) in choices {
             ui.selectable_value(value, *choice, *words);
         }

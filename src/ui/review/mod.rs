@@ -87,6 +87,16 @@ impl Review {
         self.tab == Tab::Player && self.player.run(state, command, position, asked)
     }
 
+    /// Whether the player is shown, and its keys work.
+    pub fn shows_player(&self) -> bool {
+        self.tab == Tab::Player
+    }
+
+    /// The screen is shown again: the player goes back to where it was.
+    pub fn come_back(&mut self, state: &SiteState, asked: &mut Vec<Command>) {
+        self.player.come_back(state, asked);
+    }
+
     /// Shows the player, which a replay is about to open in.
     pub fn show_replay(&mut self) {
         self.tab = Tab::Player;

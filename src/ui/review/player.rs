@@ -5,11 +5,10 @@ use crate::site::{ChannelView, Command, ExportCommand, ExportOf, ReviewCommand, 
 use crate::ui::commands::UiCommand;
 use crate::ui::wall::{self, Click};
 use crate::ui::yuv::{self, Look};
-use crate::ui::{bookmark, tokens, widgets};
+use crate::ui::{bookmark, modal, tokens, widgets};
 use crate::video::{Frame, What};
 use egui::{
-    Align, Align2, CornerRadius, FontId, Key, Layout, RichText, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder,
-    vec2,
+    Align, Align2, CornerRadius, FontId, Layout, RichText, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, vec2,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,6 +37,8 @@ pub struct PlayerView {
     bookmark: Option<bookmark::Form>,
     /// Leaving was asked for.
     leaving: bool,
+    /// What was watched when the screen was left, and where.
+    left: Option<(Vec<CameraId>, Timestamp)>,
 }
 
 /// What a tile showed last: a click is meant for that.
@@ -52,6 +53,9 @@ impl PlayerView {
         let open = !state.review.channels.is_empty();
         let leave = open && !self.leaving;
         self.leaving = open;
+        if leave {
+            self.left = Some((state.review.channels.iter().map(|c| c.camera).collect(), state.review.at));
+        }
         leave.then_some(Command::Review(ReviewCommand::Close))
     }
 
@@ -60,26 +64,51 @@ impl PlayerView {
         self.leaving = true; // nothing of the old is to be closed while the new one opens
     }
 
-    /// Does what one of the console's keys means here; `false` when it means nothing here.
+    /// Does what a key of the player asks for; `false` when it is none of its own.
     pub fn run(&mut self, state: &SiteState, command: UiCommand, position: usize, asked: &mut Vec<Command>) -> bool {
-        let rate = state.review.rate;
-        let mut play = |to: f64| asked.push(Command::Review(ReviewCommand::Play(to)));
-        match (command, position) {
-            // J, K: the other keys of these commands move between matches, of which there are none here.
-            (UiCommand::NextMatch, 0) => play(if rate < 0.0 { (rate * 2.0).max(-16.0) } else { -1.0 }),
-            (UiCommand::PreviousMatch, 0) => play(0.0),
-            (UiCommand::NextMatch | UiCommand::PreviousMatch, _) => {}
-            (UiCommand::ShowInbox, _) => self.timeline.mark_in(state.review.at),
-            (UiCommand::PutBookmark, _) => self.put_bookmark(state),
-            (UiCommand::ShowCamera, _) => {
-                let Some(view) = state.cameras.get(position) else { return true };
-                let id = view.camera.id;
-                let alone = state.review.channels.len() == 1 && state.review.channels.iter().all(|c| c.camera == id);
-                let cameras = if alone { self.chosen.clone() } else { vec![id] };
-                self.open(state, cameras, self.instant(state), asked);
+        let review = &state.review;
+        let rate = review.rate;
+        let jump = |seconds: f64| ReviewCommand::Seek {
+            to: Timestamp(review.at.0.saturating_add((seconds * 1e6) as i64)),
+            scrubbing: false,
+        };
+        let step = |by| self.active.map(|active| ReviewCommand::Step(active, by));
+        let wanted = match command {
+            UiCommand::PlayPause => Some(ReviewCommand::Play(if rate == 0.0 { 1.0 } else { 0.0 })),
+            UiCommand::PlayForward => Some(ReviewCommand::Play(if rate > 0.0 { (rate * 2.0).min(16.0) } else { 1.0 })),
+            UiCommand::PlayBackward => {
+                Some(ReviewCommand::Play(if rate < 0.0 { (rate * 2.0).max(-16.0) } else { -1.0 }))
+            }
+            UiCommand::Stand => Some(ReviewCommand::Play(0.0)),
+            UiCommand::StepOn => step(1),
+            UiCommand::StepBack => step(-1),
+            UiCommand::JumpOn => Some(jump(JUMP)),
+            UiCommand::JumpBack => Some(jump(-JUMP)),
+            UiCommand::MarkIn => {
+                self.timeline.mark_in(review.at);
+                None
+            }
+            UiCommand::MarkOut => {
+                self.timeline.mark_out(review.at);
+                None
+            }
+            UiCommand::PutBookmark => {
+                self.put_bookmark(state);
+                None
+            }
+            UiCommand::ShowCamera => {
+                if let Some(view) = state.cameras.get(position) {
+                    let id = view.camera.id;
+                    let alone = review.channels.len() == 1 && review.channels.iter().all(|c| c.camera == id);
+                    let cameras = if alone { self.chosen.clone() } else { vec![id] };
+                    self.open(state, cameras, self.instant(state), asked);
+                }
+                None
             }
             _ => return false,
-        }
+        };
+        let watched = !review.channels.is_empty();
+        asked.extend(wanted.filter(|_| watched).map(Command::Review));
         true
     }
 
@@ -124,11 +153,22 @@ impl PlayerView {
         self.timeline.show(at);
     }
 
+    /// The instant that is watched, else the one that was watched last.
     fn instant(&self, state: &SiteState) -> Timestamp {
-        if state.review.channels.is_empty() {
-            state.now.minus(Duration::from_secs(BEFORE_NOW))
-        } else {
-            state.review.at
+        match &self.left {
+            _ if !state.review.channels.is_empty() => state.review.at,
+            Some((_, at)) => *at,
+            None => state.now.minus(Duration::from_secs(BEFORE_NOW)),
+        }
+    }
+
+    /// The screen is shown again: what was watched when it was left is opened there once more.
+    pub fn come_back(&mut self, state: &SiteState, asked: &mut Vec<Command>) {
+        if state.review.channels.is_empty()
+            && let Some((cameras, at)) = self.left.clone()
+        {
+            self.timeline.show(at);
+            self.open(state, cameras, at, asked);
         }
     }
 
@@ -162,7 +202,6 @@ impl PlayerView {
         if self.chosen.is_empty() {
             self.chosen = state.cameras.iter().take(4).map(|v| v.camera.id).collect();
         }
-        self.keys(ui, state, asked);
         let area = ui.available_rect_before_wrap();
         let (top, rest) = area.split_top_bottom_at_y(area.top() + 40.0);
         let (pictures, below) = rest.split_top_bottom_at_y(rest.bottom() - BELOW.min(rest.height() * 0.5));
@@ -184,49 +223,6 @@ impl PlayerView {
         clicked
     }
 
-    /// Keys that only the player has.
-    fn keys(&mut self, ui: &Ui, state: &SiteState, asked: &mut Vec<Command>) {
-        let review = &state.review;
-        let Some(active) = self.active else { return };
-        if ui.ctx().text_edit_focused() {
-            return;
-        }
-        let (mut commands, mut out) = (Vec::new(), false);
-        ui.input_mut(|input| {
-            input.events.retain(|event| {
-                let egui::Event::Key { key, pressed: true, modifiers, .. } = event else { return true };
-                if modifiers.ctrl || modifiers.alt || modifiers.command {
-                    return true;
-                }
-                let jump = |seconds: f64| ReviewCommand::Seek {
-                    to: Timestamp(review.at.0.saturating_add((seconds * 1e6) as i64)),
-                    scrubbing: false,
-                };
-                commands.push(match (key, modifiers.shift) {
-                    (Key::L, _) => {
-                        let faster = if review.rate > 0.0 { (review.rate * 2.0).min(16.0) } else { 1.0 };
-                        ReviewCommand::Play(faster)
-                    }
-                    (Key::Space, _) => ReviewCommand::Play(if review.rate == 0.0 { 1.0 } else { 0.0 }),
-                    (Key::ArrowRight, true) => jump(JUMP),
-                    (Key::ArrowLeft, true) => jump(-JUMP),
-                    (Key::ArrowRight, false) => ReviewCommand::Step(active, 1),
-                    (Key::ArrowLeft, false) => ReviewCommand::Step(active, -1),
-                    (Key::O, _) => {
-                        out = true;
-                        return false;
-                    }
-                    _ => return true,
-                });
-                false
-            });
-        });
-        if out {
-            self.timeline.mark_out(review.at);
-        }
-        asked.extend(commands.into_iter().map(Command::Review));
-    }
-
     /// Which cameras, and which instant.
     fn chooser(&mut self, ui: &mut Ui, state: &SiteState, asked: &mut Vec<Command>) {
         let shown: Vec<CameraId> = state.review.channels.iter().map(|c| c.camera).collect();
@@ -234,7 +230,7 @@ impl PlayerView {
             [one] => widgets::camera_name(state, *one).to_owned(),
             all => format!("{} cameras", all.len()),
         };
-        ui.menu_button(format!("{names} ⏷"), |ui| {
+        modal::switches(ui, format!("{names} ⏷"), |ui| {
             ui.set_min_width(220.0);
             for view in &state.cameras {
                 let id = view.camera.id;
@@ -251,7 +247,6 @@ impl PlayerView {
                 }
             }
         })
-        .response
         .on_hover_text("Cameras watched together, at most nine");
         let field = TextEdit::singleline(&mut self.typed)
             .id(egui::Id::unique("instant of the player"))
@@ -260,7 +255,7 @@ impl PlayerView {
             .desired_width(170.0);
         let response = ui.add(field).on_hover_text("Date and time, in the zone of this machine");
         self.wrong &= !response.changed();
-        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+        let entered = widgets::entered(ui, &response);
         let words = if shown == self.chosen { "Go there" } else { "Watch" };
         let go = ui
             .add(widgets::primary(words))
@@ -424,22 +419,22 @@ impl PlayerView {
             };
             let play = |rate: f64| Command::Review(ReviewCommand::Play(rate));
             if let Some(active) = self.active
-                && button(ui, "◀|", "One frame back (Left)", false)
+                && button(ui, "◀|", &UiCommand::StepBack.help(), false)
             {
                 asked.push(Command::Review(ReviewCommand::Step(active, -1)));
             }
-            if button(ui, "◀", "Plays backwards, again: faster (J)", review.rate < 0.0) {
+            if button(ui, "◀", &UiCommand::PlayBackward.help(), review.rate < 0.0) {
                 asked.push(play(if review.rate < 0.0 { (review.rate * 2.0).max(-16.0) } else { -1.0 }));
             }
             if review.rate == 0.0 {
-                if button(ui, "▶ Play", "Plays (Space; L, again: faster)", false) {
+                if button(ui, "▶ Play", &UiCommand::PlayPause.help(), false) {
                     asked.push(play(1.0));
                 }
-            } else if button(ui, "⏸ Pause", "Stands (Space or K)", false) {
+            } else if button(ui, "⏸ Pause", &UiCommand::PlayPause.help(), false) {
                 asked.push(play(0.0));
             }
             if let Some(active) = self.active
-                && button(ui, "|▶", "One frame on (Right)", false)
+                && button(ui, "|▶", &UiCommand::StepOn.help(), false)
             {
                 asked.push(Command::Review(ReviewCommand::Step(active, 1)));
             }
@@ -455,10 +450,10 @@ impl PlayerView {
                 }
             }
             ui.add_space(10.0);
-            if button(ui, "In", "Marks the beginning of a stretch (I)", false) {
+            if button(ui, "In", &UiCommand::MarkIn.help(), false) {
                 self.timeline.mark_in(review.at);
             }
-            if button(ui, "Out", "Marks the end of a stretch (O)", false) {
+            if button(ui, "Out", &UiCommand::MarkOut.help(), false) {
                 self.timeline.mark_out(review.at);
             }
             if let Some((from, until)) = self.timeline.stretch() {
@@ -469,7 +464,7 @@ impl PlayerView {
                     asked.push(Command::Export(ExportCommand::Plan { of, pending: false }));
                 }
             }
-            if button(ui, "Bookmark…", "Puts a bookmark here, or on the marked stretch (B)", false) {
+            if button(ui, "Bookmark…", &UiCommand::PutBookmark.help(), false) {
                 self.put_bookmark(state);
             }
             ui.add_space(10.0);

@@ -3,7 +3,7 @@ use super::bookmarks;
 use crate::model::{CameraId, ColourName, Decision, DetectionKind, Sighting, SuspectId, Timestamp};
 use crate::site::{Command, ReviewCommand, SiteState, Timeline};
 use crate::store::Clothes;
-use crate::ui::{tokens, widgets};
+use crate::ui::{modal, tokens, widgets};
 use egui::{Align2, Color32, ComboBox, FontId, Rect, ScrollArea, Sense, Stroke, Ui, pos2, vec2};
 use std::collections::BTreeSet;
 
@@ -341,7 +341,7 @@ impl TimelineView {
             ui.checkbox(&mut filters.knives, "Knives");
             ui.checkbox(&mut filters.guns, "Guns");
             let shown = state.cameras.iter().filter(|v| !filters.without.contains(&v.camera.id)).count();
-            ui.menu_button(format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
+            modal::switches(ui, format!("{shown} of {} cameras ⏷", state.cameras.len()), |ui| {
                 if ui.button("All").clicked() {
                     filters.without.clear();
                 }
@@ -356,18 +356,19 @@ impl TimelineView {
                     }
                 }
             })
-            .response
             .on_hover_text("Cameras that have a row here");
             let label = |id: SuspectId| widgets::suspect(state, id).map_or("Removed", |v| v.suspect.label.as_str());
             let whose = filters.only.map_or("All suspects", label);
-            ComboBox::from_id_salt("suspect of the timeline").selected_text(whose).width(110.0).show_ui(ui, |ui| {
+            let list = ComboBox::from_id_salt("suspect of the timeline").selected_text(whose).width(110.0);
+            modal::choose(list, ui, |ui| {
                 ui.selectable_value(&mut filters.only, None, "All suspects");
                 for view in &state.suspects {
                     ui.selectable_value(&mut filters.only, Some(view.suspect.id), &view.suspect.label);
                 }
             });
             let decided = Decided::ALL.iter().find(|(d, _)| *d == filters.decided).map_or("", |(_, words)| words);
-            ComboBox::from_id_salt("decision of the timeline").selected_text(decided).width(100.0).show_ui(ui, |ui| {
+            let list = ComboBox::from_id_salt("decision of the timeline").selected_text(decided).width(100.0);
+            modal::choose(list, ui, |ui| {
                 for (decided, words) in Decided::ALL {
                     ui.selectable_value(&mut filters.decided, decided, words);
                 }
@@ -378,17 +379,14 @@ impl TimelineView {
             ];
             for (name, place, colour) in clothes {
                 let words = colour.map_or_else(|| format!("{name}: any"), |c| format!("{name}: {}", c.name()));
-                ComboBox::from_id_salt(place)
-                    .selected_text(words)
-                    .width(100.0)
-                    .show_ui(ui, |ui| {
-                        ui.selectable_value(colour, None, "any");
-                        for one in ColourName::ALL {
-                            ui.selectable_value(colour, Some(one), one.name());
-                        }
-                    })
-                    .response
-                    .on_hover_text(format!("Everybody seen who wears this colour {place}"));
+                modal::choose(ComboBox::from_id_salt(place).selected_text(words).width(100.0), ui, |ui| {
+                    ui.selectable_value(colour, None, "any");
+                    for one in ColourName::ALL {
+                        ui.selectable_value(colour, Some(one), one.name());
+                    }
+                })
+                .response
+                .on_hover_text(format!("Everybody seen who wears this colour {place}"));
             }
             let now = seconds(state.now);
             for (name, span) in

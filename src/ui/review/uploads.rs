@@ -5,7 +5,7 @@ use crate::{
     site::{Command, SiteState, StartFrom, UploadCommand, UploadStage, UploadView},
     ui::{
         dialog::FileDialog,
-        tokens,
+        modal, tokens,
         widgets::{self, Pictures},
     },
 };
@@ -81,7 +81,7 @@ impl Uploads {
                 .hint_text("or the path of a file, then Enter")
                 .desired_width(320.0);
             let response = ui.add(field);
-            let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+            let entered = widgets::entered(ui, &response);
             if entered && !self.path.trim().is_empty() {
                 asked.push(UploadCommand::Look(vec![PathBuf::from(std::mem::take(&mut self.path).trim())]));
             }
@@ -163,7 +163,8 @@ impl Uploads {
         });
         ui.horizontal(|ui| {
             let chosen = form.camera.map_or("Choose a camera", |id| widgets::camera_name(state, id));
-            egui::ComboBox::from_id_salt("camera").selected_text(chosen).width(180.0).show_ui(ui, |ui| {
+            let list = egui::ComboBox::from_id_salt(("camera", view.id)).selected_text(chosen).width(180.0);
+            modal::choose(list, ui, |ui| {
                 for camera in &state.cameras {
                     if ui.selectable_value(&mut form.camera, Some(camera.camera.id), &camera.camera.name).changed() {
                         self.camera = form.camera;
