@@ -19,6 +19,8 @@ pub enum Part {
     Player,
     /// The action log.
     Log,
+    /// Another screen: from there letters only lead elsewhere.
+    Other,
 }
 
 impl Part {
@@ -32,6 +34,7 @@ impl Part {
             Self::Suspects => "suspects",
             Self::Player => "player",
             Self::Log => "action log",
+            Self::Other => "screen",
         }
     }
 }
@@ -49,6 +52,8 @@ pub enum Place {
 
 /// The screen of the wall with all that lies beside it.
 const WALL: Place = Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects]);
+/// Where letters lead elsewhere.
+const LEADS: Place = Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects, Part::Other]);
 const PLAYER: Place = Place::In(&[Part::Player]);
 const LOG: Place = Place::In(&[Part::Log]);
 
@@ -303,11 +308,11 @@ impl UiCommand {
             Self::ShowInbox => of(
                 "Inbox",
                 "Shows the possible matches that wait for a decision, and gives them the keys",
-                WALL,
+                LEADS,
                 const { &[plain(Key::I)] },
             ),
             Self::ShowSuspects => {
-                of("Suspects", "Shows the suspects and where they were seen", WALL, const { &[plain(Key::S)] })
+                of("Suspects", "Shows the suspects and where they were seen", LEADS, const { &[plain(Key::S)] })
             }
             Self::ShowShortcuts => of(
                 "Keyboard shortcuts…",
@@ -325,7 +330,17 @@ impl UiCommand {
             Self::FindPerson => of(
                 "Find",
                 "Searches everybody seen for the person on the card, or shows that search",
-                const { Place::In(&[Part::Wall, Part::Inbox, Part::Proposal, Part::Suspects, Part::Card, Part::Player]) },
+                const {
+                    Place::In(&[
+                        Part::Wall,
+                        Part::Inbox,
+                        Part::Proposal,
+                        Part::Suspects,
+                        Part::Card,
+                        Part::Player,
+                        Part::Other,
+                    ])
+                },
                 const { &[plain(Key::F)] },
             ),
             Self::Replay => of(

@@ -124,7 +124,8 @@ impl Keys {
                 let Event::Key { key, pressed: true, repeat, modifiers, .. } = event else { return true };
                 let writes = writes(*key, *modifiers);
                 let offered = |command: UiCommand| match (innermost, command) {
-                    (_, UiCommand::Back) => true,
+                    // Whoever leaves the console must be able to lock it at once.
+                    (_, UiCommand::Back | UiCommand::LogOut) => true,
                     (Innermost::Sheet, UiCommand::ShowShortcuts) => true,
                     (Innermost::MarkForm, command) => command.place() == Place::MarkForm,
                     (Innermost::Screen, command) => match command.place() {

@@ -18,7 +18,8 @@ pub fn dialog<T>(context: &Context, name: &str, width: f32, content: impl FnOnce
         egui::Modal::new(egui::Id::unique(name)).backdrop_color(tokens::BACKDROP).frame(frame).show(context, |ui| {
             let room = ui.ctx().content_rect().size();
             ui.set_width(width.min(room.x - 2.0 * AROUND).max(240.0));
-            ScrollArea::vertical().max_height((room.y - AROUND).max(160.0)).show(ui, content).inner
+            let height = (room.y - AROUND).max(160.0);
+            ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, content).inner
         });
     shown.inner
 }

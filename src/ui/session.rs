@@ -417,10 +417,17 @@ impl Session {
                     self.open_card(click);
                 }
             }
-            Screen::Map => asked.extend(self.map.ui(ui, state, user.is_admin)),
-            Screen::Cases => asked.extend(self.cases.ui(ui, state, user, pictures)),
+            Screen::Map => {
+                self.keys.claim(ui, Part::Other, ui.max_rect());
+                asked.extend(self.map.ui(ui, state, user.is_admin));
+            }
+            Screen::Cases => {
+                self.keys.claim(ui, Part::Other, ui.max_rect());
+                asked.extend(self.cases.ui(ui, state, user, pictures));
+            }
             Screen::Administration => asked.extend(self.administration.ui(ui, state, user, pictures)),
             Screen::Find => {
+                self.keys.claim(ui, Part::Other, ui.max_rect());
                 let command = self.find.ui(ui, state, pictures);
                 if matches!(command, Some(Command::Find(FindCommand::Close))) {
                     self.find = find::Find::default();
@@ -508,7 +515,8 @@ impl Session {
             Screen::Wall => Some(Part::Wall),
             Screen::Review => Some(Part::Player).filter(|_| self.review.shows_player()),
             Screen::Log => Some(Part::Log),
-            Screen::Map | Screen::Cases | Screen::Administration | Screen::Find => None,
+            Screen::Map | Screen::Cases | Screen::Find => Some(Part::Other),
+            Screen::Administration => None,
         }
     }
 

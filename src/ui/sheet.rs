@@ -7,7 +7,7 @@ use egui::{Grid, vec2};
 
 /// Draws it; `true` when it was closed.
 pub fn ui(context: &egui::Context) -> bool {
-    modal::dialog(context, "shortcuts", 760.0, |ui| {
+    modal::dialog(context, "shortcuts", 1180.0, |ui| {
         ui.heading("Keyboard shortcuts");
         ui.label(tokens::weak(
             "A part of the screen has the keys, and shows it by a line around it. Click into another one to give it the keys.",

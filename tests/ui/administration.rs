@@ -92,7 +92,12 @@ fn a_user_is_registered_and_a_refusal_stays_beside_what_was_typed() {
     let mut harness = administration(site(&[]));
     look(&mut harness, "administration-users");
     press_button(&mut harness, "Add user…");
-    assert!(shows(&harness, "Type the badge number"));
+    assert!(!shows(&harness, "Type the badge number"), "nobody is told off before they try");
+    press_button(&mut harness, "Register user");
+    for words in ["Type the badge number", "Type the full name", "Type an e-mail address", "At least 15 characters"] {
+        assert!(shows(&harness, words), "{words}");
+    }
+    assert!(asked(&mut harness).is_empty());
     type_into(&mut harness, "Badge number", "5005");
     type_into(&mut harness, "Full name", "Marta Nunes");
     type_into(&mut harness, "E-mail", "marta@police.example");
@@ -247,6 +252,11 @@ fn a_camera_is_tested_registered_and_edited() {
     assert!(edit.url.is_none() && edit.location.is_none() && !edit.unplaced && edit.active.is_none());
 
     press(&mut harness, Key::Escape);
+    assert!(shows(&harness, "Drop what you typed?"), "a form with something typed asks");
+    press(&mut harness, Key::Escape);
+    assert!(!shows(&harness, "Drop what you typed?") && shows(&harness, "Station hall"));
+    press(&mut harness, Key::Escape);
+    press_button(&mut harness, "Drop it");
     press_button(&mut harness, "North gate");
     assert!(shows(&harness, "described in the site's configuration file"));
     assert!(harness.query_by_label("Test the address").is_none() && harness.query_by_label("Deactivate…").is_none());

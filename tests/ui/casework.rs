@@ -70,6 +70,10 @@ fn a_bookmark_is_put_on_the_frame_or_the_stretch_of_the_player() {
     press(&mut harness, Key::Escape);
     assert!(!shows(&harness, "What is there to see?") && shows(&harness, "marked 30 s"));
     press(&mut harness, Key::B);
+    assert!(!shows(&harness, "What is there to see?"), "after a dialog was left letters mean nothing");
+    let picture = harness.get_by_label("Recorded picture of Gate").rect().right_top() + vec2(-9.0, 9.0);
+    click(&mut harness, picture);
+    press(&mut harness, Key::B);
     harness.run_steps(2);
     write(&mut harness, "alarm");
     harness.get_by_label("On all cameras").click();
@@ -213,7 +217,7 @@ pub(super) fn with_a_case() -> SiteState {
         cases: vec![
             CaseView {
                 case,
-                suspects: vec![of(101, "Suspect 1", known.crop), of(72, "Suspect 4", None)],
+                suspects: vec![of(101, "Suspect 1", known.crop.clone()), of(72, "Suspect 4", None)],
                 bookmarks: vec![bookmark(1, Some(1), 600, 30, "Hands over a blue bag"), hidden],
                 holds: vec![held(61, Some(1), false), held(62, None, true)],
             },

@@ -116,6 +116,9 @@ fn other_hours_and_cameras_ask_again() {
     };
     harness.state_mut().state.find = Some(Arc::new(nobody));
     harness.run_steps(3);
+    assert!(!shows(&harness, "Nobody was seen there and then"), "nothing moves under an open list");
+    press(&mut harness, Key::Escape);
+    harness.run_steps(3);
     look(&mut harness, "find-nobody");
     assert!(shows(&harness, "Nobody was seen there and then"));
 }

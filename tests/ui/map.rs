@@ -183,7 +183,7 @@ fn cameras_are_turned_and_widened_on_the_map() {
 fn a_movement_is_shown_beyond_the_newest_sightings() {
     let mut state = site(false);
     let long_ago = |n: i64| {
-        let mut view = sighting(9, 1, 1 + (n % 3) as u128, 0.9, Decision::Origin, None);
+        let mut view = Arc::unwrap_or_clone(sighting(9, 1, 1 + (n % 3) as u128, 0.9, Decision::Origin, None));
         view.sighting.id = Uuid::from_u128(100_000 + n as u128);
         view.sighting.entered_at = Timestamp(NOW.0 - 86_400_000_000 + n * 60_000_000);
         view.sighting.last_seen_at = Timestamp(view.sighting.entered_at.0 + 1_000_000);
