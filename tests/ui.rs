@@ -9,6 +9,8 @@ mod casework;
 mod export;
 #[path = "ui/find.rs"]
 mod find;
+#[path = "ui/hands.rs"]
+mod hands;
 #[path = "ui/map.rs"]
 mod map;
 #[path = "ui/review.rs"]
@@ -57,9 +59,15 @@ impl eframe::App for App {
 }
 
 pub(crate) fn open(state: SiteState) -> Harness<'static, App> {
+    open_paced(state, 0.25)
+}
+
+/// With so many seconds from one pass to the next.
+pub(crate) fn open_paced(state: SiteState, seconds: f32) -> Harness<'static, App> {
     let device = create_render_state(default_wgpu_setup(), egui_wgpu::RendererOptions::PREDICTABLE);
     let mut harness = Harness::builder()
         .with_size(SIZE)
+        .with_step_dt(seconds)
         .renderer(WgpuTestRenderer::from_render_state(device))
         .build_eframe(|context| App {
             console: Console::new(&context.egui_ctx, context.wgpu_render_state.as_ref()),

@@ -124,19 +124,26 @@ fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictu
                 }
             });
         });
+        // What is left of the window: inside the list more seems to be free.
+        let room =
+            ui.max_rect().right().min(ui.clip_rect().right()) - ui.cursor().left() - ui.spacing().scroll.bar_width;
+        let columns = ((room / CARD_PITCH) as usize).max(1);
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-            if view.hits.is_empty() {
-                widgets::empty(ui, "Nobody was seen there and then", "Choose more hours or more cameras");
-            }
-            // Cards do not wrap by themselves: their size is known only when they are drawn.
-            let columns = ((ui.available_width() / CARD_PITCH) as usize).max(1);
-            for row in view.hits.chunks(columns) {
-                ui.horizontal_top(|ui| {
-                    for hit in row {
-                        command = hit_card(ui, state, hit, pictures).or(command.take());
-                    }
-                });
-            }
+            // Beside the picture things stand in a line; the rows of the grid stand under each other.
+            ui.vertical(|ui| {
+                if view.hits.is_empty() {
+                    widgets::empty(ui, "Nobody was seen there and then", "Choose more hours or more cameras");
+                }
+                // Cards do not wrap by themselves: their size is known only when they are drawn.
+                for row in view.hits.chunks(columns) {
+                    ui.horizontal_top(|ui| {
+                        for hit in row {
+                            let card = ui.push_id(hit.tracklet, |ui| hit_card(ui, state, hit, pictures));
+                            command = card.inner.or(command.take());
+                        }
+                    });
+                }
+            });
         });
     });
     command
@@ -158,7 +165,9 @@ fn hit_card(ui: &mut Ui, state: &SiteState, hit: &HitView, pictures: &mut Pictur
                 });
             });
             ui.add(egui::Label::new(widgets::camera_name(state, hit.camera)).truncate());
-            ui.label(tokens::small(format!("{} – {}", hit.starts_at.local_date_time(), hit.ends_at.local_time())));
+            // Wrapped: a card is no wider than its picture, or the grid would leave the window.
+            let when = format!("{} – {}", hit.starts_at.local_date_time(), hit.ends_at.local_time());
+            ui.add(egui::Label::new(tokens::small(when)).wrap());
             ui.horizontal(|ui| {
                 let half = (CARD_WIDTH - 6.0) / 2.0;
                 ui.spacing_mut().item_spacing.x = 6.0;

@@ -5,14 +5,15 @@ use super::{
     commands::{Part, Place, UiCommand},
     tokens,
 };
-use egui::{Context, Event, Key, Modifiers, Rect, Stroke, StrokeKind, Ui};
+use egui::{Context, Event, Id, Key, LayerId, Modifiers, Rect, Stroke, StrokeKind, Ui};
 use uuid::Uuid;
 
 /// A letter that means nothing shows that somebody types blindly: for so long after the last one no letter is a command, seconds.
 /// Slow typists press a key every .4 s (150 characters a minute).
 const BLIND: f64 = 1.0;
-/// A card decides by keys once it has had them for so long, seconds: nobody has looked at it before.
-const ARMED_AFTER: f64 = 0.25;
+/// A card decides by keys once it has had them for so long, seconds: nobody has looked at it before, and who types a text presses the
+/// next key sooner.
+const ARMED_AFTER: f64 = 0.4;
 
 /// What is innermost on the screen and so takes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,18 +91,21 @@ impl Keys {
         }
     }
 
-    /// The card of this record is shown and has the keys. Whether it has had them long enough for a key to decide about it.
-    pub fn arm(&mut self, context: &Context, record: Uuid) -> bool {
+    /// The card of this record is shown and has the keys.
+    pub fn arm(&mut self, context: &Context, record: Uuid) {
         let now = context.input(|input| input.time);
         let since = self.armed.filter(|(armed, _)| *armed == record).map_or(now, |(_, since)| since);
         self.armed = Some((record, since));
-        now - since >= ARMED_AFTER
     }
 
-    /// Whether keys decide about this record now, see [`arm`](Self::arm).
-    pub fn is_armed(&self, context: &Context, record: Uuid) -> bool {
+    /// Whether keys decide about this record now, see [`arm`](Self::arm). Where they do not yet, somebody types blindly.
+    pub fn decides(&mut self, context: &Context, record: Uuid) -> bool {
         let now = context.input(|input| input.time);
-        self.armed.is_some_and(|(armed, since)| armed == record && now - since >= ARMED_AFTER)
+        let is_armed = self.armed.is_some_and(|(armed, since)| armed == record && now - since >= ARMED_AFTER);
+        if !is_armed {
+            self.blind_until = now + BLIND;
+        }
+        is_armed
     }
 
     /// To be called first in a pass: takes the commands whose keys were pressed out of the input, each with the position of the key
@@ -189,9 +193,47 @@ impl Keys {
     }
 }
 
-/// Keeps keys and pointer inside the list or menu that is being drawn: what lies under it gets neither.
+/// Keeps the focus inside the list or menu that is being drawn, and tells [`Shield`] where it lies.
 pub fn keep_inside(ui: &Ui) {
-    ui.ctx().memory_mut(|memory| memory.set_modal_layer(ui.layer_id()));
+    let layer = ui.layer_id();
+    ui.ctx().memory_mut(|memory| memory.set_modal_layer(layer));
+    ui.ctx().data_mut(|data| data.insert_temp(open_list(), layer));
+}
+
+fn open_list() -> Id {
+    Id::unique("open list")
+}
+
+/// A click beside an open list or menu closes it and does nothing else: what lies under it is not pressed.
+#[derive(Default)]
+pub struct Shield {
+    /// The press was taken; its release belongs to it.
+    takes_release: bool,
+}
+
+impl egui::Plugin for Shield {
+    fn debug_name(&self) -> &'static str {
+        "shield"
+    }
+
+    fn input_hook(&mut self, context: &Context, input: &mut egui::RawInput) {
+        let mut is_open = egui::Popup::is_any_open(context);
+        let layer = context.data(|data| data.get_temp::<LayerId>(open_list()));
+        input.events.retain(|event| {
+            let Event::PointerButton { pos, pressed, .. } = event else { return true };
+            if !pressed {
+                return !std::mem::take(&mut self.takes_release);
+            }
+            let area = layer.and_then(|layer| egui::AreaState::load(context, layer.id));
+            let is_beside = is_open && !area.is_some_and(|area| area.rect().contains(*pos));
+            if is_beside {
+                egui::Popup::close_all(context);
+                is_open = false;
+            }
+            self.takes_release = is_beside;
+            !is_beside
+        });
+    }
 }
 
 /// Whether the key writes where a text is edited.

@@ -68,6 +68,7 @@ impl Console {
     /// `context` and puts the shader into the renderer.
     pub fn new(context: &egui::Context, render_state: Option<&egui_wgpu::RenderState>) -> Self {
         tokens::install(context);
+        context.add_plugin(keys::Shield::default());
         let toasts = Toasts::new()
             .with_anchor(Anchor::BottomLeft)
             .with_margin(vec2(14.0, tokens::STATUS_HEIGHT + 14.0))

@@ -167,7 +167,8 @@ impl Session {
             UiCommand::ConfirmMatch | UiCommand::RejectMatch => {
                 let confirms = command == UiCommand::ConfirmMatch;
                 let judgement = if confirms { Judgement::Confirm } else { Judgement::Reject };
-                if let Some(id) = self.inbox.selected().filter(|id| self.keys.is_armed(context, *id)) {
+                let selected = self.inbox.selected();
+                if let Some(id) = selected.filter(|id| self.keys.decides(context, *id)) {
                     asked.extend(self.inbox.decide(state, id, judgement));
                 }
             }
@@ -181,7 +182,7 @@ impl Session {
                 }
             }
             UiCommand::ConfirmProposal | UiCommand::DropProposal => {
-                if self.proposals.shown().is_some_and(|id| self.keys.is_armed(context, id)) {
+                if self.proposals.shown().is_some_and(|id| self.keys.decides(context, id)) {
                     asked.extend(self.proposals.decide(state, command == UiCommand::ConfirmProposal));
                 }
             }
