@@ -52,6 +52,16 @@ impl Display {
         self.xdotool(&["click", "1"]);
     }
 
+    /// Asks the program to close its window, as the button of a window manager does.
+    pub fn close_window(&self) {
+        let window = self.xdotool(&["search", "--name", "^Vigia"]);
+        let window: u64 = window.lines().next().unwrap().parse().unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/screen/close_window.py");
+        let window = window.to_string();
+        let out = Command::new("python3").args([script, &window]).env("DISPLAY", &self.name).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     pub fn screenshot(&self, to: &Path) -> RgbImage {
         let status = Command::new("import")
             .args(["-display", &self.name, "-window", "root"])
@@ -76,6 +86,11 @@ pub struct Console {
 }
 
 impl Console {
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Opens its window, with these arguments, on this data folder; answers when keys reach it.
     pub fn start(display: &Display, args: &[&str], data: &Path) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_vigia"))

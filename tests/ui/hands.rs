@@ -445,7 +445,7 @@ fn find_is_a_grid_that_scrolls_with_the_best_first() {
             assert!(rect.right() <= size.x, "{rect:?} lies outside of {size:?}");
         }
         let top = cards[0].top();
-        harness.hover_at(cards[0].center());
+        harness.hover_at(pos2(600.0, 400.0));
         harness.event(Event::MouseWheel {
             unit: egui::MouseWheelUnit::Point,
             delta: vec2(0.0, -300.0),
