@@ -1,5 +1,5 @@
 //! The window: eframe around [`Console`].
-use super::{Console, tokens};
+use super::{Console, commands::UiCommand, tokens};
 use crate::site::{Access, CameraStatus, Command, SiteState};
 use std::time::Duration;
 
@@ -92,7 +92,10 @@ fn after_focus_moves(events: &mut Vec<egui::Event>, typing: bool) -> Vec<egui::E
     use egui::{Event, Key};
     let within_fields = |key: &Key| matches!(key, Key::Tab | Key::Enter | Key::Escape);
     let moves_focus = |event: &Event| match event {
-        Event::Key { key, pressed, .. } => *pressed && (!typing || within_fields(key)),
+        // A letter that is no shortcut moves nothing: what is typed into nothing does not wait in line.
+        Event::Key { key, pressed, modifiers, .. } => {
+            *pressed && (within_fields(key) || (!typing && UiCommand::is_any(*key, *modifiers)))
+        }
         Event::PointerButton { pressed, .. } => !pressed,
         _ => false,
     };

@@ -449,6 +449,14 @@ impl UiCommand {
         self.entry().keys
     }
 
+    /// Whether the key means a command anywhere.
+    pub fn is_any(key: Key, modifiers: Modifiers) -> bool {
+        let is_meant = |keys: &KeyboardShortcut| {
+            keys.logical_key == key && (modifiers.matches_exact(keys.modifiers) || key == Key::Questionmark)
+        };
+        Self::ALL.iter().flat_map(|command| command.keys()).any(is_meant)
+    }
+
     /// What it does and its keys: `Shows all cameras (F3)`.
     pub fn help(self) -> String {
         match self.keys() {
