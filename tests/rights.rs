@@ -13,8 +13,8 @@ use uuid::Uuid;
 use vigia::{
     cli::prerequisites,
     model::{
-        ActionRecord, CameraId, CaseChange, Characteristics, Clock as _, Decision, Outcome, Rect, Sighting, SystemClock,
-        Timestamp, TrackId,
+        ActionRecord, CameraId, CaseChange, Characteristics, Clock as _, Decision, Outcome, Rect, Sighting,
+        SystemClock, Timestamp, TrackId,
     },
     site::{
         Access, BookmarkCommand, CameraConfig, CaseCommand, Clicked, Command, ExportCommand, ExportOf, ExportRequest,
@@ -231,7 +231,8 @@ fn nothing_of_a_hidden_camera_leaves_the_site() {
         assert!(!told.contains(&id.to_string()), "{id} in {told}");
     }
     let hidden_labels = [names_of(scene.hidden), names_of(scene.proposed), names_of(another)];
-    let hidden_words = ["Cellar", IN_CELLAR, PASSED, PROPOSED, "held the lamp", "safe opened", "118/26", "Safebreakers"];
+    let hidden_words =
+        ["Cellar", IN_CELLAR, PASSED, PROPOSED, "held the lamp", "safe opened", "118/26", "Safebreakers"];
     for words in hidden_words.into_iter().chain(hidden_labels.iter().map(|l| l.as_str())) {
         assert!(!told.contains(words), "{words} in {told}");
     }
@@ -243,7 +244,10 @@ fn nothing_of_a_hidden_camera_leaves_the_site() {
 
     // Whoever was marked out of sight and came by: name and colour, and neither where, why, nor a picture of there.
     let view = state.suspects.iter().find(|v| v.suspect.id == scene.passed).unwrap();
-    assert!((view.crop.is_none(), view.suspect.camera, view.suspect.gallery.len()) == (true, Uuid::nil(), 0), "{view:?}");
+    assert!(
+        (view.crop.is_none(), view.suspect.camera, view.suspect.gallery.len()) == (true, Uuid::nil(), 0),
+        "{view:?}"
+    );
     assert_eq!(view.suspect.label, names_of(scene.passed));
 
     // Nor does Find show that picture, or count what was seen elsewhere.

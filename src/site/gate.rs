@@ -4,8 +4,8 @@
 //! A suspect is known to whoever may look at a camera on which it was marked or seen. Where it was marked out of their sight they learn
 //! neither where nor why, and see no picture of there.
 use super::{
-    About, Access, CameraView, ExportOf, ExportView, ReviewState, SiteState, StoreHealth, SuspectView, TrackView, UploadView,
-    board::Contents,
+    About, Access, CameraView, ExportOf, ExportView, ReviewState, SiteState, StoreHealth, SuspectView, TrackView,
+    UploadView, board::Contents,
 };
 use crate::model::{Action, ActionRecord, Camera, CameraId, CaseId, Job, Outcome, Rights, Suspect, SuspectId, User};
 use std::{collections::BTreeSet, sync::Arc};
@@ -366,5 +366,38 @@ fn texts(value: &serde_json::Value) -> Vec<&str> {
         serde_json::Value::Array(all) => all.iter().flat_map(texts).collect(),
         serde_json::Value::Object(all) => all.values().flat_map(texts).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::cameras::tests::camera;
+
+    #[test]
+    fn words_name_a_hidden_camera_only_as_a_whole() {
+        let of = |name: &str| Camera { id: Uuid::now_v7(), name: name.to_owned(), ..camera() };
+        let (gate, hidden_gate, hall) = (of("Gate 2"), of("Gate"), of("Hall"));
+        let shown = [gate.id, hall.id];
+        let words = Words::new(&Rights::Only(shown.into()), [&gate, &hidden_gate, &hall].into_iter());
+        for text in ["Gate is away", "the clock of Gate jumped", "Gate", "Gate 2 and Gate", &hidden_gate.id.to_string()]
+        {
+            assert!(words.name_hidden(text), "{text}");
+        }
+        for text in ["Gate 2 is away", "Gateway", "Hall", "the store does not answer", ""] {
+            assert!(!words.name_hidden(text), "{text}");
+        }
+        let all = Words::new(&Rights::All, [&gate, &hidden_gate, &hall].into_iter());
+        assert!(!all.name_hidden("Gate is away"));
+    }
+
+    #[test]
+    fn what_was_read_under_more_rights_is_not_shown_under_less() {
+        let (a, b) = (Uuid::now_v7(), Uuid::now_v7());
+        let only = |cameras: &[CameraId]| Rights::Only(cameras.iter().copied().collect());
+        assert!(
+            Rights::All.covers(&only(&[a])) && only(&[a, b]).covers(&only(&[a])) && Rights::All.covers(&Rights::All)
+        );
+        assert!(!only(&[a]).covers(&Rights::All) && !only(&[a]).covers(&only(&[a, b])));
     }
 }
