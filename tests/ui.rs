@@ -31,7 +31,7 @@ use vigia::model::{
     Looked, Outcome, Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
-    Access, CameraCounters, CameraStatus, CameraView, Command, Judgement, Keeper, LogCommand, LogSheet, LogView,
+    About, Access, CameraCounters, CameraStatus, CameraView, Command, Judgement, Keeper, LogCommand, LogSheet, LogView,
     LogWork, MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView,
     TrackView, Verdict, WeaponView,
 };
@@ -848,8 +848,15 @@ fn how_a_suspect_looks_is_shown_searched_and_edited() {
 fn a_notice_is_shown_once() {
     let mut harness = open(busy(four_streets()));
     let text = "Suspect 2 may be on Market street: possible match 83 %";
-    harness.state_mut().state.notices =
-        vec![Notice { serial: 1, at: NOW, level: NoticeLevel::Alert, text: text.into(), sighting: None, undo: None }];
+    harness.state_mut().state.notices = vec![Notice {
+        serial: 1,
+        at: NOW,
+        level: NoticeLevel::Alert,
+        text: text.into(),
+        sighting: None,
+        about: About::Everybody,
+        undo: None,
+    }];
     harness.run_steps(30);
     look(&mut harness, "toast");
     assert!(shows(&harness, text));

@@ -114,6 +114,11 @@ impl Index {
         self.planes.iter().map(|p| p.rows.len() / p.length.max(1)).sum()
     }
 
+    /// How many looks of acceptable stays are kept.
+    pub fn count(&self, accept: impl Fn(&Stay) -> bool) -> usize {
+        self.planes.iter().map(|plane| plane.count(&accept)).sum()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -156,6 +161,11 @@ fn keep(best: &mut Vec<(f32, usize, usize)>, k: usize, found: (f32, usize, usize
 }
 
 impl Plane {
+    fn count(&self, accept: impl Fn(&Stay) -> bool) -> usize {
+        let counted = self.owners.iter().filter(|(stay, _)| stay.as_ref().is_some_and(&accept));
+        counted.map(|(_, looks)| looks).sum()
+    }
+
     fn put(&mut self, tracklet: &Tracklet) {
         if let Some(old) = self.place.get(&tracklet.id).and_then(|i| self.owners.get_mut(*i)) {
             old.0 = None;

@@ -37,4 +37,13 @@ impl Rights {
             Self::Only(cameras) => cameras.contains(&camera),
         }
     }
+
+    /// Whether all that may be seen under the others may be seen under these.
+    pub fn covers(&self, others: &Self) -> bool {
+        match (self, others) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(these), Self::Only(others)) => others.is_subset(these),
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! From an analysed frame to tracks on the screen and records in the journal. Runs on the vision worker's thread.
 use super::{
-    Shared,
+    About, Shared,
     observer::Observers,
     path::Seen,
     proposals::{Armed, Scene},
@@ -81,7 +81,8 @@ impl Analysis {
             if !held {
                 // Another console records it and proposes the suspect; everybody is to know at once.
                 let text = self.shared.alarm(&weapon, &scene);
-                self.shared.board.lock().notice(at, NoticeLevel::Alert, text, None);
+                let about = About::Cameras(vec![analysed.camera]);
+                self.shared.board.lock().notice(at, NoticeLevel::Alert, text, about);
                 continue;
             }
             let proposed = armed.iter().filter(|a| a.suspect.is_some()).count();
@@ -137,7 +138,7 @@ impl Analysis {
         drop(order); // what follows changes neither follower nor records
         let suspects = seen.tracks.iter().filter(|t| matches.contains_key(&t.id));
         if let Err(error) = outlined.and(self.shared.outlines.refresh(analysed.camera, frame, suspects)) {
-            self.shared.error(error.to_string());
+            self.shared.trouble(About::Everybody, error.to_string());
         }
         let suspect_of = |id: &TrackId| matches.get(id).copied().filter(|_| committed);
         let tracks = seen
@@ -229,7 +230,7 @@ impl Shared {
             }
             Err(error) => {
                 self.duty.unrecorded();
-                self.error(format!("{refused}: {error}"));
+                self.trouble(About::Everybody, format!("{refused}: {error}"));
                 false
             }
         }
@@ -251,7 +252,8 @@ impl Shared {
                     let camera = self.camera_name(sighting.camera);
                     let mut board = self.board.lock();
                     let text = alert(&sighting, board.suspect(sighting.suspect), &camera);
-                    board.notice(now, NoticeLevel::Alert, text, Some(sighting.id));
+                    let about = About::Match { sighting: sighting.id, camera: sighting.camera };
+                    board.notice(now, NoticeLevel::Alert, text, about);
                     board.put_sighting(sighting, None);
                 }
             }
@@ -294,7 +296,7 @@ impl Shared {
         let mut events = self.duty.of_this_console(events);
         events.extend(self.abandoned(now));
         if let Some(trouble) = self.tape.as_ref().and_then(|tape| tape.trouble()) {
-            self.error(trouble);
+            self.trouble(About::Everybody, trouble);
         }
         let grounds = self.news_of_grounds(now);
         if !events.is_empty() || !grounds.is_empty() {

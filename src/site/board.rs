@@ -1,7 +1,7 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
 use super::exporting::ExportJob;
 use super::log::Desk;
-use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
+use super::state::{About, Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes};
 use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
@@ -70,13 +70,15 @@ impl Board {
 }
 
 impl Contents {
-    pub fn notice(&mut self, at: Timestamp, level: NoticeLevel, text: String, sighting: Option<SightingId>) {
+    /// Tells whoever may know what it is about.
+    pub fn notice(&mut self, at: Timestamp, level: NoticeLevel, text: String, about: About) {
         // The same trouble again and again is one notice.
-        if level == NoticeLevel::Error && self.notices.back().is_some_and(|n| n.text == text) {
+        if level == NoticeLevel::Error && self.notices.back().is_some_and(|n| n.text == text && n.about == about) {
             return;
         }
         self.serial += 1;
-        self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting, undo: None });
+        let sighting = if let About::Match { sighting, .. } = about { Some(sighting) } else { None };
+        self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting, about, undo: None });
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
         }
@@ -95,6 +97,11 @@ impl Contents {
         let ends_at_latest = since.plus(minutes(60 * config.longest_hours));
         let ends_at = used_at.plus(minutes(config.idle_minutes)).min(ends_at_latest);
         Some(SessionTimes { used_at, ends_at, ends_at_latest })
+    }
+
+    /// What answers to whoever is at the console.
+    pub fn asker(&self) -> About {
+        if let Access::LoggedIn(user) = &self.access { About::User(user.cc.clone()) } else { About::Everybody }
     }
 
     /// Whether an administrator is at the console.
@@ -214,6 +221,11 @@ impl Contents {
     /// Whether there is a sighting like that.
     pub fn has_sighting(&self, like: impl Fn(&Sighting) -> bool) -> bool {
         self.sightings.values().any(|v| like(&v.sighting))
+    }
+
+    /// The suspects that were seen where somebody with these rights may look.
+    pub fn seen_on(&self, rights: &Rights) -> impl Iterator<Item = SuspectId> {
+        self.sightings.values().map(|v| &v.sighting).filter(|s| rights.allow(s.camera)).map(|s| s.suspect)
     }
 
     pub fn sighting_count(&self) -> usize {

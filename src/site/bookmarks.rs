@@ -1,5 +1,5 @@
 //! Bookmarks put and removed.
-use super::{NoticeLevel, Shared};
+use super::{About, NoticeLevel, Shared};
 use crate::{
     model::{Action, Bookmark, BookmarkId, CameraId, CaseId, Outcome, Timestamp, User},
     sync::Record,
@@ -85,7 +85,7 @@ impl Shared {
         if self.commit(&[Record::Bookmark(bookmark.clone()), Record::Action(entry)], NOT_DONE).await {
             self.casework.take_bookmark(bookmark);
             let text = "The bookmark is on the timeline".to_owned();
-            self.board.lock().notice(made_at, NoticeLevel::Info, text, None);
+            self.board.lock().notice(made_at, NoticeLevel::Info, text, About::User(user.cc.clone()));
         }
     }
 

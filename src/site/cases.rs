@@ -1,5 +1,5 @@
 //! What is done to cases, and the video that is held for them. To whoever does not work on a case, it does not exist.
-use super::{NoticeLevel, Shared, casework::may_hold};
+use super::{About, NoticeLevel, Shared, casework::may_hold};
 use crate::{
     model::{
         Action, ActionRecord, CameraId, Case, CaseChange, CaseFact, CaseId, Hold, Outcome, Release, Timestamp, User,
@@ -135,7 +135,7 @@ impl Shared {
                 Ok(CaseChange::RemovePerson { cc })
             }
             CaseChange::AddSuspect { suspect } => {
-                if !self.board.lock().shows_suspect(suspect) {
+                if !self.board.lock().gate().suspect(suspect) {
                     return Err("there is no such suspect for this user".to_owned());
                 }
                 if case.suspects.contains(&suspect) {
@@ -339,12 +339,14 @@ impl Shared {
     }
 
     /// Tells that a package was handed out for a case.
-    pub(super) fn told_of_packages(&self, facts: Vec<CaseFact>) {
-        let count = facts.len();
+    pub(super) fn told_of_packages(&self, user: &User, facts: Vec<CaseFact>) {
+        // A case of others takes note, too, and who handed it out learns nothing of that.
+        let is_known = facts.iter().any(|fact| self.casework.case(fact.case, user).is_some());
         self.casework.take_facts(facts);
-        if count > 0 {
+        if is_known {
             let text = "The package is on the list of its case".to_owned();
-            self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+            let about = About::User(user.cc.clone());
+            self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, about);
         }
     }
 }

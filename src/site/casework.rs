@@ -1,6 +1,6 @@
 //! What investigators keep beside the recordings: bookmarks, cases and holds, known here, kept up with the other consoles, and shown to
 //! those whom it is for.
-use super::{Shared, SuspectView};
+use super::{Shared, SuspectView, gate::HIDDEN_CAMERA};
 use crate::{
     model::{
         Bookmark, BookmarkId, CameraId, Case, CaseFact, CaseId, Hold, Picture, Rights, Suspect, SuspectId, Timestamp,
@@ -17,8 +17,6 @@ use uuid::Uuid;
 
 /// Bookmarks known at once, the newest.
 pub(super) const MOST: u32 = 20_000;
-/// Stands for a camera that the user may not see.
-const HIDDEN: CameraId = Uuid::nil();
 
 /// What whoever is at the console may know.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,7 +54,7 @@ pub struct CaseSuspect {
     pub reason: String,
     /// When.
     pub marked_at: Timestamp,
-    /// Its picture; `None` until loaded.
+    /// Its picture, for who may see where it was taken; `None` until loaded.
     pub crop: Option<Picture>,
 }
 
@@ -226,7 +224,7 @@ impl Known {
     }
 
     fn view<'a>(&self, case: Case, rights: &Rights, of: &impl Fn(SuspectId) -> Option<&'a SuspectView>) -> CaseView {
-        let seen = |camera: Option<CameraId>| camera.map(|id| if rights.allow(id) { id } else { HIDDEN });
+        let seen = |camera: Option<CameraId>| camera.map(|id| if rights.allow(id) { id } else { HIDDEN_CAMERA });
         let own = self.bookmarks.values().filter(|b| b.case == Some(case.id) && b.removed.is_none());
         let mut bookmarks: Vec<_> = own.map(|b| Bookmark { camera: seen(b.camera), ..b.clone() }).collect();
         bookmarks.sort_by_key(latest);
@@ -235,8 +233,10 @@ impl Known {
         holds.sort_by_key(|h| (std::cmp::Reverse(h.placed_at), h.id));
         let suspect = |id: &SuspectId| {
             let view = of(*id);
+            // Whoever works on the case is told why its suspects were marked; a picture is only for who may look there.
+            let crop = view.filter(|v| rights.allow(v.suspect.camera)).and_then(|v| v.crop.clone());
             let Suspect { label, colour, reason, marked_at, .. } = view.map(|v| v.suspect.clone())?;
-            Some(CaseSuspect { id: *id, label, colour, reason, marked_at, crop: view.and_then(|v| v.crop.clone()) })
+            Some(CaseSuspect { id: *id, label, colour, reason, marked_at, crop })
         };
         let gone = |id: &SuspectId| CaseSuspect {
             id: *id,

@@ -1,5 +1,5 @@
 //! The cameras' own clocks, which they tell over RTSP: a warning when one is set. Nothing is corrected by them.
-use super::{Shared, path::CameraPath};
+use super::{About, Shared, path::CameraPath};
 use crate::model::{CameraId, ClockOffset};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,11 +9,11 @@ pub(super) struct Clocks(BTreeMap<CameraId, ClockOffset>);
 
 impl Clocks {
     /// Takes down what the cameras tell now; what the operator must know of it.
-    fn look(&mut self, paths: &[Arc<CameraPath>]) -> Vec<String> {
+    fn look(&mut self, paths: &[Arc<CameraPath>]) -> Vec<(CameraId, String)> {
         let told = paths.iter().filter_map(|path| Some((&path.camera, path.clock_offset()?)));
         told.filter_map(|(camera, now)| {
             let before = self.0.insert(camera.id, now)?;
-            now.jumped_from(before).then(|| warning(&camera.name, before, now))
+            now.jumped_from(before).then(|| (camera.id, warning(&camera.name, before, now)))
         })
         .collect()
     }
@@ -29,8 +29,8 @@ fn warning(camera: &str, before: ClockOffset, now: ClockOffset) -> String {
 impl Shared {
     /// Once a second.
     pub(super) fn look_at_clocks(&self, clocks: &mut Clocks) {
-        for warning in clocks.look(&self.cameras.paths()) {
-            self.error(warning);
+        for (camera, warning) in clocks.look(&self.cameras.paths()) {
+            self.trouble(About::Cameras(vec![camera]), warning);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
 use super::{
-    Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in,
+    About, Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in,
 };
 use crate::{
     follow::{Event, Stay},
@@ -65,7 +65,8 @@ impl Queue {
             Ok(()) => {}
             Err(_) => {
                 let text = "The console is busy; that was not done. Try again in a moment".to_owned();
-                board.notice(shared.records.clock.now(), NoticeLevel::Error, text, None);
+                let about = board.asker();
+                board.notice(shared.records.clock.now(), NoticeLevel::Error, text, about);
             }
         }
     }
@@ -123,8 +124,16 @@ impl Shared {
         }
     }
 
+    /// Trouble with what whoever is at the console asked for: told to nobody else.
     pub(super) fn error(&self, text: String) {
-        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, None);
+        let mut board = self.board.lock();
+        let about = board.asker();
+        board.notice(self.records.clock.now(), NoticeLevel::Error, text, about);
+    }
+
+    /// Trouble that nobody asked for.
+    pub(super) fn trouble(&self, about: About, text: String) {
+        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, about);
     }
 
     fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
@@ -148,7 +157,7 @@ impl Shared {
             Ok(_) => Access::LoggedOut { error: None, locked_until: None },
             Err(error) => {
                 let now = self.records.clock.now();
-                board.notice(now, NoticeLevel::Error, error.to_string(), None);
+                board.notice(now, NoticeLevel::Error, error.to_string(), About::Everybody);
                 if any { Access::LoggedOut { error: None, locked_until: None } } else { Access::FirstStart }
             }
         };
@@ -302,7 +311,7 @@ impl Shared {
         };
         let mut board = self.board.lock();
         board.remember_reason(reason);
-        board.notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+        board.notice(self.records.clock.now(), NoticeLevel::Info, text, About::Cameras(vec![camera]));
     }
 
     /// Label and colour of the suspect that is marked after `before` others at the same instant.

@@ -1,7 +1,7 @@
 //! Takes over what other consoles on the same stores change: suspects marked, taught or ended there are followed so here, too, and their
 //! sightings and decisions are on this board. Nothing that was heard is recorded again; only what follows from it here is, such as
 //! the end of a stay on this console's cameras, or what a match confirmed elsewhere teaches about a track seen here.
-use super::{NoticeLevel, Shared, analysis};
+use super::{About, NoticeLevel, Shared, analysis};
 use crate::{
     follow::Event,
     model::{Decision, Sighting, Suspect, Timestamp},
@@ -56,15 +56,13 @@ impl Shared {
             return Vec::new();
         }
         board.put_suspect(suspect.clone(), None);
-        if board.rights.allow(suspect.camera) {
-            let label = &suspect.label;
-            if is_new && suspect.is_followed(now) {
-                let text = format!("{label} was marked on another console and is followed here, too");
-                board.notice(now, NoticeLevel::Info, text, None);
-            } else if !is_new && !was_ended && suspect.ended_at.is_some() {
-                let text = format!("{label} is not followed any more: ended on another console");
-                board.notice(now, NoticeLevel::Info, text, None);
-            }
+        let label = &suspect.label;
+        if is_new && suspect.is_followed(now) {
+            let text = format!("{label} was marked on another console and is followed here, too");
+            board.notice(now, NoticeLevel::Info, text, About::Cameras(vec![suspect.camera]));
+        } else if !is_new && !was_ended && suspect.ended_at.is_some() {
+            let text = format!("{label} is not followed any more: ended on another console");
+            board.notice(now, NoticeLevel::Info, text, About::Suspect(suspect.id));
         }
         drop(board);
         if is_new {
@@ -84,7 +82,8 @@ impl Shared {
                 let is_probable = heard.probability >= self.config.follow.alert;
                 if is_probable && now.seconds_since(heard.last_seen_at) < NEWS_SECONDS {
                     let text = analysis::alert(&heard, board.suspect(heard.suspect), &camera);
-                    board.notice(now, NoticeLevel::Alert, text, Some(heard.id));
+                    let about = About::Match { sighting: heard.id, camera: heard.camera };
+                    board.notice(now, NoticeLevel::Alert, text, about);
                 }
             }
             self.keep_video_around(&heard);
@@ -103,7 +102,8 @@ impl Shared {
             && now.seconds_since(sighting.last_seen_at) < NEWS_SECONDS
         {
             let text = analysis::alert(&sighting, board.suspect(sighting.suspect), &camera);
-            board.notice(now, NoticeLevel::Alert, text, Some(sighting.id));
+            let about = About::Match { sighting: sighting.id, camera: sighting.camera };
+            board.notice(now, NoticeLevel::Alert, text, about);
         }
         drop(board);
         if sighting.decision == known.decision || sighting.decision.decided_at().is_none() {

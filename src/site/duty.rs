@@ -521,7 +521,7 @@ impl Shared {
             let mut board = self.board.lock();
             let text = super::analysis::alert(stay, board.suspect(stay.suspect), &camera);
             let text = format!("{text}. The console that keeps the records of this camera has not told of it");
-            board.notice(at, NoticeLevel::Alert, text, None);
+            board.notice(at, NoticeLevel::Alert, text, super::About::Cameras(vec![stay.camera]));
         }
     }
 

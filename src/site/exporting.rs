@@ -1,6 +1,6 @@
 //! Packages asked for on the screen: planned, watched and cancelled there, and broken off when the session ends.
 use super::{
-    NoticeLevel, Shared,
+    About, NoticeLevel, Shared,
     board::Contents,
     export::{ExportError, ExportOf, ExportPlan, ExportRequest, Exported},
 };
@@ -132,7 +132,8 @@ impl Shared {
                 match self.records.export_movement(who, &rights, suspect, &to).await {
                     Ok(stays) => {
                         let text = format!("{stays} stays are in {}", to.display());
-                        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+                        let about = About::User(user.cc.clone());
+                        self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, about);
                     }
                     Err(error) => self.error(error.to_string()),
                 }
@@ -205,12 +206,12 @@ impl Shared {
             let done = shared.records.export_evidence(who, &rights, site, &request, Arc::new(progress)).await;
             let now = shared.records.clock.now();
             if let Ok(done) = &done {
-                shared.told_of_packages(done.told.clone());
+                shared.told_of_packages(&user, done.told.clone());
             }
             let mut board = shared.board.lock();
             if let Ok(done) = &done {
                 let text = format!("The package {} is written", done.to.display());
-                board.notice(now, NoticeLevel::Info, text, None);
+                board.notice(now, NoticeLevel::Info, text, About::User(user.cc.clone()));
             }
             board.show_export(&go_on, |stage| {
                 *stage = match done {

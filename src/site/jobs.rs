@@ -1,7 +1,8 @@
 //! Analyses of recorded video: every picture of it through detector, tracker and comparison with the suspects, one job after
 //! another, while the live cameras come first. A job goes on after a restart where it was.
 use super::{
-    NoticeLevel, Shared, analysis,
+    About, NoticeLevel, Shared, analysis,
+    gate::Gate,
     observer::{Observations, Observer},
 };
 use crate::{
@@ -96,13 +97,13 @@ impl Jobs {
     }
 
     /// What the user may see: jobs over cameras that are all among their rights.
-    pub fn views(&self, rights: &Rights) -> Vec<Arc<Job>> {
-        lock(&self.all).iter().filter(|job| shown(job, rights)).cloned().collect()
+    pub fn views(&self, gate: &Gate) -> Vec<Arc<Job>> {
+        lock(&self.all).iter().filter(|job| gate.job(job)).cloned().collect()
     }
 
     /// Whether the user may see this one.
-    pub fn shows(&self, id: Uuid, rights: &Rights) -> bool {
-        lock(&self.all).iter().any(|job| job.id == id && shown(job, rights))
+    pub fn shows(&self, id: Uuid, gate: &Gate) -> bool {
+        lock(&self.all).iter().any(|job| job.id == id && gate.job(job))
     }
 
     /// Forgets jobs that retention deleted.
@@ -154,10 +155,6 @@ impl Jobs {
     }
 }
 
-fn shown(job: &Job, rights: &Rights) -> bool {
-    job.cameras.iter().all(|c| rights.allow(*c))
-}
-
 impl Shared {
     /// Does what the screen asks about jobs.
     pub(super) async fn job_command(&self, user: &User, command: JobCommand) {
@@ -169,15 +166,16 @@ impl Shared {
             JobCommand::Analyse { uploads, rate } => {
                 self.records.delivery.flush().await; // what was uploaded a moment ago is on its way
                 let rights = self.rights_of(user).await;
-                let mut segments = Vec::new();
+                let (mut segments, mut lacks_one) = (Vec::new(), false);
                 for id in uploads {
                     match self.records.stores.cameras.segment(id).await {
-                        Ok(segment) => segments.extend(segment),
+                        Ok(Some(segment)) => segments.push(segment),
+                        Ok(None) => lacks_one = true,
                         Err(error) => return self.no_job(user, Outcome::Failed(error.to_string())).await,
                     }
                 }
-                if segments.iter().any(|s| !rights.allow(s.camera)) {
-                    let why = "the camera is not among those this user may see".to_owned();
+                if lacks_one || segments.iter().any(|s| !rights.allow(s.camera)) {
+                    let why = super::session::HIDDEN.to_owned();
                     return self.no_job(user, Outcome::Refused(why)).await;
                 }
                 let title = match segments.as_slice() {
@@ -400,7 +398,7 @@ impl<'a> Work<'a> {
         });
         if self.save(vec![Record::Action(entry)]).is_ok() {
             let (level, text) = words(&self.job);
-            self.shared.board.lock().notice(now, level, text, None);
+            self.shared.board.lock().notice(now, level, text, About::Cameras(self.job.cameras.clone()));
         }
     }
 
@@ -657,7 +655,8 @@ impl<'a> Work<'a> {
             match self.shared.runtime.block_on(ask()) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    self.shared.error(format!("An analysis waits: {error}"));
+                    let about = About::Cameras(self.job.cameras.clone());
+                    self.shared.trouble(about, format!("An analysis waits: {error}"));
                     self.shared.jobs.rest(RETRY);
                 }
             }

@@ -1,6 +1,6 @@
 //! What this console knew last, in a file of its data folder: so that a start without the cameras database goes on with the same
 //! cameras and suspects.
-use super::Shared;
+use super::{About, Shared};
 use crate::{
     model::{Camera, CameraId, Suspect},
     store::file,
@@ -86,7 +86,10 @@ impl Shared {
         let shared = Arc::clone(self);
         let written = tokio::task::spawn_blocking(move || shared.known.write(&known)).await;
         if let Ok(Err(error)) = written {
-            self.error(format!("What a start without the cameras database would need was not written down: {error}"));
+            self.trouble(
+                About::Everybody,
+                format!("What a start without the cameras database would need was not written down: {error}"),
+            );
         }
     }
 }

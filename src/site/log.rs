@@ -1,6 +1,6 @@
 //! The action log at the console, for administrators: read page by page, verified and exported. Whatever is read is an entry
 //! that says what.
-use super::{Access, NoticeLevel, Shared, SiteError, records::Actor};
+use super::{About, Access, NoticeLevel, Shared, SiteError, records::Actor};
 use crate::{
     audit::{Finding, Format},
     model::{Action, KeptAction, Outcome, Timestamp, User},
@@ -247,7 +247,8 @@ impl Shared {
         });
         match told {
             Some(Ok(Some(text))) => {
-                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+                let about = About::User(user.cc.clone());
+                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, about);
             }
             Some(Err(error)) => self.error(error.to_string()),
             _ => {}

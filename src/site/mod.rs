@@ -18,6 +18,7 @@ mod export;
 mod exporting;
 mod finding;
 mod following;
+mod gate;
 mod grounds;
 mod jobs;
 mod known;
@@ -277,11 +278,11 @@ impl Site {
                     analysis.take(&analysed);
                 }
             },
-            move |error| noticed.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), None),
+            move |error| noticed.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), About::Everybody),
         )?;
         let (uploads, trouble) = Uploads::open(folder.uploads());
         if let Some(trouble) = trouble {
-            board.lock().notice(records.clock.now(), NoticeLevel::Error, trouble, None);
+            board.lock().notice(records.clock.now(), NoticeLevel::Error, trouble, About::Everybody);
         }
         let shared = Arc::new(Shared {
             records,
@@ -337,7 +338,8 @@ impl Site {
                 if seconds.is_multiple_of(ANCHOR_EVERY)
                     && let Err(error) = ticking.records.anchor().await
                 {
-                    ticking.error(format!("The end of the action log could not be written down elsewhere: {error}"));
+                    let text = format!("The end of the action log could not be written down elsewhere: {error}");
+                    ticking.trouble(About::Everybody, text);
                 }
                 if seconds.is_multiple_of(REMEMBER_EVERY) {
                     ticking.keep_known().await;
@@ -427,7 +429,8 @@ impl Site {
             ..path.view(now, on_screen)
         };
         let cameras = self.shared.cameras.paths().iter().map(view).collect();
-        let mut state = SiteState {
+        let gate = board.gate();
+        let state = SiteState {
             now,
             name: self.shared.config.name.clone(),
             access: board.access.clone(),
@@ -445,25 +448,18 @@ impl Site {
                 Access::LoggedIn(user) => self.shared.casework.state(user, &board.rights, &board.suspects),
                 _ => Arc::default(),
             },
-            export: board
-                .export
-                .as_ref()
-                .filter(|job| on_screen && board.shows(&job.view.of))
-                .map(|job| job.view.clone()),
+            export: board.export.as_ref().map(|job| job.view.clone()),
             uploads: match &board.access {
                 Access::LoggedIn(user) => self.shared.uploads.views(user, &board.rights),
                 _ => Vec::new(),
             },
-            jobs: match &board.access {
-                Access::LoggedIn(_) => self.shared.jobs.views(&board.rights),
-                _ => Vec::new(),
-            },
+            jobs: self.shared.jobs.views(&gate),
             map: MapState {
                 tiles: self.shared.config.map.tiles.clone(),
                 movement: board
                     .movement
                     .as_ref()
-                    .filter(|(_, rights)| on_screen && *rights == board.rights)
+                    .filter(|(_, rights)| gate.covers(rights))
                     .map(|(movement, _)| Arc::clone(movement)),
             },
             log: board.log.view.clone(),
@@ -474,12 +470,11 @@ impl Site {
             },
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
-            find: self.shared.search.view(&board.access),
+            find: self.shared.search.view(&gate),
             card: None,
             recording: self.shared.recording.recorded(),
         };
-        board.hide(&mut state);
-        state
+        gate.pass(state)
     }
 
     /// Every camera, whoever is logged in: what a console without a screen tells.

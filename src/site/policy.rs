@@ -4,8 +4,8 @@
 //! journal. Logging out is never refused. What the console does by itself goes on: cameras, recording, following, retention, work that
 //! was asked for before; its entries wait in the journal as ever.
 use super::{
-    Access, AdminCommand, CaseCommand, Command, ExportCommand, ExportRequest, FindCommand, JobCommand, LogCommand,
-    MapCommand, NoticeLevel, ReviewCommand, Shared, Undo, UploadCommand, bookmarks::BookmarkCommand,
+    About, Access, AdminCommand, CaseCommand, Command, ExportCommand, ExportRequest, FindCommand, JobCommand,
+    LogCommand, MapCommand, NoticeLevel, ReviewCommand, Shared, Undo, UploadCommand, bookmarks::BookmarkCommand,
     config::WhenUnreachable, records::Records,
 };
 use crate::{
@@ -66,7 +66,7 @@ impl Shared {
             }
             Command::CreateAdministrator { .. } => {
                 let mut board = self.board.lock();
-                board.notice(now, NoticeLevel::Error, format!("That was not done: {why}"), None);
+                board.notice(now, NoticeLevel::Error, format!("That was not done: {why}"), About::Everybody);
                 board.enter(Access::FirstStart, now);
             }
             _ => self.error(format!("That was not done: {why}. Cameras, recording and follows go on")),

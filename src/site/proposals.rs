@@ -1,6 +1,6 @@
 //! Whoever holds a weapon is proposed as a suspect: followed at once, and confirmed or dropped by an operator within the time that the
 //! site sets.
-use super::{NoticeLevel, Shared, analysis, console_user};
+use super::{About, NoticeLevel, Shared, analysis, console_user};
 use crate::{
     follow::{Event, Undecided, WeaponSeen},
     model::{
@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// What a weapon leads to: records to commit, then what the screen shows of them.
 pub(super) struct Armed {
+    /// Where.
+    pub camera: CameraId,
     pub seen: WeaponSeen,
     pub records: Vec<Record>,
     pub events: Vec<Event>,
@@ -51,8 +53,14 @@ impl Shared {
         let (name, kind) = name_of(&seen);
         let holder = holder_of(&seen, scene);
         let known = holder.and_then(|t| scene.matches.get(&t.id)).filter(|m| m.certain).map(|m| m.suspect);
-        let mut armed =
-            Armed { seen, records: Vec::new(), events: Vec::new(), suspect: None, text: self.alarm(&seen, scene) };
+        let mut armed = Armed {
+            camera: scene.camera,
+            seen,
+            records: Vec::new(),
+            events: Vec::new(),
+            suspect: None,
+            text: self.alarm(&seen, scene),
+        };
         let mut suspect_id = known;
         if let (None, Some(track), true) = (known, holder, self.config.weapons.propose) {
             suspect_id = Some(self.propose(&mut armed, scene, track, name, before));
@@ -126,7 +134,7 @@ impl Shared {
             self.board.lock().put_suspect(suspect, crop);
         }
         self.show(&armed.events, None);
-        self.board.lock().notice(at, NoticeLevel::Alert, armed.text, None);
+        self.board.lock().notice(at, NoticeLevel::Alert, armed.text, About::Cameras(vec![armed.camera]));
         if let Some(id) = proposed {
             self.search.ask(id); // where too many wait, Find does it
         }
@@ -179,7 +187,7 @@ impl Shared {
             let why = json!({ "proposal": "dropped", "why": "nobody decided in time" });
             self.end_suspect_as((&console_user(), ""), id, why).await;
             let text = format!("{label} is no longer followed: nobody confirmed the proposal in time");
-            self.board.lock().notice(now, NoticeLevel::Info, text, None);
+            self.board.lock().notice(now, NoticeLevel::Info, text, About::Suspect(id));
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
-use super::{Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
+use super::{About, Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
 use crate::{
     model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
     store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
@@ -536,7 +536,7 @@ impl Shared {
             self.recording.state().owed.extend(records);
         }
         for notice in notices {
-            self.error(notice);
+            self.trouble(About::AllCameras, notice);
         }
     }
 
@@ -603,10 +603,13 @@ impl Shared {
         };
         let gaps: Vec<_> = given_up.iter().map(gap).collect();
         self.commit(&gaps, "Lost recordings are not recorded as such").await;
-        self.error(format!(
-            "{} recordings were lost: the store takes none, and the spool of this machine is full",
-            given_up.len()
-        ));
+        self.trouble(
+            About::AllCameras,
+            format!(
+                "{} recordings were lost: the store takes none, and the spool of this machine is full",
+                given_up.len()
+            ),
+        );
         for lost in given_up {
             let _ = lost.remove();
         }
@@ -651,7 +654,7 @@ impl Shared {
             })
             .await;
         if deleted > 0 {
-            self.error(format!("{deleted} of the oldest recordings were deleted: {why}"));
+            self.trouble(About::AllCameras, format!("{deleted} of the oldest recordings were deleted: {why}"));
         }
     }
 

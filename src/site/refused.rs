@@ -1,6 +1,6 @@
 //! Records that their stores refused for what they are, and how they are offered again.
 use super::{
-    NoticeLevel, Shared, SiteError,
+    About, NoticeLevel, Shared, SiteError,
     records::{Actor, Records},
 };
 use crate::{
@@ -60,7 +60,8 @@ impl Shared {
                 let records = if count == 1 { "record is" } else { "records are" };
                 let text =
                     format!("{count} {records} offered again; what is refused once more comes back into the list");
-                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+                let about = About::User(user.cc.clone());
+                self.board.lock().notice(self.records.clock.now(), NoticeLevel::Info, text, about);
             }
             Err(error) => self.error(format!("Nothing was offered again: {error}")),
         }

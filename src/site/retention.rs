@@ -1,6 +1,6 @@
 //! Retention of everything but recordings: what is old enough is deleted, a little at a time, except what is held, of a suspect who
 //! is followed, or of an open case. Each sweep that deletes something is an entry, with what and how much.
-use super::{Shared, casework, console_user};
+use super::{About, Shared, casework, console_user};
 use crate::{
     model::{Action, CameraId, Outcome, Timestamp},
     store::{Aged, Kept, StoreError},
@@ -79,7 +79,7 @@ impl Shared {
             if let Err(error) = self.sweep_data().await
                 && !error.is_away()
             {
-                self.error(format!("Old data could not be deleted: {error}"));
+                self.trouble(About::Everybody, format!("Old data could not be deleted: {error}"));
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Searching everybody seen: a fresh suspect at once in the past hours, and anybody an operator asks for over chosen cameras and
 //! hours. A hit is a possible match with a probability; a person decides, and what is decided improves what follows.
 use super::{
-    Access, Command, NoticeLevel, Shared,
+    About, NoticeLevel, Shared,
+    gate::Gate,
     state::{FindCommand, FindView, FindWho, HitView},
 };
 use crate::{
     follow::{Gallery, Hit, Index, Stay, match_probability},
     model::{
-        Action, CameraId, Decision, Outcome, Picture, Sighting, Suspect, SuspectId, Timestamp, Tracklet, TrackletId,
-        User,
+        Action, CameraId, Decision, Outcome, Picture, Rights, Sighting, Suspect, SuspectId, Timestamp, Tracklet,
+        TrackletId, User,
     },
     store::{StoreError, TrackletFilter},
     sync::Record,
@@ -56,6 +57,8 @@ pub(super) struct Search {
 struct Find {
     /// Who searches: nobody else sees it.
     user: String,
+    /// What the user could see then.
+    rights: Rights,
     suspect: Option<SuspectId>,
     who: Gallery,
     strangers: Vec<Gallery>,
@@ -110,10 +113,15 @@ impl Search {
         self.waiting.try_send(suspect).is_ok()
     }
 
-    /// The search on screen of whoever is logged in.
-    pub fn view(&self, access: &Access) -> Option<Arc<FindView>> {
-        let Access::LoggedIn(user) = access else { return None };
-        lock(&self.find).as_ref().filter(|find| find.user == user.cc).map(|find| Arc::clone(&find.view))
+    /// The search on screen of whoever is logged in, unless they may see less by now: it is of all that they could see then.
+    pub fn view(&self, gate: &Gate) -> Option<Arc<FindView>> {
+        let own = |find: &&Find| gate.is_for(&find.user) && gate.covers(&find.rights);
+        lock(&self.find).as_ref().filter(own).map(|find| Arc::clone(&find.view))
+    }
+
+    /// Whether the stay is a hit of the search on that screen.
+    pub fn shows(&self, gate: &Gate, stay: TrackletId) -> bool {
+        self.view(gate).is_some_and(|view| view.hits.iter().any(|hit| hit.tracklet == stay && gate.camera(hit.camera)))
     }
 
     /// The index with what came since the last search.
@@ -132,11 +140,11 @@ impl Shared {
         let receiver = lock(&self.search.receiver).take();
         let Some(mut receiver) = receiver else { return };
         if let Err(error) = self.loaded_index().await {
-            self.error(format!("What was seen before cannot be searched: {error}"));
+            self.trouble(About::Everybody, format!("What was seen before cannot be searched: {error}"));
         }
         while let Some(suspect) = receiver.recv().await {
             if let Err(error) = self.search_back(suspect).await {
-                self.error(format!("The past could not be searched for the new suspect: {error}"));
+                self.trouble(About::Everybody, format!("The past could not be searched for the new suspect: {error}"));
             }
         }
     }
@@ -206,7 +214,7 @@ impl Shared {
             self.read_others().await;
             return Ok(tokio::task::block_in_place(|| {
                 let index = self.search.index();
-                (index.search(who, k, |stay| range.holds(stay)), index.len())
+                (index.search(who, k, |stay| range.holds(stay)), index.count(|stay| range.holds(stay)))
             }));
         }
         let mut index = Index::default();
@@ -218,7 +226,9 @@ impl Shared {
         };
         self.records.delivery.flush().await; // the newest may still be on their way
         self.read_tracklets(filter, |t| index.put(t)).await?;
-        Ok(tokio::task::block_in_place(|| (index.search(who, k, |stay| range.holds(stay)), index.len())))
+        Ok(tokio::task::block_in_place(|| {
+            (index.search(who, k, |stay| range.holds(stay)), index.count(|stay| range.holds(stay)))
+        }))
     }
 
     /// A fresh suspect is searched in the past: what is probable enough becomes a sighting to decide on.
@@ -246,7 +256,9 @@ impl Shared {
             self.follower().remember(sighting.id, looks);
         }
         let mut board = self.board.lock();
-        let seen = sightings.iter().filter(|(s, _)| board.rights.allow(s.camera)).count();
+        // How often it was seen is told of the cameras that whoever is there may see, to whom may see all of those.
+        let shown = sightings.iter().map(|(s, _)| s.camera).filter(|camera| board.rights.allow(*camera));
+        let (seen, about) = (shown.clone().count(), About::Cameras(shown.collect()));
         for ((sighting, _), picture) in sightings.into_iter().zip(pictures) {
             board.put_sighting(sighting, picture);
         }
@@ -256,7 +268,7 @@ impl Shared {
                 "{}: possibly seen {times} in the last {hours:.0} h. Confirm or reject in the inbox",
                 suspect.label
             );
-            board.notice(self.records.clock.now(), NoticeLevel::Info, text, None);
+            board.notice(self.records.clock.now(), NoticeLevel::Info, text, about);
         }
         Ok(())
     }
@@ -324,15 +336,15 @@ impl Shared {
         from: Timestamp,
         until: Timestamp,
     ) {
-        let cameras: Vec<CameraId> = {
-            let (board, all) = (self.board.lock(), self.cameras.paths());
-            let allowed = all.iter().map(|p| p.camera.id).filter(|id| board.rights.allow(*id));
-            allowed.filter(|id| cameras.as_ref().is_none_or(|some| some.contains(id))).collect()
-        };
+        let rights = self.board.lock().rights.clone();
+        let all = self.cameras.paths();
+        let allowed = all.iter().map(|p| p.camera.id).filter(|id| rights.allow(*id));
+        let cameras = allowed.filter(|id| cameras.as_ref().is_none_or(|some| some.contains(id))).collect();
         let (suspect, label, picture, looks) = match who {
             FindWho::Suspect(id) => {
                 let Some(view) = self.board.lock().suspect(id).cloned() else { return };
-                (Some(id), view.suspect.label.clone(), view.crop, view.suspect.gallery)
+                let picture = view.crop.filter(|_| rights.allow(view.suspect.camera));
+                (Some(id), view.suspect.label.clone(), picture, view.suspect.gallery)
             }
             FindWho::Person { camera, track, frame, rect } => {
                 let mut looks = self.describe(&frame, rect).await;
@@ -346,6 +358,7 @@ impl Shared {
         let range = Range { cameras, from, until };
         let mut find = Find {
             user: user.cc.clone(),
+            rights,
             suspect,
             who: Gallery::new(looks),
             strangers: Vec::new(),
@@ -500,21 +513,5 @@ impl Shared {
         }
         self.decide(user, id, same).await;
         self.board.lock().sighting(id).is_some_and(|v| v.sighting.decision != Decision::Pending)
-    }
-
-    /// Whether what the search panel asks for concerns cameras that the user may not see.
-    pub(super) fn find_is_hidden(&self, command: &Command) -> bool {
-        let board = self.board.lock();
-        match command {
-            Command::Find(FindCommand::Start { who: FindWho::Suspect(id), .. }) => !board.shows_suspect(*id),
-            Command::Find(FindCommand::Start { who: FindWho::Person { camera, .. }, .. }) => {
-                !board.rights.allow(*camera)
-            }
-            Command::Find(FindCommand::Judge { tracklet, .. }) => lock(&self.search.find)
-                .iter()
-                .flat_map(|find| &find.hits)
-                .any(|(hit, _)| hit.stay.id == *tracklet && !board.rights.allow(hit.stay.camera)),
-            _ => false,
-        }
     }
 }

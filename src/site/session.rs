@@ -1,17 +1,19 @@
 //! The session of whoever is at the console: what the user may see, and that it ends when the user is deactivated, when nobody
 //! uses the console any more, and in any case after a shift.
 use super::{
-    Access, BookmarkCommand, Command, ExportCommand, ExportOf, ExportRequest, JobCommand, MapCommand, Shared,
-    SiteState, UploadCommand, board::Contents,
+    Access, AdminCommand, BookmarkCommand, Command, ExportCommand, ExportRequest, FindCommand, FindWho, JobCommand,
+    MapCommand, Shared, Undo, UploadCommand,
 };
 use crate::{
-    model::{Action, Outcome, Rights, User},
+    model::{Action, CameraId, Outcome, Rights, SightingId, SuspectId, User},
     sync::Record,
 };
 use serde_json::json;
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
+use uuid::Uuid;
 
-pub(super) const HIDDEN: &str = "the camera is not among those this user may see";
+/// Also of what is not there at all: who may not see something does not learn whether there is such a thing.
+pub(super) const HIDDEN: &str = "it is not among those this user may see";
 
 impl Shared {
     /// What the user may see; nothing while that cannot be found out.
@@ -90,114 +92,102 @@ impl Shared {
         self.commit(&[Record::Action(entry)], "The log does not say that a session ended").await;
     }
 
-    /// Whether the user may do this; a refusal is recorded and told.
+    /// Whether the user may do this; a refusal is recorded and told. What one may not see is refused like what is not there.
     pub(super) async fn permits(&self, command: &Command, user: &User) -> bool {
-        if let Command::Administer(asked) = command {
-            return self.may_administer(asked, user).await;
-        }
-        let (action, hidden, target) = {
-            let board = self.board.lock();
-            match command {
-                Command::SelectSuspect { camera, .. } => {
-                    (Action::SelectSuspect, !board.rights.allow(*camera), camera.to_string())
-                }
-                Command::Decide { sighting, .. } => {
-                    let seen = board.sighting(*sighting).is_none_or(|v| board.rights.allow(v.sighting.camera));
-                    (Action::DecideMatch, !seen, sighting.to_string())
-                }
-                Command::Job(JobCommand::Cancel(id)) => {
-                    (Action::StartDetection, !self.jobs.shows(*id, &board.rights), id.to_string())
-                }
-                Command::Upload(UploadCommand::Start { camera, .. }) => {
-                    (Action::UploadVideo, !board.rights.allow(*camera), camera.to_string())
-                }
-                Command::Upload(
-                    UploadCommand::Pause(id)
-                    | UploadCommand::Resume(id)
-                    | UploadCommand::Cancel(id)
-                    | UploadCommand::Dismiss(id),
-                ) => (Action::UploadVideo, !self.uploads.shows(*id, user, &board.rights), id.to_string()),
-                Command::Review(asked) => {
-                    let hidden = asked.cameras().iter().any(|c| !board.rights.allow(*c));
-                    let names: Vec<_> = asked.cameras().iter().map(ToString::to_string).collect();
-                    (Action::WatchRecording, hidden, names.join(" "))
-                }
-                Command::DecideProposal { suspect, .. } | Command::EditSuspect { suspect, .. } => {
-                    (Action::EditSuspect, !board.shows_suspect(*suspect), suspect.to_string())
-                }
-                Command::Export(ExportCommand::Plan { of, .. } | ExportCommand::Start(ExportRequest { of, .. })) => {
-                    (Action::ExportEvidence, !board.shows(of), of.target())
-                }
-                Command::Export(ExportCommand::Movement { suspect, .. }) => {
-                    (Action::ExportEvidence, !board.shows_suspect(*suspect), suspect.to_string())
-                }
-                Command::Bookmark(BookmarkCommand::Put { camera, .. }) => {
-                    let hidden = camera.is_some_and(|id| !board.rights.allow(id));
-                    (Action::ChangeBookmark, hidden, camera.map(|id| id.to_string()).unwrap_or_default())
-                }
-                Command::Bookmark(BookmarkCommand::Remove(id)) => {
-                    let hidden = self.casework.bookmark(*id, user, &board.rights).is_none();
-                    (Action::ChangeBookmark, hidden, id.to_string())
-                }
-                Command::Map(MapCommand::Movement(id)) => {
-                    (Action::ReadMovement, !board.shows_suspect(*id), id.to_string())
-                }
-                Command::EndSuspect(id) => (Action::EndSuspect, !board.shows_suspect(*id), id.to_string()),
-                Command::Find(_) => {
-                    drop(board);
-                    (Action::FindPerson, self.find_is_hidden(command), String::new())
-                }
-                _ => return true,
-            }
+        let (action, is_known, target) = match self.named_by(command, user) {
+            Named::Nothing => return true,
+            Named::ByAdministrator(asked) => return self.may_administer(asked, user).await,
+            Named::These(action, is_known, target) => (action, is_known, target),
         };
-        if hidden {
+        if !is_known {
             let mut entry = self.records.entry((&user.cc, &user.name), action, Outcome::Refused(HIDDEN.to_owned()));
             entry.target = Some(target);
             self.commit(&[Record::Action(entry)], "A refusal was not recorded").await;
             self.error(format!("That was not done: {HIDDEN}"));
         }
-        !hidden
+        is_known
+    }
+
+    /// What the command names, and whether that exists for the user.
+    fn named_by<'a>(&self, command: &'a Command, user: &User) -> Named<'a> {
+        let gate = self.board.lock().gate();
+        let cameras = |action, cameras: &[CameraId]| {
+            let names: Vec<_> = cameras.iter().map(ToString::to_string).collect();
+            Named::These(action, cameras.iter().all(|c| gate.camera(*c)), names.join(" "))
+        };
+        let suspect = |action, id: SuspectId| Named::These(action, gate.suspect(id), id.to_string());
+        let sighting = |id: SightingId| {
+            let camera = self.board.lock().sighting(id).map(|v| v.sighting.camera);
+            Named::These(Action::DecideMatch, camera.is_some_and(|c| gate.camera(c)), id.to_string())
+        };
+        let upload = |id: Uuid| self.uploads.shows(id, user, gate.rights());
+        match command {
+            Command::CreateAdministrator { .. }
+            | Command::Login { .. }
+            | Command::StillHere
+            | Command::Logout
+            | Command::CloseCard => Named::Nothing,
+            Command::Administer(asked) => Named::ByAdministrator(asked),
+            Command::SelectSuspect { camera, .. } => cameras(Action::SelectSuspect, &[*camera]),
+            Command::OpenCard(clicked) => cameras(Action::SelectSuspect, &[clicked.camera]),
+            Command::Decide { sighting: id, .. } | Command::Undo(Undo::Match { sighting: id, .. }) => sighting(*id),
+            Command::EndSuspect(id) | Command::Undo(Undo::End { suspect: id, .. }) => suspect(Action::EndSuspect, *id),
+            Command::EditSuspect { suspect: id, .. }
+            | Command::DecideProposal { suspect: id, .. }
+            | Command::Undo(Undo::Proposal { suspect: id, .. }) => suspect(Action::EditSuspect, *id),
+            Command::Find(FindCommand::Start { who, cameras: some, .. }) => {
+                let is_known = match who {
+                    FindWho::Suspect(id) => gate.suspect(*id),
+                    FindWho::Person { camera, .. } => gate.camera(*camera),
+                } && some.iter().flatten().all(|c| gate.camera(*c));
+                let target = if let FindWho::Suspect(id) = who { id.to_string() } else { String::new() };
+                Named::These(Action::FindPerson, is_known, target)
+            }
+            Command::Find(FindCommand::Judge { tracklet, .. }) => {
+                Named::These(Action::FindPerson, self.search.shows(&gate, *tracklet), tracklet.to_string())
+            }
+            Command::Find(FindCommand::Close) => Named::Nothing,
+            Command::Upload(UploadCommand::Look(_)) => Named::Nothing,
+            Command::Upload(UploadCommand::Start { id, camera, .. }) => {
+                Named::These(Action::UploadVideo, gate.camera(*camera) && upload(*id), camera.to_string())
+            }
+            Command::Upload(
+                UploadCommand::Pause(id)
+                | UploadCommand::Resume(id)
+                | UploadCommand::Cancel(id)
+                | UploadCommand::Dismiss(id),
+            ) => Named::These(Action::UploadVideo, upload(*id), id.to_string()),
+            Command::Job(JobCommand::Cancel(id)) => {
+                Named::These(Action::StartDetection, self.jobs.shows(*id, &gate), id.to_string())
+            }
+            // Their videos are asked of the store.
+            Command::Job(JobCommand::Analyse { .. } | JobCommand::CheckEverything { .. }) => Named::Nothing,
+            Command::Review(asked) => cameras(Action::WatchRecording, asked.cameras()),
+            Command::Export(ExportCommand::Plan { of, .. } | ExportCommand::Start(ExportRequest { of, .. })) => {
+                Named::These(Action::ExportEvidence, gate.export(of), of.target())
+            }
+            Command::Export(ExportCommand::Movement { suspect: id, .. }) => suspect(Action::ExportEvidence, *id),
+            Command::Export(ExportCommand::Cancel | ExportCommand::Close) => Named::Nothing,
+            Command::Bookmark(BookmarkCommand::Put { camera, .. }) => {
+                cameras(Action::ChangeBookmark, camera.as_slice())
+            }
+            Command::Bookmark(BookmarkCommand::Remove(id)) => {
+                let is_known = self.casework.bookmark(*id, user, gate.rights()).is_some();
+                Named::These(Action::ChangeBookmark, is_known, id.to_string())
+            }
+            Command::Map(MapCommand::Movement(id)) => suspect(Action::ReadMovement, *id),
+            // Whose case it is, and who reads the log or offers records again, is looked at where that is done.
+            Command::Case(_) | Command::Log(_) | Command::OfferAgain(_) => Named::Nothing,
+        }
     }
 }
 
-impl Contents {
-    /// Whether the user may see what a package is to be made of.
-    pub(super) fn shows(&self, of: &ExportOf) -> bool {
-        match of {
-            ExportOf::Suspect(id) => self.shows_suspect(*id),
-            ExportOf::Stretch { cameras, .. } => cameras.iter().all(|camera| self.rights.allow(*camera)),
-        }
-    }
-
-    /// Whether the suspect was marked, or seen, where the user may look.
-    pub(super) fn shows_suspect(&self, id: crate::model::SuspectId) -> bool {
-        self.suspect(id).is_some_and(|v| self.rights.allow(v.suspect.camera))
-            || self.has_sighting(|s| s.suspect == id && self.rights.allow(s.camera))
-    }
-
-    /// Takes out of the state what the user may not see, and everything while nobody is logged in: it does not exist for them.
-    pub(super) fn hide(&self, state: &mut SiteState) {
-        if !matches!(state.access, Access::LoggedIn(_)) {
-            state.cameras.clear();
-            state.suspects.clear();
-            state.sightings.clear();
-            state.recent_reasons.clear();
-            state.find = None;
-            state.notices.retain(|n| n.sighting.is_none());
-            return;
-        }
-        if self.rights == Rights::All {
-            return;
-        }
-        let rights = &self.rights;
-        state.cameras.retain(|v| rights.allow(v.camera.id));
-        state.sightings.retain(|v| rights.allow(v.sighting.camera));
-        let seen: BTreeSet<_> = state.sightings.iter().map(|v| v.sighting.suspect).collect();
-        state.suspects.retain(|v| rights.allow(v.suspect.camera) || seen.contains(&v.suspect.id));
-        let sighting_seen = |id| self.sighting(id).is_none_or(|v| rights.allow(v.sighting.camera));
-        if let Some(find) = &mut state.find {
-            Arc::make_mut(find).hits.retain(|hit| rights.allow(hit.camera));
-        }
-        state.notices.retain(|n| n.sighting.is_none_or(sighting_seen));
-    }
+/// What a command names.
+enum Named<'a> {
+    /// Nothing that could be hidden from anybody, or it is looked at where the command is worked on.
+    Nothing,
+    /// What administrators may change.
+    ByAdministrator(&'a AdminCommand),
+    /// Records and cameras: as what a refusal is recorded, whether all of them exist for the user, and their identities.
+    These(Action, bool, String),
 }

@@ -1,5 +1,5 @@
 //! What a site reads from its stores when it starts, and again when a store that was away answers.
-use super::{Access, NoticeLevel, Shared, SiteError, consoles::ABANDONED_SECONDS};
+use super::{About, Access, NoticeLevel, Shared, SiteError, consoles::ABANDONED_SECONDS};
 use crate::{
     model::{Decision, Sighting, Suspect, Timestamp},
     store::StoreError,
@@ -88,7 +88,7 @@ impl Shared {
             }
         }
         if let Some(warning) = &self.records.warning {
-            self.error(warning.clone());
+            self.trouble(About::Everybody, warning.clone());
         }
         self.load_pictures();
         Ok(others)
@@ -124,7 +124,7 @@ impl Shared {
                     self.load_pictures();
                     self.show_earlier_uploads().await;
                     let text = "The cameras database answers: its cameras and suspects are taken up".to_owned();
-                    self.board.lock().notice(now, NoticeLevel::Info, text, None);
+                    self.board.lock().notice(now, NoticeLevel::Info, text, About::Everybody);
                 }
                 Err(error) => tracing::warn!("the cameras database is not taken up yet: {error}"),
             }

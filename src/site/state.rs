@@ -257,8 +257,32 @@ pub struct Notice {
     pub text: String,
     /// The sighting it is about, when it is a possible match.
     pub sighting: Option<SightingId>,
+    /// What it is about, and so who is told.
+    pub about: About,
     /// What it tells of can be taken back by this; offered for ten seconds.
     pub undo: Option<Undo>,
+}
+
+/// What a notice is about: only who may know that is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The console itself: nothing that somebody may not know.
+    Everybody,
+    /// What the user with this number asked for.
+    User(String),
+    /// These cameras, all of which one must be allowed to see.
+    Cameras(Vec<CameraId>),
+    /// Every camera there is, added up.
+    AllCameras,
+    /// A suspect.
+    Suspect(SuspectId),
+    /// A possible match.
+    Match {
+        /// The match.
+        sighting: SightingId,
+        /// Where.
+        camera: CameraId,
+    },
 }
 
 /// A decision that can be taken back. It names what it was, so that nothing later is undone by it.

@@ -1,7 +1,7 @@
 //! Videos that come as files: looked at, stored whole, and entered as video of a camera. One after another; interrupted
 //! ones go on, also after a restart.
 use super::{
-    NoticeLevel, Shared,
+    About, NoticeLevel, Shared,
     records::{Actor, Records},
     state::{StartFrom, UploadStage, UploadView},
     stills,
@@ -443,9 +443,8 @@ impl Uploads {
 
     /// Whether the user may see this one.
     pub fn shows(&self, id: Uuid, user: &User, rights: &Rights) -> bool {
-        self.lock()
-            .iter()
-            .any(|i| i.view.id == id && (i.by.0 == user.cc || i.view.camera.is_some_and(|c| rights.allow(c))))
+        let seen = |i: &Item| i.view.camera.map_or(i.by.0 == user.cc, |c| rights.allow(c));
+        self.lock().iter().any(|i| i.view.id == id && seen(i))
     }
 
     /// Forgets files that were only looked at: whoever looked has left.
@@ -580,14 +579,14 @@ impl Shared {
 
     async fn keep_uploads(&self) {
         if let Err(error) = self.uploads.save().await {
-            self.error(format!("Uploads will not go on after a restart: {error}"));
+            self.trouble(About::Everybody, format!("Uploads will not go on after a restart: {error}"));
         }
         self.uploads.wake.notify_one();
     }
 
     async fn record_not_uploaded(&self, by: Actor<'_>, path: &Path, camera: Option<CameraId>, error: &UploadError) {
         if let Err(error) = self.records.not_uploaded(by, path, camera, error).await {
-            self.error(format!("An upload that came to nothing was not recorded: {error}"));
+            self.trouble(About::Everybody, format!("An upload that came to nothing was not recorded: {error}"));
         }
     }
 
@@ -695,7 +694,7 @@ impl Shared {
                     item.view.upload = Some(upload.id);
                 });
                 let text = format!("{name} is uploaded");
-                self.board.lock().notice(now, NoticeLevel::Info, text, None);
+                self.board.lock().notice(now, NoticeLevel::Info, text, About::Cameras(vec![wish.camera]));
             }
             Err(error) if error.passes() => self.uploads.change(id, |item| {
                 let wait = RETRY.saturating_mul(1 << item.attempts.min(5)).min(RETRY_AT_MOST);
@@ -730,7 +729,7 @@ impl Shared {
         let uploads = match self.records.stores.cameras.uploads(None).await {
             Ok(uploads) => uploads,
             Err(error) if error.is_away() => return, // listed when the database is taken up
-            Err(error) => return self.error(format!("Earlier uploads cannot be listed: {error}")),
+            Err(error) => return self.trouble(About::Everybody, format!("Earlier uploads cannot be listed: {error}")),
         };
         for upload in uploads.into_iter().take(SHOWN) {
             let text = |key: &str| upload.metadata.get(key).and_then(|v| v.as_str()).map(str::to_owned);

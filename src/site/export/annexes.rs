@@ -3,8 +3,12 @@ use super::{ExportError, ExportPlan, MOST, stretches::Stretch};
 use crate::{
     audit::{Export, Format, export},
     evidence::CameraEntry,
-    model::{Action, Camera, CameraId, ClockOffset, Rights, SuspectId, Timestamp, Tracklet},
-    site::{SiteError, records::Records},
+    model::{Action, Camera, CameraId, Case, CaseId, ClockOffset, Rights, Suspect, Timestamp, Tracklet},
+    site::{
+        SiteError,
+        gate::Extract,
+        records::{Actor, Records},
+    },
     store::{LogFilter, TrackletFilter, key_of_url},
     video,
 };
@@ -51,19 +55,19 @@ impl Records {
         }
     }
 
-    /// The entries about the suspect, each provable by its place in its console's chain; those about cameras that the user may
-    /// not see are left out.
+    /// The entries about the suspect, each provable by its place in its console's chain; what tells of anything that the user may
+    /// not see is left out.
     pub(super) async fn audit_extract(
         &self,
-        suspect: SuspectId,
+        who: Actor<'_>,
         rights: &Rights,
+        suspect: &Suspect,
         cameras: &[Camera],
     ) -> Result<Vec<u8>, ExportError> {
-        let suspect = suspect.to_string();
+        let extract = Extract { by: who.0, rights, cameras, cases: self.cases_of(who).await?, suspect };
+        let suspect = suspect.id.to_string();
         let mut entries = self.stores.actions.about(&suspect).await?;
-        let hidden =
-            |named: &str| cameras.iter().any(|c| !rights.allow(c.id) && (c.id.to_string() == named || c.name == named));
-        entries.retain(|e| !e.camera().is_some_and(hidden));
+        extract.pass(&mut entries);
         let filter = LogFilter { suspect: Some(suspect), ..LogFilter::default() };
         let covers = Export { complete: false, made_at: self.clock.now(), anchors: Vec::new(), filter };
         let written = (|| {
@@ -72,6 +76,16 @@ impl Records {
             Ok(writer.finish()?.0)
         })();
         Ok(written.map_err(SiteError::Threads)?)
+    }
+
+    /// The cases that exist for whoever hands out; `None` where all do: for administrators, and on the command line.
+    async fn cases_of(&self, who: Actor<'_>) -> Result<Option<BTreeSet<CaseId>>, ExportError> {
+        let Some(user) = self.stores.users.user(who.0).await? else { return Ok(None) };
+        if user.is_admin {
+            return Ok(None);
+        }
+        let facts = self.stores.cameras.case_facts().await?;
+        Ok(Some(Case::of(&facts).into_iter().filter(|case| case.is_for(&user)).map(|case| case.id).collect()))
     }
 
     /// The models that looked when the stays were seen, by the log.

@@ -87,7 +87,7 @@ impl Records {
             {
                 items.push(Item::Bytes("crops/suspect.jpg".to_owned(), bytes));
             }
-            let extract = self.audit_extract(suspect.id, rights, &cameras).await?;
+            let extract = self.audit_extract(who, rights, suspect, &cameras).await?;
             items.push(Item::Bytes("audit.jsonl".to_owned(), extract));
         }
         let shown = |camera: &&Camera| stretches.iter().any(|s| s.camera == camera.id);

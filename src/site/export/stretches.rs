@@ -3,7 +3,7 @@
 use super::{ExportError, ExportOf, ExportPlan, ExportRequest, MOST, MissingVideo};
 use crate::{
     model::{Camera, CameraId, Decision, Gap, Rights, Segment, Sighting, Suspect, SuspectId, Timestamp},
-    site::records::Records,
+    site::{gate::suspect_for, records::Records},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -89,7 +89,7 @@ impl Records {
         if stops.is_empty() {
             return Err(ExportError::Nothing(suspect.label));
         }
-        Ok((suspect, stops))
+        Ok((suspect_for(rights, &suspect), stops))
     }
 }
 
