@@ -377,11 +377,15 @@ impl Follower {
         self.follow(suspect.clone());
         let key = (suspect.camera, track);
         let mut events = Vec::new();
-        let (entered_at, last_seen_at, alive) = match self.tracks.get(&key) {
+        // Numbers of tracks may begin anew: only one that was in view at the click is the one.
+        let was_clicked =
+            |seen: &&Seen| seen.first_seen.seconds_since(suspect.marked_at) <= Track::MAX_PREDICTION_SECONDS;
+        let (entered_at, last_seen_at, alive) = match self.tracks.get(&key).filter(was_clicked) {
             Some(seen) => (seen.first_seen, seen.last_seen.max(suspect.marked_at), true),
             None => (suspect.marked_at, suspect.marked_at, false),
         };
-        if let Some(old) = self.tracks.get_mut(&key).and_then(|seen| seen.sighting.take()) {
+        let clicked = self.tracks.get_mut(&key).filter(|_| alive);
+        if let Some(old) = clicked.and_then(|seen| seen.sighting.take()) {
             events.extend(self.close(old, last_seen_at));
         }
         let id = sighting_id(suspect.id, suspect.camera, track, suspect.marked_at);
@@ -398,11 +402,11 @@ impl Follower {
             crop_url: suspect.crop_url.clone(),
             rect,
         };
-        if let Some(seen) = self.tracks.get_mut(&key) {
+        if let Some(seen) = self.tracks.get_mut(&key).filter(|_| alive) {
             seen.sighting = Some(id);
+            self.sightings.insert(id, (sighting.clone(), last_seen_at));
         }
         self.is_certainly(&sighting);
-        self.sightings.insert(id, (sighting.clone(), last_seen_at));
         events.push(Event::Changed(sighting));
         events
     }

@@ -1,4 +1,5 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
+use super::cards::Card;
 use super::exporting::ExportJob;
 use super::log::Desk;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
@@ -42,6 +43,8 @@ pub(super) struct Contents {
     pub log: Desk,
     pub notices: VecDeque<Notice>,
     serial: u64,
+    /// The card that is open.
+    pub card: Option<Arc<Card>>,
 }
 
 impl Board {
@@ -60,6 +63,7 @@ impl Board {
             log: Desk::default(),
             notices: VecDeque::new(),
             serial: 0,
+            card: None,
         })))
     }
 
@@ -124,6 +128,7 @@ impl Contents {
     pub fn leave(&mut self) {
         self.log = Desk::default();
         self.movement = None;
+        self.card = None;
         if let Some(job) = self.export.take() {
             job.cancel();
         }

@@ -1,6 +1,9 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
 use super::{
-    Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in,
+    Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis,
+    cards::{self, Card},
+    records::Actor,
+    start::nobody_gets_in,
 };
 use crate::{
     follow::{Event, Stay},
@@ -28,27 +31,30 @@ const COLOURS: [[u8; 3]; 7] =
 /// Commands that may wait; an operator does not get ahead of the site by more.
 const WAITING: usize = 64;
 
+/// A command, whoever was logged in when it was given, and the card that was open then.
+type Given = (Command, Option<User>, Option<Arc<Card>>);
+
 /// The way in: commands are worked on one after another, each with the rights of whoever was logged in when it was given.
 pub(super) struct Queue {
-    sender: mpsc::Sender<(Command, Option<User>)>,
+    sender: mpsc::Sender<Given>,
     executor: JoinHandle<()>,
 }
 
 impl Queue {
     /// Starts the task that works on commands.
     pub fn start(shared: &Arc<Shared>) -> Self {
-        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let (sender, mut receiver) = mpsc::channel::<Given>(WAITING);
         let inner = Arc::clone(shared);
         let executor = shared.runtime.spawn(async move {
-            while let Some((command, user)) = receiver.recv().await {
-                inner.execute(command, user).await;
+            while let Some((command, user, card)) = receiver.recv().await {
+                inner.execute(command, user, card).await;
             }
         });
         Self { sender, executor }
     }
 
     /// Takes a command; never blocks.
-    pub fn send(&self, shared: &Shared, command: Command) {
+    pub fn send(&self, shared: &Arc<Shared>, command: Command) {
         let mut board = shared.board.lock();
         let user = if let Access::LoggedIn(user) = &board.access { Some(user.clone()) } else { None };
         if matches!(command, Command::StillHere) {
@@ -59,7 +65,11 @@ impl Queue {
         if opening == user.is_some() || (opening && board.access == Access::Working) {
             return; // nobody is logged in, or somebody is already: a screen that asks all the same gets nothing
         }
-        match self.sender.try_send((command, user)) {
+        if cards::turn(shared, &mut board, &command) {
+            return;
+        }
+        let card = board.card.clone();
+        match self.sender.try_send((command, user, card)) {
             // The screen must show at once that it was understood.
             Ok(()) if opening => board.access = Access::Working,
             Ok(()) => {}
@@ -78,7 +88,7 @@ impl Queue {
 }
 
 impl Shared {
-    async fn execute(self: &Arc<Self>, command: Command, user: Option<User>) {
+    async fn execute(self: &Arc<Self>, command: Command, user: Option<User>, card: Option<Arc<Card>>) {
         if self.refuses(&command, user.as_ref()).await {
             return;
         }
@@ -95,12 +105,12 @@ impl Shared {
             (Command::Logout, Some(user)) => self.logout(&user).await,
             (Command::SelectSuspect { camera, track, frame, rect, reason, expires_in }, Some(user)) => {
                 let clicked = Clicked { camera, track, frame, rect };
-                self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
+                self.select_suspect(&user, clicked, card.as_deref(), reason.trim(), expires_in).await;
             }
             (Command::Decide { sighting, judgement, seen: _ }, Some(user)) => {
                 self.decide(&user, sighting, judgement == Judgement::Confirm).await;
             }
-            (Command::Undo(_) | Command::OpenCard(_) | Command::CloseCard, Some(_)) => {}
+            (Command::Undo(_), Some(_)) => {}
             (Command::EditSuspect { suspect, characteristics }, Some(user)) => {
                 self.edit_suspect(&user, suspect, characteristics).await;
             }
@@ -109,7 +119,7 @@ impl Shared {
             (Command::DecideProposal { suspect, confirm, until: _ }, Some(user)) => {
                 self.decide_proposal(&user, suspect, confirm).await;
             }
-            (Command::Find(command), Some(user)) => self.find(&user, command).await,
+            (Command::Find(command), Some(user)) => self.find(&user, command, card.as_deref()).await,
             (Command::Log(command), Some(user)) => self.log_command(&user, command).await,
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
@@ -119,7 +129,7 @@ impl Shared {
             (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
             (Command::Case(command), Some(user)) => self.case_command(&user, command).await,
             (Command::OfferAgain(ids), Some(user)) => self.offer_again(&user, &ids).await,
-            (Command::StillHere, _) | (_, None) => {} // never queued
+            (Command::StillHere | Command::OpenCard(_) | Command::CloseCard, _) | (_, None) => {} // never queued
         }
     }
 
@@ -218,7 +228,15 @@ impl Shared {
         }
     }
 
-    async fn select_suspect(self: &Arc<Self>, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
+    async fn select_suspect(
+        self: &Arc<Self>,
+        user: &User,
+        clicked: Clicked,
+        card: Option<&Card>,
+        reason: &str,
+        expires_in: Duration,
+    ) {
+        let (gallery, stay) = self.looks_of(&clicked, card).await;
         let Clicked { camera, track, frame, rect } = clicked;
         let at = frame.captured_at();
         let place = json!({ "camera": self.camera_name(camera), "camera_id": camera, "at": at.to_string(), "track": track, "reason": reason });
@@ -238,11 +256,6 @@ impl Shared {
             return;
         };
         let characteristics = self.characteristics(camera, track, &frame, rect).await;
-        // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
-        let mut gallery = self.describe(&frame, rect).await;
-        gallery.extend(self.follower().appearance_of(camera, track));
-        let stay = self.recorded_stay(camera, track, at).await;
-        gallery.extend(stay.iter().flat_map(|t| t.gallery.clone()));
         let blind = gallery.is_empty();
         let id = Uuid::now_v7();
         let _order = self.order.lock().await;

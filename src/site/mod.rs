@@ -6,6 +6,7 @@ mod board;
 mod bookmarks;
 mod calibration;
 mod cameras;
+mod cards;
 mod cases;
 mod casework;
 mod check;
@@ -475,7 +476,7 @@ impl Site {
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&board.access),
-            card: None,
+            card: board.card_view(),
             recording: self.shared.recording.recorded(),
         };
         board.hide(&mut state);
