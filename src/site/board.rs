@@ -3,8 +3,8 @@ use super::cards::Card;
 use super::exporting::ExportJob;
 use super::log::Desk;
 use super::state::{Access, Notice, NoticeLevel, SightingView, SuspectView};
-use super::{AdminState, SessionConfig, SessionTimes};
-use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use super::{AdminState, SessionConfig, SessionTimes, Undo};
+use crate::model::{Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,6 +21,16 @@ const REASONS: usize = 8;
 /// The shared board.
 #[derive(Clone)]
 pub(super) struct Board(Arc<Mutex<Contents>>);
+
+/// A proposal that was confirmed, as it was before.
+pub(super) struct Confirmed {
+    pub suspect: SuspectId,
+    pub until: Timestamp,
+    /// Whose proposal it was.
+    pub proposed_by: String,
+    /// Who confirmed it.
+    pub by: String,
+}
 
 pub(super) struct Contents {
     pub access: Access,
@@ -43,6 +53,8 @@ pub(super) struct Contents {
     pub log: Desk,
     pub notices: VecDeque<Notice>,
     serial: u64,
+    /// Proposals that were confirmed here: until when they waited, who had marked them, and who has since.
+    pub confirmed: Vec<Confirmed>,
     /// The card that is open.
     pub card: Option<Arc<Card>>,
 }
@@ -63,6 +75,7 @@ impl Board {
             log: Desk::default(),
             notices: VecDeque::new(),
             serial: 0,
+            confirmed: Vec::new(),
             card: None,
         })))
     }
@@ -83,6 +96,14 @@ impl Contents {
         self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting, undo: None });
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
+        }
+    }
+
+    /// Says what was done, with the way back.
+    pub fn notice_undo(&mut self, at: Timestamp, text: String, sighting: Option<SightingId>, undo: Undo) {
+        self.notice(at, NoticeLevel::Info, text, sighting);
+        if let Some(notice) = self.notices.back_mut() {
+            notice.undo = Some(undo);
         }
     }
 
@@ -128,6 +149,7 @@ impl Contents {
     pub fn leave(&mut self) {
         self.log = Desk::default();
         self.movement = None;
+        self.confirmed.clear();
         self.card = None;
         if let Some(job) = self.export.take() {
             job.cancel();
@@ -161,10 +183,10 @@ impl Contents {
     /// of what is over and decided only the newest stay: the stores have the rest.
     pub fn put_sighting(&mut self, sighting: Sighting, crop: Option<Picture>) {
         let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop.clone());
-        let crop = crop.or(known).filter(|_| sighting.decision == Decision::Pending);
+        let crop = crop.or(known).filter(|_| sighting.decision.is_pending());
         self.sightings.insert(sighting.id, Arc::new(SightingView { sighting, crop }));
         if self.sightings.len() > SIGHTINGS {
-            let over = |s: &Sighting| s.left_at.is_some() && s.decision != Decision::Pending;
+            let over = |s: &Sighting| s.left_at.is_some() && !s.decision.is_pending();
             let oldest = self.sightings.values().map(|v| &v.sighting).filter(|s| over(s)).min_by_key(|s| s.entered_at);
             if let Some(id) = oldest.map(|s| s.id) {
                 self.sightings.remove(&id);
@@ -201,7 +223,7 @@ impl Contents {
 
     /// Like [`picture_of_suspect`](Self::picture_of_suspect); only what waits for a decision keeps its picture.
     pub fn picture_of_sighting(&mut self, id: SightingId, picture: Picture) {
-        if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision == Decision::Pending) {
+        if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision.is_pending()) {
             Arc::make_mut(view).crop = Some(picture);
         }
     }

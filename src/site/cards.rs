@@ -1,8 +1,10 @@
 //! Whoever was clicked, kept from the click on: a person is gone from view long before the operator has typed a reason. What was seen of the
 //! track up to the click is pinned at once, so that a mark minutes later is a mark of whoever was clicked.
 use super::{Access, CardView, Clicked, Command, Shared, board::Contents};
-use crate::model::{CameraId, Descriptor, TrackId, Tracklet};
-use crate::{model::Rect, video::Frame};
+use crate::{
+    model::{CameraId, Descriptor, Rect, TrackId, Tracklet},
+    vision,
+};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -13,14 +15,15 @@ pub(super) struct Card {
 }
 
 /// What was seen of whoever was clicked.
-#[derive(Default)]
 pub(super) struct Pinned {
     /// Of the clicked box; empty where the picture is too small to say anything.
     clicked: Vec<Descriptor>,
     /// Of the track, up to the click.
     track: Vec<Descriptor>,
     /// The stay on a recording that the box belongs to.
-    pub stay: Option<Tracklet>,
+    stay: Option<Tracklet>,
+    /// Why the clicked picture is no good look.
+    poor: Option<&'static str>,
 }
 
 impl Pinned {
@@ -52,7 +55,7 @@ impl Card {
             track: *track,
             at: frame.captured_at(),
             looks: self.pinned.get().map(Pinned::looks),
-            poor: None,
+            poor: self.pinned.get().and_then(|pinned| pinned.poor).map(str::to_owned),
             better: None,
         }
     }
@@ -66,9 +69,11 @@ pub(super) fn turn(shared: &Arc<Shared>, board: &mut Contents, command: &Command
             if board.rights.allow(clicked.camera) {
                 let card = Arc::new(Card { clicked: clicked.clone(), pinned: OnceCell::new() });
                 board.card = Some(Arc::clone(&card));
-                let shared = Arc::clone(shared);
+                let kept = Arc::clone(shared);
                 // Commands that were given before may take long: what is pinned is what there is now.
-                shared.clone().runtime.spawn(async move { drop(shared.pinned(&card).await) });
+                shared.runtime.spawn(async move {
+                    kept.pinned(&card).await;
+                });
             }
             true
         }
@@ -99,28 +104,147 @@ impl Shared {
         // First what is there only while the track is.
         let seen = self.follower().appearance_of(*camera, *track);
         let stay = self.recorded_stay(*camera, *track, frame.captured_at()).await;
-        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay }
+        let newest = self.cameras.get(*camera).and_then(|path| path.seen.get()).map(|seen| seen.tracks);
+        let others = newest.iter().flat_map(|tracks| tracks.iter()).filter(|t| t.track.id != *track);
+        let others: Vec<Rect> = others.filter_map(|t| t.track.rect_at(frame.captured_at())).collect();
+        let poor = vision::why_poor(frame, *rect, &others);
+        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay, poor }
     }
 
     /// How the person in a box looks, the crop of that box first, and the stay on a recording that the box belongs to. Where the card of this very
     /// track is open, it is what was pinned when it was clicked.
     pub(super) async fn looks_of(&self, shown: &Clicked, card: Option<&Card>) -> (Vec<Descriptor>, Option<Tracklet>) {
         let found;
-        let (pinned, at) = match card.filter(|card| card.is_of(shown.camera, shown.track)) {
-            Some(card) => (self.pinned(card).await, Some(&card.clicked)),
+        let (pinned, clicked) = match card.filter(|card| card.is_of(shown.camera, shown.track)) {
+            Some(card) => (self.pinned(card).await, &card.clicked),
             None => {
                 found = self.pin(shown).await;
-                (&found, Some(shown))
+                (&found, shown)
             }
         };
-        let is_clicked = |c: &Clicked| same_picture((&c.frame, c.rect), (&shown.frame, shown.rect));
         // A better picture of the same person was taken: then the clicked one is a poor one.
-        let first =
-            if at.is_some_and(is_clicked) { pinned.clicked.clone() } else { self.describe(&shown.frame, shown.rect).await };
+        let is_clicked = clicked.frame.captured_at() == shown.frame.captured_at() && clicked.rect == shown.rect;
+        let first = if is_clicked { pinned.clicked.clone() } else { self.describe(&shown.frame, shown.rect).await };
         (pinned.headed_by(first), pinned.stay.clone())
     }
 }
 
-fn same_picture(a: (&Frame, Rect), b: (&Frame, Rect)) -> bool {
-    a.0.captured_at() == b.0.captured_at() && a.1 == b.1
+#[cfg(test)]
+mod tests {
+    use super::super::{CameraConfig, Site, SiteConfig, analysis::Analysis};
+    use super::*;
+    use crate::{
+        cli::prerequisites,
+        model::{Clock as _, ManualClock, SystemClock, Timestamp, User},
+        video::{Color, Frame, read_file_from},
+        vision::{Analysed, Appearance, Compute, Detector, DeviceChoice, SiteModels, describe_persons},
+    };
+    use std::{collections::BTreeSet, ops::ControlFlow, time::Duration};
+
+    const FRAME: Duration = Duration::from_millis(200);
+    /// The frame that is clicked, and so many later the hall sees what the gate saw from the first on.
+    const CLICK: usize = 30;
+    const LATER: usize = 170;
+    const END: usize = 240;
+
+    /// What a detector and an appearance model say of real footage, five frames a second.
+    fn footage() -> Vec<Analysed> {
+        let models = prerequisites::models_dir(None);
+        let compute = Compute::choose(DeviceChoice::Cpu, 2).unwrap();
+        let (kind, site) = (SiteConfig::default().analysis.detector, SiteModels::default());
+        let detector = Detector::load_for_site(&models, compute, kind, &site).unwrap();
+        let appearance = Appearance::load_for_site(&models, compute, &site).unwrap();
+        let (mut all, mut number) = (Vec::new(), 0);
+        let file = prerequisites::footage("vtest.avi");
+        read_file_from(&file, Timestamp(0), |frame| {
+            number += 1;
+            if number % 2 == 0 {
+                let detections = detector.detect(std::slice::from_ref(&frame)).unwrap().pop().unwrap();
+                let descriptors = describe_persons(&appearance, &frame, &detections).unwrap();
+                all.push(Analysed { camera: CameraId::nil(), frame, epoch: 0, detections, descriptors });
+            }
+            if all.len() < END { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .unwrap();
+        all
+    }
+
+    /// The picture again, of another instant.
+    fn dated(frame: &Frame, at: Timestamp) -> Frame {
+        let mut bytes = Vec::new();
+        for plane in frame.planes() {
+            let rows = plane.data.chunks(plane.stride).take(plane.height);
+            rows.for_each(|row| bytes.extend_from_slice(&row[..plane.width * plane.bytes_per_sample]));
+        }
+        Frame::from_i420(frame.width(), frame.height(), &bytes, Color::BT601, 0, at).unwrap()
+    }
+
+    /// The looks a suspect was marked with, and the tracks of the hall that it was probably on.
+    fn run(footage: &[Analysed], mark_at: usize, pins: bool) -> (Vec<Descriptor>, BTreeSet<u64>) {
+        let data = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let camera = |name: &str| CameraConfig { active: false, ..CameraConfig::new(name, "test:") };
+        let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() };
+        let site = Site::open(config, data.path(), &prerequisites::models_dir(None), clock.clone()).unwrap();
+        let shared = &site.shared;
+        let [gate, hall] = [0, 1].map(|i| shared.cameras.paths()[i].camera.id);
+        let mut analysis = Analysis::new(Arc::clone(shared));
+        let (mut card, mut clicked, mut looks) = (None, None, Vec::new());
+        for (i, seen) in footage.iter().enumerate() {
+            clock.advance(FRAME);
+            let late = i.checked_sub(LATER).and_then(|i| footage.get(i)).map(|seen| (hall, seen));
+            for (camera, seen) in [(gate, seen)].into_iter().chain(late) {
+                let (detections, descriptors) = (seen.detections.clone(), seen.descriptors.clone());
+                let frame = dated(&seen.frame, clock.now());
+                analysis.take(&Analysed { camera, frame, epoch: 0, detections, descriptors });
+            }
+            if i == CLICK {
+                // Whoever was seen well, and has gone before the late mark.
+                let tracks = shared.cameras.paths()[0].seen.get().unwrap().tracks;
+                let tall = |t: &&super::super::TrackView| {
+                    t.track.rect.h > 60.0
+                        && t.track.score > 0.6
+                        && shared.follower().appearance_of(gate, t.track.id).len() > 1
+                };
+                let track = tracks.iter().find(tall).unwrap().track.clone();
+                let frame = dated(&seen.frame, clock.now());
+                let click = Clicked { camera: gate, track: track.id, frame, rect: track.rect };
+                clicked = Some(click.clone());
+                if pins {
+                    assert!(turn(shared, &mut shared.board.lock(), &Command::OpenCard(click)));
+                    card = shared.board.lock().card.clone();
+                    shared.runtime.block_on(async { assert!(shared.pinned(card.as_ref().unwrap()).await.looks() > 1) });
+                }
+            }
+            if i == mark_at {
+                let user = User {
+                    cc: "1".to_owned(),
+                    name: "Ana".to_owned(),
+                    email: String::new(),
+                    is_admin: false,
+                    active: true,
+                    version: 1,
+                };
+                let (click, hours) = (clicked.take().unwrap(), Duration::from_secs(3600));
+                shared.runtime.block_on(shared.select_suspect(&user, click, card.as_deref(), "theft", hours));
+                looks = shared.board.lock().suspects[0].suspect.gallery.clone();
+            }
+        }
+        let sightings = shared.board.lock().sightings();
+        let likely = sightings.iter().map(|v| &v.sighting).filter(|s| s.camera == hall && s.probability >= 0.6);
+        (looks, likely.map(|s| s.track.0).collect())
+    }
+
+    #[test]
+    fn a_mark_half_a_minute_after_the_click_follows_like_one_made_at_once() {
+        gstreamer::init().unwrap();
+        let footage = footage();
+        let (looks, found) = run(&footage, CLICK, true);
+        assert!(looks.len() > 1 && !found.is_empty(), "{} looks, {found:?}", looks.len());
+        let (later, found_later) = run(&footage, CLICK + 150, true);
+        assert!(later == looks, "{} and {} looks", later.len(), looks.len());
+        assert_eq!(found_later, found);
+        let (without, _) = run(&footage, CLICK + 150, false);
+        assert!(without.len() < looks.len(), "the track has gone: a mark without a card knows the clicked crop only");
+    }
 }

@@ -1,15 +1,14 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
 use super::{
-    Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis,
+    Access, Clicked, Command, NoticeLevel, Shared, analysis,
     cards::{self, Card},
-    records::Actor,
     start::nobody_gets_in,
 };
 use crate::{
     follow::{Event, Stay},
     model::{
-        Action, ActionRecord, CameraId, Characteristics, Decision, Descriptor, Outcome, Rect, Rights, SightingId,
-        Suspect, SuspectId, Timestamp, TrackId, User,
+        Action, ActionRecord, CameraId, Characteristics, Descriptor, Outcome, Rect, Rights, Suspect, SuspectId,
+        TrackId, User,
     },
     store::{LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
@@ -22,7 +21,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
 /// What the operator reads where the journal refuses an action.
-const NOT_DONE: &str = "That was not recorded and not done";
+pub(super) const NOT_DONE: &str = "That was not recorded and not done";
 
 /// Colours of suspects, easy to tell apart on video and for colour-blind eyes (Okabe & Ito 2008, without black, brightened).
 const COLOURS: [[u8; 3]; 7] =
@@ -107,17 +106,17 @@ impl Shared {
                 let clicked = Clicked { camera, track, frame, rect };
                 self.select_suspect(&user, clicked, card.as_deref(), reason.trim(), expires_in).await;
             }
-            (Command::Decide { sighting, judgement, seen: _ }, Some(user)) => {
-                self.decide(&user, sighting, judgement == Judgement::Confirm).await;
+            (Command::Decide { sighting, judgement, seen }, Some(user)) => {
+                self.decide(&user, sighting, judgement, Some(&seen)).await;
             }
-            (Command::Undo(_), Some(_)) => {}
+            (Command::Undo(undo), Some(user)) => self.undo(&user, undo).await,
             (Command::EditSuspect { suspect, characteristics }, Some(user)) => {
                 self.edit_suspect(&user, suspect, characteristics).await;
             }
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
-            (Command::DecideProposal { suspect, confirm, until: _ }, Some(user)) => {
-                self.decide_proposal(&user, suspect, confirm).await;
+            (Command::DecideProposal { suspect, confirm, until }, Some(user)) => {
+                self.decide_proposal(&user, suspect, confirm, until).await;
             }
             (Command::Find(command), Some(user)) => self.find(&user, command, card.as_deref()).await,
             (Command::Log(command), Some(user)) => self.log_command(&user, command).await,
@@ -137,7 +136,7 @@ impl Shared {
         self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, None);
     }
 
-    fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
+    pub(super) fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
         self.records.entry((&user.cc, &user.name), action, outcome)
     }
 
@@ -228,7 +227,7 @@ impl Shared {
         }
     }
 
-    async fn select_suspect(
+    pub(super) async fn select_suspect(
         self: &Arc<Self>,
         user: &User,
         clicked: Clicked,
@@ -276,6 +275,7 @@ impl Shared {
             characteristics,
             changed_at: at,
             proposed_until: None,
+            resumed_at: None,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
@@ -384,64 +384,6 @@ impl Shared {
                 self.follower().take_over(&suspect, now);
             }
             self.board.lock().put_suspect(suspect, None);
-        }
-    }
-
-    pub(super) async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
-        let _order = self.order.lock().await;
-        let Some(sighting) = self.board.lock().sighting(id).map(|v| v.sighting.clone()) else { return };
-        self.recall(&sighting).await;
-        if sighting.decision == Decision::Origin {
-            return; // the operator clicked this very person: there is nothing to decide
-        }
-        // The last decision counts, also where the clock of whoever decided before it was ahead.
-        let before = sighting.decision.decided_at().map_or(Timestamp(0), |t| t.plus(Duration::from_micros(1)));
-        let (by, at) = (user.cc.clone(), self.records.clock.now().max(before));
-        let decision = if confirm { Decision::Confirmed { by, at } } else { Decision::Rejected { by, at } };
-        let events = self.follower().decide(&sighting, decision);
-        let mut records = self.records_of(&events, None);
-        let mut entry = self.user_action(user, Action::DecideMatch, Outcome::Succeeded);
-        entry.target = Some(id.to_string());
-        entry.details = json!({
-            "decision": if confirm { "confirmed" } else { "rejected" },
-            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera,
-            "probability": sighting.probability,
-        });
-        records.push(Record::Action(entry));
-        if self.commit(&records, NOT_DONE).await {
-            self.show(&events, None);
-            self.learn_travel();
-        } else {
-            self.follower().undecide(&sighting);
-        }
-    }
-
-    async fn end_suspect(&self, user: &User, id: SuspectId) {
-        self.end_suspect_as((&user.cc, &user.name), id, serde_json::Value::Null).await;
-    }
-
-    /// Ends a follow; `details` say why where it is not an operator's plain wish.
-    pub(super) async fn end_suspect_as(&self, who: Actor<'_>, id: SuspectId, details: serde_json::Value) {
-        let _order = self.order.lock().await;
-        let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
-        if suspect.ended_at.is_some() {
-            return;
-        }
-        let before = suspect.clone();
-        suspect.ended_at = Some(self.records.clock.now());
-        suspect.touch(self.records.clock.now());
-        let events = self.duty.of_this_console(self.follower().end(id));
-        let mut records = self.records_of(&events, None);
-        records.push(Record::Suspect(suspect.clone()));
-        let mut entry = self.records.entry(who, Action::EndSuspect, Outcome::Succeeded);
-        entry.target = Some(id.to_string());
-        entry.details = details;
-        records.push(Record::Action(entry));
-        if self.commit(&records, NOT_DONE).await {
-            self.board.lock().put_suspect(suspect, None);
-            self.show(&events, None);
-        } else {
-            self.follower().follow(before);
         }
     }
 }

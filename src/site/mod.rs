@@ -14,6 +14,7 @@ mod clocks;
 mod commands;
 mod config;
 mod consoles;
+mod decisions;
 mod duty;
 mod export;
 mod exporting;

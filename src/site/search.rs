@@ -1,15 +1,15 @@
 //! Searching everybody seen: a fresh suspect at once in the past hours, and anybody an operator asks for over chosen cameras and
 //! hours. A hit is a possible match with a probability; a person decides, and what is decided improves what follows.
 use super::{
-    Access, Clicked, Command, NoticeLevel, Shared,
+    Access, Clicked, Command, Judgement, NoticeLevel, Shared,
     cards::Card,
     state::{FindCommand, FindView, FindWho, HitView},
 };
 use crate::{
     follow::{Gallery, Hit, Index, Stay, match_probability},
     model::{
-        Action, CameraId, Decision, Descriptor, Outcome, Picture, Sighting, Suspect, SuspectId, Timestamp, Tracklet, TrackletId,
-        User,
+        Action, CameraId, Decision, Descriptor, Outcome, Picture, Sighting, Suspect, SuspectId, Timestamp, Tracklet,
+        TrackletId, User,
     },
     store::{StoreError, TrackletFilter},
     sync::Record,
@@ -227,12 +227,7 @@ impl Shared {
     }
 
     /// The stays in `range` that look most like `who`; how many looks were compared.
-    async fn people_like(
-        &self,
-        who: &[Descriptor],
-        range: &Range,
-        k: usize,
-    ) -> Result<(Vec<Hit>, usize), StoreError> {
+    async fn people_like(&self, who: &[Descriptor], range: &Range, k: usize) -> Result<(Vec<Hit>, usize), StoreError> {
         if range.from >= self.loaded_index().await?.plus(Duration::from_secs(1)) {
             self.read_others().await;
             return Ok(tokio::task::block_in_place(|| {
@@ -475,7 +470,7 @@ impl Shared {
         match &self.board.lock().sighting(stay.clone().sighting(suspect, 0.0).id)?.sighting.decision {
             Decision::Origin | Decision::Confirmed { .. } => Some(true),
             Decision::Rejected { .. } => Some(false),
-            Decision::Pending => None,
+            Decision::Pending | Decision::Withdrawn { .. } => None,
         }
     }
 
@@ -536,8 +531,9 @@ impl Shared {
             }
             self.follower().remember(id, &Gallery::new(hit.looks.clone()));
         }
-        self.decide(user, id, same).await;
-        self.board.lock().sighting(id).is_some_and(|v| v.sighting.decision != Decision::Pending)
+        let judgement = if same { Judgement::Confirm } else { Judgement::Reject };
+        self.decide(user, id, judgement, None).await;
+        self.board.lock().sighting(id).is_some_and(|v| !v.sighting.decision.is_pending())
     }
 
     /// Whether what the search panel asks for concerns cameras that the user may not see.
