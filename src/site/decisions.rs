@@ -294,10 +294,10 @@ mod tests {
             let (shared, gate) = (&room.site.shared, room.site.shared.cameras.paths()[0].camera.id);
             let track = shared.cameras.paths()[0].seen.get().unwrap().tracks[0].track.id;
             let clicked = Clicked { camera: gate, track, frame, rect: BOX };
-            let mark = shared.select_suspect(&user("1"), clicked, None, "theft", Duration::from_secs(3600));
-            shared.runtime.block_on(mark);
+            let (by, hour) = (user("1"), Duration::from_secs(3600));
+            shared.runtime.block_on(shared.select_suspect(&by, clicked, None, "theft", hour));
             room.clock.advance(Duration::from_secs(20));
-            room.sees(1, 10, 0.4, false);
+            room.sees(1, 10, 0.32, false);
             let waiting: Vec<_> = room.sightings().into_iter().filter(|s| s.decision.is_pending()).collect();
             let [sighting] = &waiting[..] else { panic!("{waiting:?}") };
             let sighting = sighting.clone();
@@ -406,7 +406,7 @@ mod tests {
             let again = room.sighting(waiting.id);
             assert!(again.decision.is_pending() && again.left_at.is_none(), "{again:?}");
             assert_eq!(room.suspect().gallery, gallery, "after {word}");
-            room.sees(1, 5, 0.4, false);
+            room.sees(1, 5, 0.32, false);
             let goes_on = room.sighting(waiting.id);
             assert!(goes_on.left_at.is_none() && goes_on.last_seen_at > waiting.last_seen_at, "{goes_on:?}");
             // Decided anew: the old way back leads nowhere.
@@ -440,7 +440,7 @@ mod tests {
         assert!(room.suspect().is_followed(room.clock.now()));
         room.undo(undo);
         assert!(room.notice().0.contains("nothing was changed"), "{:?}", room.notice());
-        room.sees(1, 5, 0.4, false);
+        room.sees(1, 5, 0.32, false);
         assert!(room.sighting(waiting.id).left_at.is_none());
         let entries = room.log(Action::EditSuspect);
         assert_eq!(entries.iter().filter(|e| e.outcome == Outcome::Succeeded).count(), 1, "{entries:?}");
