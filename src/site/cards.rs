@@ -1,10 +1,7 @@
 //! Whoever was clicked, kept from the click on: a person is gone from view long before the operator has typed a reason. What was seen of the
 //! track up to the click is pinned at once, so that a mark minutes later is a mark of whoever was clicked.
 use super::{Access, CardView, Clicked, Command, Shared, board::Contents};
-use crate::{
-    model::{CameraId, Descriptor, Rect, TrackId, Tracklet},
-    vision,
-};
+use crate::model::{CameraId, Descriptor, TrackId, Tracklet};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -22,8 +19,6 @@ pub(super) struct Pinned {
     track: Vec<Descriptor>,
     /// The stay on a recording that the box belongs to.
     stay: Option<Tracklet>,
-    /// Why the clicked picture is no good look.
-    poor: Option<&'static str>,
 }
 
 impl Pinned {
@@ -55,7 +50,7 @@ impl Card {
             track: *track,
             at: frame.captured_at(),
             looks: self.pinned.get().map(Pinned::looks),
-            poor: self.pinned.get().and_then(|pinned| pinned.poor).map(str::to_owned),
+            poor: None,
             better: None,
         }
     }
@@ -104,11 +99,7 @@ impl Shared {
         // First what is there only while the track is.
         let seen = self.follower().appearance_of(*camera, *track);
         let stay = self.recorded_stay(*camera, *track, frame.captured_at()).await;
-        let newest = self.cameras.get(*camera).and_then(|path| path.seen.get()).map(|seen| seen.tracks);
-        let others = newest.iter().flat_map(|tracks| tracks.iter()).filter(|t| t.track.id != *track);
-        let others: Vec<Rect> = others.filter_map(|t| t.track.rect_at(frame.captured_at())).collect();
-        let poor = vision::why_poor(frame, *rect, &others);
-        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay, poor }
+        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay }
     }
 
     /// How the person in a box looks, the crop of that box first, and the stay on a recording that the box belongs to. Where the card of this very

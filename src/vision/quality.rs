@@ -42,28 +42,16 @@ impl QualityGate {
         let sharpness = sharpness(frame, visible);
         let usual = *self.usual_sharpness.get_or_insert(sharpness);
         self.usual_sharpness = Some(usual + LEARNING * (sharpness - usual));
-        let (is_poor, covered, cut) = (why_poor(frame, rect, all).is_some(), covered(rect, all), is_cut(rect, size));
+        let (covered, cut) = (covered(rect, all), is_cut(rect, size));
         let shown = (1.0 - covered).max(0.0) * visible.area() / rect.area().max(1.0);
         Look {
             quality: visible.area().sqrt() * sharpness.max(1e-3) * shown * if cut { 0.5 } else { 1.0 },
-            good: !is_poor && sharpness >= LEAST_SHARPNESS * usual,
+            good: visible.h >= LEAST_HEIGHT
+                && visible.w >= LEAST_WIDTH
+                && covered <= MOST_COVERED
+                && !cut
+                && sharpness >= LEAST_SHARPNESS * usual,
         }
-    }
-}
-
-/// Why a picture shows a person too badly to be compared with others, in an operator's words; `all` are the boxes of everybody on the frame.
-/// Whether it is blurred only the gate of its camera knows.
-pub fn why_poor(frame: &Frame, rect: Rect, all: &[Rect]) -> Option<&'static str> {
-    let size = (frame.width() as f32, frame.height() as f32);
-    let Some(visible) = rect.clamped(size.0, size.1) else { return Some("This person is outside the picture") };
-    if visible.h < LEAST_HEIGHT || visible.w < LEAST_WIDTH {
-        Some("This person is too small in the picture")
-    } else if is_cut(rect, size) {
-        Some("This person is cut off by the edge of the picture")
-    } else if covered(rect, all) > MOST_COVERED {
-        Some("Somebody stands in front of this person")
-    } else {
-        None
     }
 }
 
@@ -130,8 +118,6 @@ mod tests {
         assert!(gate.look(&frame, whole, &[whole]).good);
         let small = Rect::new(100.0, 50.0, 12.0, 30.0);
         assert!(!gate.look(&frame, small, &[small]).good);
-        assert_eq!(why_poor(&frame, whole, &[whole]), None);
-        assert_eq!(why_poor(&frame, small, &[small]), Some("This person is too small in the picture"));
         let nearer = Rect::new(110.0, 60.0, 40.0, 110.0);
         assert!(!gate.look(&frame, whole, &[whole, nearer]).good);
         assert!(gate.look(&frame, nearer, &[whole, nearer]).good, "whoever stands before others is seen whole");
