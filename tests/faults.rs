@@ -157,6 +157,7 @@ fn marked() -> [Record; 2] {
             characteristics: Default::default(),
             changed_at: now,
             proposed_until: None,
+            resumed_at: None,
         }),
     ]
 }

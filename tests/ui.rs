@@ -343,6 +343,7 @@ pub(crate) fn suspect(number: u128, colour: [u8; 3], reason: &str, crop: Option<
             characteristics: Characteristics::default(),
             changed_at: NOW,
             proposed_until: None,
+            resumed_at: None,
         },
         crop,
     })

@@ -347,6 +347,7 @@ fn suspect(number: u32, marked: &Marked, step: &Step, gallery: Vec<Descriptor>) 
         characteristics: Default::default(),
         changed_at: step.at,
         proposed_until: None,
+        resumed_at: None,
     }
 }
 

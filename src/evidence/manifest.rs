@@ -159,7 +159,7 @@ impl Stop {
     pub fn decided(&self) -> (&'static str, &str) {
         match &self.decision {
             Decision::Origin => ("marked by an operator", ""),
-            Decision::Pending => ("possible match, not decided", ""),
+            Decision::Pending | Decision::Withdrawn { .. } => ("possible match, not decided", ""),
             Decision::Confirmed { by, .. } => ("confirmed", by),
             Decision::Rejected { by, .. } => ("rejected", by),
         }

@@ -117,6 +117,39 @@ const NO_LOOK: f64 = -1.95;
 const STRANGERS: usize = 16;
 /// Only boxes the detector is sure of teach a gallery.
 const TEACHING_SCORE: f32 = 0.5;
+/// Decisions of each suspect that can be taken back whole.
+const LESSONS: usize = 64;
+/// Follows that were ended and can go on as if they had not been.
+const ENDED: usize = 16;
+
+/// What a decision changed, to be taken back.
+#[derive(Clone)]
+struct Lesson {
+    sighting: SightingId,
+    /// The gallery without it.
+    gallery: Gallery,
+    /// What it brought in.
+    taught: Vec<Descriptor>,
+    /// Where the suspect was for certain last, without it.
+    last: Option<Stop>,
+    /// What the track looked like as somebody who stood beside the suspect.
+    bystander: Option<Gallery>,
+    /// Whether the stay went on.
+    was_open: bool,
+}
+
+impl Lesson {
+    /// `gallery` without what this decision did to it.
+    fn taken_from(&self, gallery: &Gallery, limit: usize) -> Gallery {
+        let mut without = self.gallery.clone();
+        for look in gallery.vectors() {
+            if !self.gallery.vectors().contains(look) && !self.taught.contains(look) {
+                without.add(look, limit);
+            }
+        }
+        without
+    }
+}
 
 struct Followed {
     suspect: Suspect,
@@ -128,19 +161,79 @@ struct Followed {
     bystanders_at: Timestamp,
     /// Where the suspect was for certain last, by the end of the stay.
     last: Option<Stop>,
+    /// What the decisions on its matches changed.
+    lessons: VecDeque<Lesson>,
 }
 
 impl Followed {
     fn new(suspect: Suspect) -> Self {
         let gallery = Gallery::new(suspect.gallery.clone());
         let bystanders_at = Timestamp(i64::MIN / 2);
-        Self { suspect, gallery, strangers: Vec::new(), bystanders: BTreeMap::new(), bystanders_at, last: None }
+        Self {
+            suspect,
+            gallery,
+            strangers: Vec::new(),
+            bystanders: BTreeMap::new(),
+            bystanders_at,
+            last: None,
+            lessons: VecDeque::new(),
+        }
     }
 
     /// Everybody who is known to be somebody else, with the log-odds that it was they who came, where they look no less alike.
     fn others(&self) -> impl Iterator<Item = (&Gallery, f64)> {
         let strangers = self.strangers.iter().map(|(_, look)| (look, 0.0));
         strangers.chain(self.bystanders.values().map(|look| (look, BYSTANDER)))
+    }
+
+    /// Notes how things are before the first decision on a match.
+    fn before(&mut self, sighting: &Sighting, was_open: bool) {
+        if self.lessons.iter().any(|lesson| lesson.sighting == sighting.id) {
+            return;
+        }
+        self.lessons.push_back(Lesson {
+            sighting: sighting.id,
+            gallery: self.gallery.clone(),
+            taught: Vec::new(),
+            last: self.last,
+            bystander: self.bystanders.get(&(sighting.camera, sighting.track)).cloned(),
+            was_open,
+        });
+        if self.lessons.len() > LESSONS {
+            self.lessons.pop_front();
+        }
+    }
+
+    /// Notes what a decision brought into the gallery.
+    fn taught(&mut self, sighting: SightingId, look: &Descriptor) {
+        if let Some(lesson) = self.lessons.iter_mut().find(|lesson| lesson.sighting == sighting) {
+            lesson.taught.retain(|known| self.gallery.vectors().contains(known));
+            lesson.taught.push(look.clone());
+        }
+    }
+
+    /// Forgets what was decided on a match. Of a decision of an earlier run only the looks of a confirmed one are known: they go.
+    fn unlearn(&mut self, sighting: &Sighting, look: &Gallery, limit: usize) -> Option<Lesson> {
+        self.strangers.retain(|(id, _)| *id != sighting.id);
+        let place = self.lessons.iter().position(|lesson| lesson.sighting == sighting.id);
+        let Some((place, lesson)) = place.and_then(|place| Some((place, self.lessons.remove(place)?))) else {
+            if sighting.decision.is_certain() {
+                self.gallery.remove(look);
+            }
+            return None;
+        };
+        let is_its = |s: &Stop| s.camera == sighting.camera && s.from == sighting.entered_at;
+        let later = self.lessons.iter_mut().skip(place).map(|later| (&mut later.gallery, &mut later.last));
+        for (gallery, last) in later.chain([(&mut self.gallery, &mut self.last)]) {
+            *gallery = lesson.taken_from(gallery, limit);
+            if last.as_ref().is_some_and(is_its) {
+                *last = lesson.last;
+            }
+        }
+        if let Some(look) = lesson.bystander.clone() {
+            self.bystanders.insert((sighting.camera, sighting.track), look);
+        }
+        Some(lesson)
     }
 
     fn stands_beside(&mut self, key: Key, look: &Gallery) {
@@ -267,6 +360,8 @@ pub struct Follower {
     sightings: BTreeMap<SightingId, (Sighting, Timestamp)>,
     /// What the tracks of sightings that have ended looked like: people often decide after the exit.
     looks: VecDeque<(SightingId, Gallery)>,
+    /// Follows that were ended last, each with the stays that went on then.
+    ended: VecDeque<(Followed, Vec<Sighting>)>,
     topology: Topology,
     travel: Travel,
     curves: Curves,
@@ -284,6 +379,7 @@ impl Follower {
             possible: BTreeMap::new(),
             sightings: BTreeMap::new(),
             looks: VecDeque::new(),
+            ended: VecDeque::new(),
             topology: Topology::default(),
             travel: Travel::default(),
             curves: Curves::default(),
@@ -337,9 +433,35 @@ impl Follower {
                 followed.gallery = Gallery::new(suspect.gallery.clone());
                 followed.suspect = suspect.clone();
             }
-            None => self.follow(suspect.clone()),
+            None => return self.resume(suspect),
         }
         Vec::new()
+    }
+
+    /// An ended follow goes on as if it had not been ended: with the strangers told apart before, and the stays of whoever is still in view.
+    /// Where nothing is known of it any more it begins anew.
+    pub fn resume(&mut self, suspect: &Suspect) -> Vec<Event> {
+        let place = self.ended.iter().position(|(followed, _)| followed.suspect.id == suspect.id);
+        let Some((followed, stays)) = place.and_then(|place| self.ended.remove(place)) else {
+            self.follow(suspect.clone());
+            return Vec::new();
+        };
+        let gallery = Gallery::new(suspect.gallery.clone());
+        self.suspects.insert(suspect.id, Followed { suspect: suspect.clone(), gallery, ..followed });
+        stays.into_iter().filter_map(|stay| self.reopen(stay)).collect()
+    }
+
+    /// A stay that was closed goes on, where its track is still in view and is nobody else's.
+    fn reopen(&mut self, stay: Sighting) -> Option<Event> {
+        let seen = self.tracks.get_mut(&(stay.camera, stay.track))?;
+        if seen.sighting.is_some() || seen.first_seen > stay.entered_at {
+            return None;
+        }
+        seen.sighting = Some(stay.id);
+        let stay = Sighting { left_at: None, ..stay };
+        // Recorded again with the next look: of two versions the one that has seen more counts.
+        self.sightings.insert(stay.id, (stay.clone(), Timestamp::default()));
+        Some(Event::Changed(stay))
     }
 
     /// Whether the sighting is of a track that this console sees now.
@@ -377,11 +499,15 @@ impl Follower {
         self.follow(suspect.clone());
         let key = (suspect.camera, track);
         let mut events = Vec::new();
-        let (entered_at, last_seen_at, alive) = match self.tracks.get(&key) {
+        // Numbers of tracks may begin anew: only one that was in view at the click is the one.
+        let was_clicked =
+            |seen: &&Seen| seen.first_seen.seconds_since(suspect.marked_at) <= Track::MAX_PREDICTION_SECONDS;
+        let (entered_at, last_seen_at, alive) = match self.tracks.get(&key).filter(was_clicked) {
             Some(seen) => (seen.first_seen, seen.last_seen.max(suspect.marked_at), true),
             None => (suspect.marked_at, suspect.marked_at, false),
         };
-        if let Some(old) = self.tracks.get_mut(&key).and_then(|seen| seen.sighting.take()) {
+        let clicked = self.tracks.get_mut(&key).filter(|_| alive);
+        if let Some(old) = clicked.and_then(|seen| seen.sighting.take()) {
             events.extend(self.close(old, last_seen_at));
         }
         let id = sighting_id(suspect.id, suspect.camera, track, suspect.marked_at);
@@ -398,18 +524,18 @@ impl Follower {
             crop_url: suspect.crop_url.clone(),
             rect,
         };
-        if let Some(seen) = self.tracks.get_mut(&key) {
+        if let Some(seen) = self.tracks.get_mut(&key).filter(|_| alive) {
             seen.sighting = Some(id);
+            self.sightings.insert(id, (sighting.clone(), last_seen_at));
         }
         self.is_certainly(&sighting);
-        self.sightings.insert(id, (sighting.clone(), last_seen_at));
         events.push(Event::Changed(sighting));
         events
     }
 
     /// Stops following; open sightings are closed.
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
-        self.suspects.remove(&suspect);
+        let followed = self.suspects.remove(&suspect);
         self.possible.remove(&suspect);
         for seen in self.tracks.values_mut() {
             seen.likeness.remove(&suspect);
@@ -417,6 +543,13 @@ impl Follower {
         }
         let open: Vec<_> =
             self.sightings.values().filter(|(s, _)| s.suspect == suspect).map(|(s, _)| s.clone()).collect();
+        if let Some(followed) = followed {
+            self.ended.retain(|(other, _)| other.suspect.id != suspect);
+            self.ended.push_back((followed, open.clone()));
+            if self.ended.len() > ENDED {
+                self.ended.pop_front();
+            }
+        }
         open.into_iter().filter_map(|s| self.close(s.id, s.last_seen_at)).collect()
     }
 
@@ -744,6 +877,7 @@ impl Follower {
             && let (Some(descriptor), Some(f)) = (descriptor, self.suspects.get_mut(&suspect))
             && f.gallery.add(descriptor, self.config.gallery)
         {
+            f.taught(id, descriptor);
             f.suspect.gallery = f.gallery.vectors().to_vec();
             f.suspect.touch(at);
             events.push(Event::Gallery(f.suspect.clone()));
@@ -785,21 +919,19 @@ impl Follower {
     /// the stranger. The last decision counts: it takes back what the one before had done. Sightings of earlier runs only get the
     /// decision, since what they looked like is known from their picture alone.
     pub fn decide(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {
+        if decision.is_pending() {
+            return self.withdraw(sighting, decision);
+        }
         let mut events = Vec::new();
+        let was_open = self.sightings.contains_key(&sighting.id);
         let mut decided = self.sightings.get(&sighting.id).map_or_else(|| sighting.clone(), |(open, _)| open.clone());
         decided.decision = decision;
         let rejected = matches!(decided.decision, Decision::Rejected { .. });
         let key = (decided.camera, decided.track);
-        // Track numbers begin anew with every run: only a track that entered when this sighting did is the one.
-        let is_it = |t: &Seen| t.first_seen == decided.entered_at || t.sighting == Some(decided.id);
-        let alive = self.tracks.get(&key).is_some_and(is_it);
-        let kept = self.looks.iter().find(|(id, _)| *id == decided.id).map(|(_, look)| look.clone());
-        let look = match self.tracks.get(&key) {
-            Some(seen) if alive => seen.gallery.clone(),
-            _ => kept.unwrap_or_default(),
-        };
+        let (alive, look) = self.look_of(&decided);
         if let Some(f) = self.suspects.get_mut(&decided.suspect) {
             let mut changed = false;
+            f.before(&decided, was_open);
             f.strangers.retain(|(id, _)| *id != decided.id);
             if rejected {
                 changed = f.gallery.remove(&look);
@@ -810,7 +942,10 @@ impl Follower {
                 }
             } else {
                 for d in look.vectors() {
-                    changed |= f.gallery.add(d, self.config.gallery);
+                    if f.gallery.add(d, self.config.gallery) {
+                        changed = true;
+                        f.taught(decided.id, d);
+                    }
                 }
             }
             if changed {
@@ -855,6 +990,61 @@ impl Follower {
             }
         }
         events.push(Event::Changed(decided));
+        events
+    }
+
+    /// Whether the track of a sighting is still there, and what is known of how the person looks.
+    fn look_of(&self, sighting: &Sighting) -> (bool, Gallery) {
+        // Track numbers begin anew with every run: only a track that entered when this sighting did is the one.
+        let is_it = |t: &&Seen| t.first_seen == sighting.entered_at || t.sighting == Some(sighting.id);
+        match self.tracks.get(&(sighting.camera, sighting.track)).filter(is_it) {
+            Some(seen) => (true, seen.gallery.clone()),
+            None => {
+                let kept = self.looks.iter().find(|(id, _)| *id == sighting.id);
+                (false, kept.map(|(_, look)| look.clone()).unwrap_or_default())
+            }
+        }
+    }
+
+    /// An operator takes back what was decided on a match: galleries, strangers and travel are as if it had not been decided, and the stay of
+    /// whoever is still in view goes on where the decision had ended it.
+    fn withdraw(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {
+        let mut events = Vec::new();
+        let before = self.sightings.get(&sighting.id).map_or_else(|| sighting.clone(), |(open, _)| open.clone());
+        let waiting = Sighting { decision, ..before.clone() };
+        let key = (before.camera, before.track);
+        let (alive, look) = self.look_of(&before);
+        let mut lesson = None;
+        if let Some(f) = self.suspects.get_mut(&before.suspect) {
+            lesson = f.unlearn(&before, &look, self.config.gallery);
+            if f.suspect.gallery != f.gallery.vectors() {
+                f.suspect.gallery = f.gallery.vectors().to_vec();
+                f.suspect.touch(waiting.decision.decided_at().unwrap_or_default());
+                events.push(Event::Gallery(f.suspect.clone()));
+            }
+        }
+        let was_open = lesson.is_none_or(|lesson| lesson.was_open);
+        for link in self.tracks.values_mut().filter_map(|seen| seen.links.get_mut(&key)) {
+            link.whose = link.whose.filter(|whose| *whose != before.suspect);
+            link.not.remove(&before.suspect);
+        }
+        if let Some(seen) = self.tracks.get_mut(&key).filter(|_| alive) {
+            seen.rejected_for.remove(&before.suspect);
+        }
+        if let Some((open, _)) = self.sightings.get_mut(&before.id) {
+            open.decision = waiting.decision.clone();
+            if !was_open {
+                events.extend(self.close(before.id, before.last_seen_at));
+                return events;
+            }
+        } else if was_open && alive && self.suspects.contains_key(&before.suspect) {
+            let left_at = waiting.left_at;
+            if let Some(event) = self.reopen(waiting.clone()).filter(|_| left_at.is_some()) {
+                events.push(event);
+                return events;
+            }
+        }
+        events.push(Event::Changed(waiting));
         events
     }
 
@@ -915,8 +1105,11 @@ impl Follower {
         }
     }
 
-    /// Takes back a decision that could not be recorded.
+    /// Takes back a decision that could not be recorded: `sighting` is the record as it stood.
     pub fn undecide(&mut self, sighting: &Sighting) {
+        if sighting.decision.is_pending() {
+            self.withdraw(sighting, sighting.decision.clone());
+        }
         if let Some((open, _)) = self.sightings.get_mut(&sighting.id) {
             open.decision = sighting.decision.clone();
         }
@@ -1111,6 +1304,7 @@ mod tests {
             characteristics: Default::default(),
             changed_at: Timestamp(0),
             proposed_until: None,
+            resumed_at: None,
         }
     }
 
@@ -1307,6 +1501,96 @@ mod tests {
         let events = f.decide(s, Decision::Confirmed { by: "9".into(), at: Timestamp(10) });
         assert!(matches!(events.last(), Some(Event::Changed(s)) if s.left_at.is_none()), "{events:?}");
         assert!(f.matches(B)[&TrackId(3)].certain);
+    }
+
+    /// All that decisions change.
+    fn learned(f: &Follower) -> String {
+        let of = |(id, f): (&SuspectId, &Followed)| {
+            let beside: Vec<_> = f.bystanders.iter().map(|(key, g)| (*key, g.vectors().to_vec())).collect();
+            let strangers: Vec<_> = f.strangers.iter().map(|(id, g)| (*id, g.vectors().to_vec())).collect();
+            let last = f.last.map(|s| (s.camera, s.from, s.until));
+            format!("{id} {:?} {:?} {beside:?} {strangers:?} {last:?}", f.gallery.vectors(), f.suspect.gallery)
+        };
+        let tracks = f.tracks.0.iter().flat_map(|(c, all)| all.iter().map(move |(id, t)| (c, id, t)));
+        let tracks: Vec<_> = tracks.map(|(c, id, t)| (c, id, t.sighting, t.rejected_for.clone())).collect();
+        let open: Vec<_> =
+            f.sightings.values().map(|(s, _)| (s.id, s.left_at, s.decision.is_certain(), s.probability)).collect();
+        format!("{:?} {tracks:?} {open:?}", f.suspects.iter().map(of).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_decision_taken_back_has_never_been_made() {
+        let by = || "9".to_owned();
+        let confirmed = |at| Decision::Confirmed { by: by(), at: Timestamp(at) };
+        let rejected = |at| Decision::Rejected { by: by(), at: Timestamp(at) };
+        for decisions in
+            [vec![confirmed(9)], vec![rejected(9)], vec![rejected(9), confirmed(10)], vec![confirmed(9), rejected(10)]]
+        {
+            let (mut f, _) = marked();
+            let events = see(&mut f, B, 3, &descriptor(0, 0.32), 4..10);
+            let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+            let before = learned(&f);
+            let mut record = s.clone();
+            for decision in decisions {
+                f.decide(&record, decision.clone());
+                assert!(learned(&f) != before, "{decision:?}");
+                record.decision = decision;
+            }
+            let events = f.decide(&record, Decision::Withdrawn { by: by(), at: Timestamp(11) });
+            assert_eq!(learned(&f), before, "{:?}", record.decision);
+            let waits = |e: &Event| matches!(e, Event::Changed(s) if s.decision.is_pending() && s.left_at.is_none());
+            assert!(events.iter().any(waits), "{events:?}");
+            assert!(f.matches(B).get(&TrackId(3)).is_none_or(|m| !m.certain));
+        }
+    }
+
+    #[test]
+    fn of_two_decisions_the_one_that_stands_keeps_what_it_taught() {
+        let (mut f, _) = marked();
+        let open = |f: &mut Follower, id: u64, look: &Descriptor, steps: std::ops::Range<i64>| {
+            let events = see(f, B, id, look, steps);
+            let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+            let s = s.clone();
+            f.track_ended(B, TrackId(id));
+            s
+        };
+        let (one, two) = (descriptor(0, 0.32), descriptor(0, -0.32));
+        let first = open(&mut f, 3, &one, 4..10);
+        let second = open(&mut f, 4, &two, 20..26);
+        let confirmed = |at| Decision::Confirmed { by: "9".to_owned(), at: Timestamp(at) };
+        for s in [&first, &second] {
+            f.decide(s, confirmed(9));
+        }
+        let knows = |f: &Follower, look: &Descriptor| f.suspects[&first.suspect].gallery.vectors().contains(look);
+        assert!(knows(&f, &one) && knows(&f, &two));
+        let withdrawn = |at| Decision::Withdrawn { by: "9".to_owned(), at: Timestamp(at) };
+        f.decide(&Sighting { decision: confirmed(9), ..first.clone() }, withdrawn(10));
+        assert!(!knows(&f, &one) && knows(&f, &two));
+        f.decide(&Sighting { decision: confirmed(9), ..second.clone() }, withdrawn(11));
+        assert_eq!(f.suspects[&first.suspect].gallery.len(), 1);
+    }
+
+    #[test]
+    fn an_end_taken_back_has_never_been_and_a_mark_of_who_has_gone_has_the_instant_of_the_click() {
+        let (mut f, red) = marked();
+        let events = see(&mut f, B, 3, &descriptor(0, 0.3), 4..10);
+        let Some(Event::Opened(s)) = events.first() else { panic!("{events:?}") };
+        f.decide(s, Decision::Rejected { by: "9".into(), at: Timestamp(9) });
+        let (before, suspect_now) = (learned(&f), f.suspects[&s.suspect].suspect.clone());
+        f.end(s.suspect);
+        assert_ne!(learned(&f), before);
+        f.resume(&suspect_now);
+        assert_eq!(learned(&f), before);
+        // Number 7 is somebody else by now, who came after the click.
+        f.track_ended(A, TrackId(7));
+        let later = Track { first_seen: Timestamp(9_000_000), ..track(7, 50) };
+        f.observe(A, later.at, &[Observed { track: &later, descriptor: Some(&red), stands: true }]);
+        let late = suspect(2, vec![red]);
+        let events = f.mark(&late, TrackId(7), Rect::default());
+        let at = late.marked_at;
+        let [Event::Changed(origin)] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((origin.entered_at, origin.last_seen_at, origin.left_at), (at, at, Some(at)));
+        assert!(!f.matches(A).contains_key(&TrackId(7)));
     }
 
     #[test]

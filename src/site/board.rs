@@ -1,9 +1,10 @@
 //! What the screen sees, kept under one lock that is only ever held to copy.
+use super::cards::Card;
 use super::exporting::ExportJob;
 use super::log::Desk;
 use super::state::{About, Access, Notice, NoticeLevel, SightingView, SuspectView};
-use super::{AdminState, SessionConfig, SessionTimes};
-use crate::model::{Decision, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use super::{AdminState, SessionConfig, SessionTimes, Undo};
+use crate::model::{Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,6 +21,16 @@ const REASONS: usize = 8;
 /// The shared board.
 #[derive(Clone)]
 pub(super) struct Board(Arc<Mutex<Contents>>);
+
+/// A proposal that was confirmed, as it was before.
+pub(super) struct Confirmed {
+    pub suspect: SuspectId,
+    pub until: Timestamp,
+    /// Whose proposal it was.
+    pub proposed_by: String,
+    /// Who confirmed it.
+    pub by: String,
+}
 
 pub(super) struct Contents {
     pub access: Access,
@@ -42,6 +53,10 @@ pub(super) struct Contents {
     pub log: Desk,
     pub notices: VecDeque<Notice>,
     serial: u64,
+    /// Proposals that were confirmed here: until when they waited, who had marked them, and who has since.
+    pub confirmed: Vec<Confirmed>,
+    /// The card that is open.
+    pub card: Option<Arc<Card>>,
 }
 
 impl Board {
@@ -60,6 +75,8 @@ impl Board {
             log: Desk::default(),
             notices: VecDeque::new(),
             serial: 0,
+            confirmed: Vec::new(),
+            card: None,
         })))
     }
 
@@ -81,6 +98,14 @@ impl Contents {
         self.notices.push_back(Notice { serial: self.serial, at, level, text, sighting, about, undo: None });
         if self.notices.len() > NOTICES {
             self.notices.pop_front();
+        }
+    }
+
+    /// Tells the user with this number what they did, with the way back.
+    pub fn notice_undo(&mut self, at: Timestamp, text: String, user: &str, undo: Undo) {
+        self.notice(at, NoticeLevel::Info, text, About::User(user.to_owned()));
+        if let Some(notice) = self.notices.back_mut() {
+            notice.undo = Some(undo);
         }
     }
 
@@ -131,6 +156,8 @@ impl Contents {
     pub fn leave(&mut self) {
         self.log = Desk::default();
         self.movement = None;
+        self.confirmed.clear();
+        self.card = None;
         if let Some(job) = self.export.take() {
             job.cancel();
         }
@@ -163,10 +190,10 @@ impl Contents {
     /// of what is over and decided only the newest stay: the stores have the rest.
     pub fn put_sighting(&mut self, sighting: Sighting, crop: Option<Picture>) {
         let known = self.sightings.remove(&sighting.id).and_then(|v| v.crop.clone());
-        let crop = crop.or(known).filter(|_| sighting.decision == Decision::Pending);
+        let crop = crop.or(known).filter(|_| sighting.decision.is_pending());
         self.sightings.insert(sighting.id, Arc::new(SightingView { sighting, crop }));
         if self.sightings.len() > SIGHTINGS {
-            let over = |s: &Sighting| s.left_at.is_some() && s.decision != Decision::Pending;
+            let over = |s: &Sighting| s.left_at.is_some() && !s.decision.is_pending();
             let oldest = self.sightings.values().map(|v| &v.sighting).filter(|s| over(s)).min_by_key(|s| s.entered_at);
             if let Some(id) = oldest.map(|s| s.id) {
                 self.sightings.remove(&id);
@@ -203,7 +230,7 @@ impl Contents {
 
     /// Like [`picture_of_suspect`](Self::picture_of_suspect); only what waits for a decision keeps its picture.
     pub fn picture_of_sighting(&mut self, id: SightingId, picture: Picture) {
-        if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision == Decision::Pending) {
+        if let Some(view) = self.sightings.get_mut(&id).filter(|v| v.sighting.decision.is_pending()) {
             Arc::make_mut(view).crop = Some(picture);
         }
     }

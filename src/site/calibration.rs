@@ -78,7 +78,7 @@ impl Records {
                 let same = match &sighting.decision {
                     Decision::Confirmed { .. } => true,
                     Decision::Rejected { .. } => false,
-                    Decision::Origin | Decision::Pending => continue,
+                    Decision::Origin | Decision::Pending | Decision::Withdrawn { .. } => continue,
                 };
                 let Some(look) = self.look_of(&sighting).await? else { continue };
                 let when = sighting.decision.decided_at().unwrap_or_default();

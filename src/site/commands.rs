@@ -1,12 +1,14 @@
 //! What the screen asked for, done and entered in the log with its true outcome.
 use super::{
-    About, Access, Clicked, Command, Judgement, NoticeLevel, Shared, analysis, records::Actor, start::nobody_gets_in,
+    About, Access, Clicked, Command, NoticeLevel, Shared, analysis,
+    cards::{self, Card},
+    start::nobody_gets_in,
 };
 use crate::{
     follow::{Event, Stay},
     model::{
-        Action, ActionRecord, CameraId, Characteristics, Decision, Descriptor, Outcome, Rect, Rights, SightingId,
-        Suspect, SuspectId, Timestamp, TrackId, User,
+        Action, ActionRecord, CameraId, Characteristics, Descriptor, Outcome, Rect, Rights, Suspect, SuspectId,
+        TrackId, User,
     },
     store::{LoginOutcome, NewUser, UserError, url_of_key},
     sync::Record,
@@ -19,7 +21,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
 /// What the operator reads where the journal refuses an action.
-const NOT_DONE: &str = "That was not recorded and not done";
+pub(super) const NOT_DONE: &str = "That was not recorded and not done";
 
 /// Colours of suspects, easy to tell apart on video and for colour-blind eyes (Okabe & Ito 2008, without black, brightened).
 const COLOURS: [[u8; 3]; 7] =
@@ -28,27 +30,30 @@ const COLOURS: [[u8; 3]; 7] =
 /// Commands that may wait; an operator does not get ahead of the site by more.
 const WAITING: usize = 64;
 
+/// A command, whoever was logged in when it was given, and the card that was open then.
+type Given = (Command, Option<User>, Option<Arc<Card>>);
+
 /// The way in: commands are worked on one after another, each with the rights of whoever was logged in when it was given.
 pub(super) struct Queue {
-    sender: mpsc::Sender<(Command, Option<User>)>,
+    sender: mpsc::Sender<Given>,
     executor: JoinHandle<()>,
 }
 
 impl Queue {
     /// Starts the task that works on commands.
     pub fn start(shared: &Arc<Shared>) -> Self {
-        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let (sender, mut receiver) = mpsc::channel::<Given>(WAITING);
         let inner = Arc::clone(shared);
         let executor = shared.runtime.spawn(async move {
-            while let Some((command, user)) = receiver.recv().await {
-                inner.execute(command, user).await;
+            while let Some((command, user, card)) = receiver.recv().await {
+                inner.execute(command, user, card).await;
             }
         });
         Self { sender, executor }
     }
 
     /// Takes a command; never blocks.
-    pub fn send(&self, shared: &Shared, command: Command) {
+    pub fn send(&self, shared: &Arc<Shared>, command: Command) {
         let mut board = shared.board.lock();
         let user = if let Access::LoggedIn(user) = &board.access { Some(user.clone()) } else { None };
         if matches!(command, Command::StillHere) {
@@ -59,7 +64,11 @@ impl Queue {
         if opening == user.is_some() || (opening && board.access == Access::Working) {
             return; // nobody is logged in, or somebody is already: a screen that asks all the same gets nothing
         }
-        match self.sender.try_send((command, user)) {
+        if cards::turn(shared, &mut board, &command) {
+            return;
+        }
+        let card = board.card.clone();
+        match self.sender.try_send((command, user, card)) {
             // The screen must show at once that it was understood.
             Ok(()) if opening => board.access = Access::Working,
             Ok(()) => {}
@@ -79,7 +88,7 @@ impl Queue {
 }
 
 impl Shared {
-    async fn execute(self: &Arc<Self>, command: Command, user: Option<User>) {
+    async fn execute(self: &Arc<Self>, command: Command, user: Option<User>, card: Option<Arc<Card>>) {
         if self.refuses(&command, user.as_ref()).await {
             return;
         }
@@ -96,21 +105,21 @@ impl Shared {
             (Command::Logout, Some(user)) => self.logout(&user).await,
             (Command::SelectSuspect { camera, track, frame, rect, reason, expires_in }, Some(user)) => {
                 let clicked = Clicked { camera, track, frame, rect };
-                self.select_suspect(&user, clicked, reason.trim(), expires_in).await;
+                self.select_suspect(&user, clicked, card.as_deref(), reason.trim(), expires_in).await;
             }
-            (Command::Decide { sighting, judgement, seen: _ }, Some(user)) => {
-                self.decide(&user, sighting, judgement == Judgement::Confirm).await;
+            (Command::Decide { sighting, judgement, seen }, Some(user)) => {
+                self.decide(&user, sighting, judgement, Some(&seen)).await;
             }
-            (Command::Undo(_) | Command::OpenCard(_) | Command::CloseCard, Some(_)) => {}
+            (Command::Undo(undo), Some(user)) => self.undo(&user, undo).await,
             (Command::EditSuspect { suspect, characteristics }, Some(user)) => {
                 self.edit_suspect(&user, suspect, characteristics).await;
             }
             (Command::EndSuspect(id), Some(user)) => self.end_suspect(&user, id).await,
             (Command::Administer(asked), Some(user)) => self.administer(&user, asked).await,
-            (Command::DecideProposal { suspect, confirm, until: _ }, Some(user)) => {
-                self.decide_proposal(&user, suspect, confirm).await;
+            (Command::DecideProposal { suspect, confirm, until }, Some(user)) => {
+                self.decide_proposal(&user, suspect, confirm, until).await;
             }
-            (Command::Find(command), Some(user)) => self.find(&user, command).await,
+            (Command::Find(command), Some(user)) => self.find(&user, command, card.as_deref()).await,
             (Command::Log(command), Some(user)) => self.log_command(&user, command).await,
             (Command::Job(command), Some(user)) => self.job_command(&user, command).await,
             (Command::Upload(command), Some(user)) => self.upload_command(&user, command).await,
@@ -120,7 +129,7 @@ impl Shared {
             (Command::Bookmark(command), Some(user)) => self.bookmark_command(&user, command).await,
             (Command::Case(command), Some(user)) => self.case_command(&user, command).await,
             (Command::OfferAgain(ids), Some(user)) => self.offer_again(&user, &ids).await,
-            (Command::StillHere, _) | (_, None) => {} // never queued
+            (Command::StillHere | Command::OpenCard(_) | Command::CloseCard, _) | (_, None) => {} // never queued
         }
     }
 
@@ -136,7 +145,7 @@ impl Shared {
         self.board.lock().notice(self.records.clock.now(), NoticeLevel::Error, text, about);
     }
 
-    fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
+    pub(super) fn user_action(&self, user: &User, action: Action, outcome: Outcome) -> ActionRecord {
         self.records.entry((&user.cc, &user.name), action, outcome)
     }
 
@@ -227,7 +236,15 @@ impl Shared {
         }
     }
 
-    async fn select_suspect(self: &Arc<Self>, user: &User, clicked: Clicked, reason: &str, expires_in: Duration) {
+    pub(super) async fn select_suspect(
+        self: &Arc<Self>,
+        user: &User,
+        clicked: Clicked,
+        card: Option<&Card>,
+        reason: &str,
+        expires_in: Duration,
+    ) {
+        let (gallery, stay) = self.looks_of(&clicked, card).await;
         let Clicked { camera, track, frame, rect } = clicked;
         let at = frame.captured_at();
         let place = json!({ "camera": self.camera_name(camera), "camera_id": camera, "at": at.to_string(), "track": track, "reason": reason });
@@ -247,11 +264,6 @@ impl Shared {
             return;
         };
         let characteristics = self.characteristics(camera, track, &frame, rect).await;
-        // The crop that was clicked comes first; then what was seen of the track before, if it is still there.
-        let mut gallery = self.describe(&frame, rect).await;
-        gallery.extend(self.follower().appearance_of(camera, track));
-        let stay = self.recorded_stay(camera, track, at).await;
-        gallery.extend(stay.iter().flat_map(|t| t.gallery.clone()));
         let blind = gallery.is_empty();
         let id = Uuid::now_v7();
         let _order = self.order.lock().await;
@@ -272,6 +284,7 @@ impl Shared {
             characteristics,
             changed_at: at,
             proposed_until: None,
+            resumed_at: None,
         };
         let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Succeeded);
         entry.target = Some(id.to_string());
@@ -380,64 +393,6 @@ impl Shared {
                 self.follower().take_over(&suspect, now);
             }
             self.board.lock().put_suspect(suspect, None);
-        }
-    }
-
-    pub(super) async fn decide(&self, user: &User, id: SightingId, confirm: bool) {
-        let _order = self.order.lock().await;
-        let Some(sighting) = self.board.lock().sighting(id).map(|v| v.sighting.clone()) else { return };
-        self.recall(&sighting).await;
-        if sighting.decision == Decision::Origin {
-            return; // the operator clicked this very person: there is nothing to decide
-        }
-        // The last decision counts, also where the clock of whoever decided before it was ahead.
-        let before = sighting.decision.decided_at().map_or(Timestamp(0), |t| t.plus(Duration::from_micros(1)));
-        let (by, at) = (user.cc.clone(), self.records.clock.now().max(before));
-        let decision = if confirm { Decision::Confirmed { by, at } } else { Decision::Rejected { by, at } };
-        let events = self.follower().decide(&sighting, decision);
-        let mut records = self.records_of(&events, None);
-        let mut entry = self.user_action(user, Action::DecideMatch, Outcome::Succeeded);
-        entry.target = Some(id.to_string());
-        entry.details = json!({
-            "decision": if confirm { "confirmed" } else { "rejected" },
-            "suspect": sighting.suspect, "camera": self.camera_name(sighting.camera), "camera_id": sighting.camera,
-            "probability": sighting.probability,
-        });
-        records.push(Record::Action(entry));
-        if self.commit(&records, NOT_DONE).await {
-            self.show(&events, None);
-            self.learn_travel();
-        } else {
-            self.follower().undecide(&sighting);
-        }
-    }
-
-    async fn end_suspect(&self, user: &User, id: SuspectId) {
-        self.end_suspect_as((&user.cc, &user.name), id, serde_json::Value::Null).await;
-    }
-
-    /// Ends a follow; `details` say why where it is not an operator's plain wish.
-    pub(super) async fn end_suspect_as(&self, who: Actor<'_>, id: SuspectId, details: serde_json::Value) {
-        let _order = self.order.lock().await;
-        let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
-        if suspect.ended_at.is_some() {
-            return;
-        }
-        let before = suspect.clone();
-        suspect.ended_at = Some(self.records.clock.now());
-        suspect.touch(self.records.clock.now());
-        let events = self.duty.of_this_console(self.follower().end(id));
-        let mut records = self.records_of(&events, None);
-        records.push(Record::Suspect(suspect.clone()));
-        let mut entry = self.records.entry(who, Action::EndSuspect, Outcome::Succeeded);
-        entry.target = Some(id.to_string());
-        entry.details = details;
-        records.push(Record::Action(entry));
-        if self.commit(&records, NOT_DONE).await {
-            self.board.lock().put_suspect(suspect, None);
-            self.show(&events, None);
-        } else {
-            self.follower().follow(before);
         }
     }
 }

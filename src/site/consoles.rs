@@ -4,7 +4,7 @@
 use super::{About, NoticeLevel, Shared, analysis};
 use crate::{
     follow::Event,
-    model::{Decision, Sighting, Suspect, Timestamp},
+    model::{Sighting, Suspect, Timestamp},
     store::suspects::Change,
     sync::Others,
 };
@@ -63,6 +63,9 @@ impl Shared {
         } else if !is_new && !was_ended && suspect.ended_at.is_some() {
             let text = format!("{label} is not followed any more: ended on another console");
             board.notice(now, NoticeLevel::Info, text, About::Suspect(suspect.id));
+        } else if was_ended && suspect.ended_at.is_none() {
+            let text = format!("{label} is followed again: its end was taken back on another console");
+            board.notice(now, NoticeLevel::Info, text, About::Suspect(suspect.id));
         }
         drop(board);
         if is_new {
@@ -77,7 +80,7 @@ impl Shared {
         let mut board = self.board.lock();
         let known = board.sighting(heard.id).map(|v| v.sighting.clone());
         let Some(known) = known else {
-            if heard.decision == Decision::Pending {
+            if heard.decision.is_pending() {
                 pictures.push(Change::Sighting(heard.clone()));
                 let is_probable = heard.probability >= self.config.follow.alert;
                 if is_probable && now.seconds_since(heard.last_seen_at) < NEWS_SECONDS {
@@ -97,7 +100,7 @@ impl Shared {
         self.keep_video_around(&heard);
         board.put_sighting(sighting.clone(), None);
         let alert = self.config.follow.alert;
-        if sighting.decision == Decision::Pending
+        if sighting.decision.is_pending()
             && (known.probability < alert && sighting.probability >= alert)
             && now.seconds_since(sighting.last_seen_at) < NEWS_SECONDS
         {
@@ -109,9 +112,13 @@ impl Shared {
         if sighting.decision == known.decision || sighting.decision.decided_at().is_none() {
             return Vec::new();
         }
+        if sighting.decision.is_pending() {
+            pictures.push(Change::Sighting(sighting.clone())); // waits again, and is looked at again
+        }
         // The console that tells of the stay learns from the decision, and says so where that changes more than was heard.
         let decision = sighting.decision.clone();
-        let mut events = self.duty.of_this_console(self.follower().decide(&sighting, decision));
+        let before = Sighting { decision: known.decision, ..sighting.clone() };
+        let mut events = self.duty.of_this_console(self.follower().decide(&before, decision));
         self.learn_travel();
         events.retain(|event| !matches!(event, Event::Changed(same) if *same == sighting));
         events

@@ -479,7 +479,7 @@ impl Shared {
                 }
                 continue;
             }
-            let alert = |s: &Sighting| s.probability >= self.config.follow.alert && s.decision == Decision::Pending;
+            let alert = |s: &Sighting| s.probability >= self.config.follow.alert && s.decision.is_pending();
             match known {
                 None => {
                     // It is told of with the picture of this frame; a track that is not on it has another chance.
@@ -508,7 +508,7 @@ impl Shared {
 
     /// Whoever has the duty of the camera should have told of this stay by now: here the operator is to know.
     fn warn_of_untold(&self, stay: &Sighting, at: Timestamp) {
-        if stay.probability < self.config.follow.alert || stay.decision != Decision::Pending {
+        if stay.probability < self.config.follow.alert || !stay.decision.is_pending() {
             return;
         }
         let is_due = {

@@ -56,6 +56,7 @@ impl Following {
             Told::TakeOver { suspect, at } => self.follower.take_over(suspect, *at),
             Told::Mark { suspect, track, rect } => self.follower.mark(suspect, *track, *rect),
             Told::End { suspect } => self.follower.end(*suspect),
+            Told::Resume { suspect } => self.follower.resume(suspect),
             Told::Expire { at } => self.follower.expire(*at),
             Told::CameraLost { camera } => self.follower.camera_lost(*camera),
             Told::Decide { sighting, decision } => self.follower.decide(sighting, decision.clone()),
@@ -113,6 +114,10 @@ impl Following {
 
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {
         self.take(&Told::End { suspect })
+    }
+
+    pub fn resume(&mut self, suspect: &Suspect) -> Vec<Event> {
+        self.take(&Told::Resume { suspect: suspect.clone() })
     }
 
     pub fn expire(&mut self, at: Timestamp) -> Vec<Event> {

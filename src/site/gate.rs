@@ -60,6 +60,7 @@ pub(super) fn suspect_for(rights: &Rights, suspect: &Suspect) -> Suspect {
         characteristics,
         changed_at,
         proposed_until,
+        resumed_at,
     } = suspect;
     Suspect {
         id: *id,
@@ -76,6 +77,7 @@ pub(super) fn suspect_for(rights: &Rights, suspect: &Suspect) -> Suspect {
         characteristics: characteristics.clone(),
         changed_at: *changed_at,
         proposed_until: *proposed_until,
+        resumed_at: *resumed_at,
     }
 }
 

@@ -6,6 +6,7 @@ mod board;
 mod bookmarks;
 mod calibration;
 mod cameras;
+mod cards;
 mod cases;
 mod casework;
 mod check;
@@ -13,6 +14,7 @@ mod clocks;
 mod commands;
 mod config;
 mod consoles;
+mod decisions;
 mod duty;
 mod export;
 mod exporting;
@@ -471,7 +473,7 @@ impl Site {
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&gate),
-            card: None,
+            card: board.card_view(),
             recording: self.shared.recording.recorded(),
         };
         gate.pass(state)

@@ -1,6 +1,6 @@
 //! Whoever holds a weapon is proposed as a suspect: followed at once, and confirmed or dropped by an operator within the time that the
 //! site sets.
-use super::{About, NoticeLevel, Shared, analysis, console_user};
+use super::{About, NoticeLevel, Shared, Undo, analysis, board::Confirmed, console_user, decisions::meanwhile};
 use crate::{
     follow::{Event, Undecided, WeaponSeen},
     model::{
@@ -104,6 +104,7 @@ impl Shared {
             characteristics: Default::default(),
             changed_at: scene.frame.captured_at(),
             proposed_until: Some(now.plus(seconds(self.config.weapons.decide_within_s))),
+            resumed_at: None,
         };
         let crop = analysis::crop(scene.frame, track.rect);
         let mut entry = self.records.entry((&console_user(), ""), Action::SelectSuspect, Outcome::Succeeded);
@@ -148,15 +149,28 @@ impl Shared {
     }
 
     /// An operator confirms a proposed suspect, or drops it.
-    pub(super) async fn decide_proposal(&self, user: &User, id: SuspectId, confirm: bool) {
-        if !confirm {
-            return self.end_suspect_as((&user.cc, &user.name), id, json!({ "proposal": "dropped" })).await;
-        }
+    /// `until` is what was shown: a proposal that is no longer this one is refused.
+    pub(super) async fn decide_proposal(&self, user: &User, id: SuspectId, confirm: bool, until: Timestamp) {
         let _order = self.order.lock().await;
-        let Some(mut suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return };
-        if suspect.proposed_until.is_none() || suspect.ended_at.is_some() {
-            return; // decided already
+        let known = self.board.lock().suspect(id).map(|v| v.suspect.clone());
+        let waits = |s: &Suspect| s.proposed_until == Some(until) && s.ended_at.is_none();
+        let Some(mut suspect) = known.clone().filter(waits) else {
+            let action = if confirm { Action::EditSuspect } else { Action::EndSuspect };
+            let who = known.as_ref().filter(|s| s.proposed_until.is_none()).map(|s| s.marked_by.as_str());
+            let details =
+                json!({ "proposal": if confirm { "confirmed" } else { "dropped" }, "shown_until": until.to_string() });
+            return self.refuse_decision(user, action, id, &meanwhile(who), details).await;
+        };
+        if !confirm {
+            let who = (user.cc.as_str(), user.name.as_str());
+            if self.end_in_order(who, id, json!({ "proposal": "dropped" })).await.is_some() {
+                let text = format!("Proposed {}: dropped, no longer followed", suspect.label);
+                let undo = Undo::Proposal { suspect: id, until };
+                self.board.lock().notice_undo(self.records.clock.now(), text, &user.cc, undo);
+            }
+            return;
         }
+        let proposed_by = suspect.marked_by.clone();
         suspect.proposed_until = None;
         suspect.marked_by.clone_from(&user.cc);
         suspect.touch(self.records.clock.now());
@@ -165,8 +179,14 @@ impl Shared {
         entry.details = json!({ "proposal": "confirmed", "reason": suspect.reason });
         let records = [Record::Suspect(suspect.clone()), Record::Action(entry)];
         if self.commit(&records, "The confirmation was not recorded and not done").await {
-            self.follower().take_over(&suspect, self.records.clock.now());
-            self.board.lock().put_suspect(suspect, None);
+            let now = self.records.clock.now();
+            self.follower().take_over(&suspect, now);
+            let text = format!("Proposed {}: confirmed, followed on", suspect.label);
+            let mut board = self.board.lock();
+            board.put_suspect(suspect, None);
+            board.confirmed.retain(|c| c.suspect != id);
+            board.confirmed.push(Confirmed { suspect: id, until, proposed_by, by: user.cc.clone() });
+            board.notice_undo(now, text, &user.cc, Undo::Proposal { suspect: id, until });
         }
     }
 
@@ -185,7 +205,9 @@ impl Shared {
         };
         for (id, label) in overdue {
             let why = json!({ "proposal": "dropped", "why": "nobody decided in time" });
-            self.end_suspect_as((&console_user(), ""), id, why).await;
+            if self.end_suspect_as((&console_user(), ""), id, why).await.is_none() {
+                continue;
+            }
             let text = format!("{label} is no longer followed: nobody confirmed the proposal in time");
             self.board.lock().notice(now, NoticeLevel::Info, text, About::Suspect(id));
         }
@@ -277,7 +299,7 @@ mod tests {
             active: true,
             version: 1,
         };
-        let decide = site.shared.decide_proposal(&user, proposed.id, true);
+        let decide = site.shared.decide_proposal(&user, proposed.id, true, proposed.proposed_until.unwrap());
         site.shared.runtime.block_on(decide);
         let after = suspects(&site);
         assert!(after[0].proposed_until.is_none() && after[0].marked_by == "7" && after[0].ended_at.is_none());

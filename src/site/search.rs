@@ -1,26 +1,27 @@
 //! Searching everybody seen: a fresh suspect at once in the past hours, and anybody an operator asks for over chosen cameras and
 //! hours. A hit is a possible match with a probability; a person decides, and what is decided improves what follows.
 use super::{
-    About, NoticeLevel, Shared,
+    About, Clicked, Judgement, NoticeLevel, Shared,
+    cards::Card,
     gate::Gate,
     state::{FindCommand, FindView, FindWho, HitView},
 };
 use crate::{
     follow::{Gallery, Hit, Index, Stay, match_probability},
     model::{
-        Action, CameraId, Decision, Outcome, Picture, Rights, Sighting, Suspect, SuspectId, Timestamp, Tracklet,
-        TrackletId, User,
+        Action, CameraId, Decision, Descriptor, Outcome, Picture, Rights, Sighting, Suspect, SuspectId, Timestamp,
+        Tracklet, TrackletId, User,
     },
     store::{StoreError, TrackletFilter},
     sync::Record,
 };
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 /// Tracklets read from the store at once.
 const PAGE: u32 = 1000;
@@ -32,6 +33,8 @@ const MOST_SIGHTINGS: usize = 30;
 const MOST_HITS: usize = 40;
 /// Suspects waiting for their search; more at once are not searched for, and the operator is told.
 const WAITING: usize = 64;
+/// Whoever had just left when a suspect was marked is in the records so much later, and is searched for then.
+const LAST_STAYS_AFTER: Duration = Duration::from_secs(6);
 /// Looks kept of somebody searched for.
 const LOOKS: usize = 24;
 /// What another console saw is stored at most so much later, or found after the next start.
@@ -67,6 +70,14 @@ struct Find {
     pictures: BTreeMap<TrackletId, Picture>,
     range: Range,
     view: Arc<FindView>,
+}
+
+/// Whoever is searched for.
+struct Wanted {
+    suspect: Option<SuspectId>,
+    label: String,
+    picture: Option<Picture>,
+    looks: Vec<Descriptor>,
 }
 
 /// Where and when to look.
@@ -142,8 +153,28 @@ impl Shared {
         if let Err(error) = self.loaded_index().await {
             self.trouble(About::Everybody, format!("What was seen before cannot be searched: {error}"));
         }
-        while let Some(suspect) = receiver.recv().await {
-            if let Err(error) = self.search_back(suspect).await {
+        let mut again: VecDeque<(Instant, SuspectId, Timestamp)> = VecDeque::new();
+        loop {
+            let next = again.front().map(|(at, ..)| *at);
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (suspect, until) = tokio::select! {
+                asked = receiver.recv() => {
+                    let Some(suspect) = asked else { return };
+                    let now = self.records.clock.now();
+                    again.push_back((Instant::now() + LAST_STAYS_AFTER, suspect, now));
+                    (suspect, now)
+                }
+                () = due => {
+                    let Some((_, suspect, until)) = again.pop_front() else { continue };
+                    (suspect, until)
+                }
+            };
+            if let Err(error) = self.search_back(suspect, until).await {
                 self.trouble(About::Everybody, format!("The past could not be searched for the new suspect: {error}"));
             }
         }
@@ -204,12 +235,7 @@ impl Shared {
     }
 
     /// The stays in `range` that look most like `who`; how many looks were compared.
-    async fn people_like(
-        &self,
-        who: &[crate::model::Descriptor],
-        range: &Range,
-        k: usize,
-    ) -> Result<(Vec<Hit>, usize), StoreError> {
+    async fn people_like(&self, who: &[Descriptor], range: &Range, k: usize) -> Result<(Vec<Hit>, usize), StoreError> {
         if range.from >= self.loaded_index().await?.plus(Duration::from_secs(1)) {
             self.read_others().await;
             return Ok(tokio::task::block_in_place(|| {
@@ -232,7 +258,7 @@ impl Shared {
     }
 
     /// A fresh suspect is searched in the past: what is probable enough becomes a sighting to decide on.
-    async fn search_back(&self, id: SuspectId) -> Result<(), StoreError> {
+    async fn search_back(&self, id: SuspectId, until: Timestamp) -> Result<(), StoreError> {
         let Some(suspect) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else { return Ok(()) };
         let hours = self.config.follow.search_back_hours;
         if hours <= 0.0 || !self.config.follow.live_follow || suspect.gallery.is_empty() {
@@ -241,7 +267,7 @@ impl Shared {
         let back = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or_default();
         let cameras = self.cameras.paths().iter().map(|p| p.camera.id).collect();
         // Marked on a recording, the suspect may have been seen after that instant, too.
-        let range = Range { cameras, from: suspect.marked_at.minus(back), until: self.records.clock.now() };
+        let range = Range { cameras, from: suspect.marked_at.minus(back), until };
         let (hits, _) = self.people_like(&suspect.gallery, &range, CANDIDATES).await?;
         let _order = self.order.lock().await;
         let sightings = self.past_sightings(&suspect, hits);
@@ -320,41 +346,53 @@ impl Shared {
     }
 
     /// Does what the search panel asks.
-    pub(super) async fn find(&self, user: &User, command: FindCommand) {
+    pub(super) async fn find(&self, user: &User, command: FindCommand, card: Option<&Card>) {
         match command {
-            FindCommand::Start { who, cameras, from, until } => self.start_find(user, who, cameras, from, until).await,
+            FindCommand::Start { who, cameras, from, until } => {
+                let found = self.who_is(who, card).await;
+                self.start_find(user, found, cameras, from, until).await;
+            }
             FindCommand::Judge { tracklet, same } => self.judge(user, tracklet, same).await,
             FindCommand::Close => *lock(&self.search.find) = None,
+        }
+    }
+
+    /// How whoever is searched for looks; `None` where there is no such suspect.
+    async fn who_is(&self, who: FindWho, card: Option<&Card>) -> Option<Wanted> {
+        match who {
+            FindWho::Suspect(id) => {
+                let (view, rights) = {
+                    let board = self.board.lock();
+                    (board.suspect(id).cloned()?, board.rights.clone())
+                };
+                let picture = view.crop.filter(|_| rights.allow(view.suspect.camera));
+                let (label, looks) = (view.suspect.label, view.suspect.gallery);
+                Some(Wanted { suspect: Some(id), label, picture, looks })
+            }
+            FindWho::Person { camera, track, frame, rect } => {
+                let label = format!("person in {} at {}", self.camera_name(camera), frame.captured_at().local_time());
+                let picture = super::analysis::crop(&frame, rect);
+                let (looks, _) = self.looks_of(&Clicked { camera, track, frame, rect }, card).await;
+                Some(Wanted { suspect: None, label, picture, looks })
+            }
         }
     }
 
     async fn start_find(
         &self,
         user: &User,
-        who: FindWho,
+        who: Option<Wanted>,
         cameras: Option<Vec<CameraId>>,
         from: Timestamp,
         until: Timestamp,
     ) {
         let rights = self.board.lock().rights.clone();
-        let all = self.cameras.paths();
-        let allowed = all.iter().map(|p| p.camera.id).filter(|id| rights.allow(*id));
-        let cameras = allowed.filter(|id| cameras.as_ref().is_none_or(|some| some.contains(id))).collect();
-        let (suspect, label, picture, looks) = match who {
-            FindWho::Suspect(id) => {
-                let Some(view) = self.board.lock().suspect(id).cloned() else { return };
-                let picture = view.crop.filter(|_| rights.allow(view.suspect.camera));
-                (Some(id), view.suspect.label.clone(), picture, view.suspect.gallery)
-            }
-            FindWho::Person { camera, track, frame, rect } => {
-                let mut looks = self.describe(&frame, rect).await;
-                looks.extend(self.follower().appearance_of(camera, track));
-                let stay = self.recorded_stay(camera, track, frame.captured_at()).await;
-                looks.extend(stay.into_iter().flat_map(|t| t.gallery));
-                let label = format!("person in {} at {}", self.camera_name(camera), frame.captured_at().local_time());
-                (None, label, super::analysis::crop(&frame, rect), looks)
-            }
+        let cameras: Vec<CameraId> = {
+            let all = self.cameras.paths();
+            let allowed = all.iter().map(|p| p.camera.id).filter(|id| rights.allow(*id));
+            allowed.filter(|id| cameras.as_ref().is_none_or(|some| some.contains(id))).collect()
         };
+        let Some(Wanted { suspect, label, picture, looks }) = who else { return };
         let range = Range { cameras, from, until };
         let mut find = Find {
             user: user.cc.clone(),
@@ -450,7 +488,7 @@ impl Shared {
         match &self.board.lock().sighting(stay.clone().sighting(suspect, 0.0).id)?.sighting.decision {
             Decision::Origin | Decision::Confirmed { .. } => Some(true),
             Decision::Rejected { .. } => Some(false),
-            Decision::Pending => None,
+            Decision::Pending | Decision::Withdrawn { .. } => None,
         }
     }
 
@@ -511,7 +549,8 @@ impl Shared {
             }
             self.follower().remember(id, &Gallery::new(hit.looks.clone()));
         }
-        self.decide(user, id, same).await;
-        self.board.lock().sighting(id).is_some_and(|v| v.sighting.decision != Decision::Pending)
+        let judgement = if same { Judgement::Confirm } else { Judgement::Reject };
+        self.decide(user, id, judgement, None).await;
+        self.board.lock().sighting(id).is_some_and(|v| !v.sighting.decision.is_pending())
     }
 }

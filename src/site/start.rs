@@ -1,7 +1,7 @@
 //! What a site reads from its stores when it starts, and again when a store that was away answers.
 use super::{About, Access, NoticeLevel, Shared, SiteError, consoles::ABANDONED_SECONDS};
 use crate::{
-    model::{Decision, Sighting, Suspect, Timestamp},
+    model::{Sighting, Suspect, Timestamp},
     store::StoreError,
     sync::{Others, Record},
 };
@@ -228,7 +228,7 @@ impl Shared {
     fn without_picture(&self) -> (Vec<Suspect>, Vec<Sighting>) {
         let board = self.board.lock();
         let suspects = board.suspects.iter().filter(|v| v.crop.is_none()).map(|v| v.suspect.clone()).collect();
-        let waiting = |v: &Arc<super::SightingView>| v.crop.is_none() && v.sighting.decision == Decision::Pending;
+        let waiting = |v: &Arc<super::SightingView>| v.crop.is_none() && v.sighting.decision.is_pending();
         (suspects, board.sightings().into_iter().filter(waiting).map(|v| v.sighting.clone()).collect())
     }
 }

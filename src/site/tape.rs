@@ -59,6 +59,8 @@ pub(super) enum Told {
     Mark { suspect: Suspect, track: TrackId, rect: Rect },
     /// Following ends.
     End { suspect: SuspectId },
+    /// An ended follow goes on.
+    Resume { suspect: Suspect },
     /// Time passed.
     Expire { at: Timestamp },
     /// A camera is gone.

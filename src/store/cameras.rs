@@ -254,13 +254,13 @@ impl CameraStore {
         };
         let upsert = sql("INSERT INTO suspects
              (id, label, colour, reason, marked_by, marked_at, camera, expires_at, ended_at, crop_url, gallery, characteristics,
-              changed_at, proposed_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+              changed_at, proposed_until, resumed_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (id) DO UPDATE SET label = excluded.label, colour = excluded.colour, reason = excluded.reason,
              marked_by = excluded.marked_by, marked_at = excluded.marked_at, camera = excluded.camera,
              expires_at = excluded.expires_at, ended_at = excluded.ended_at, crop_url = excluded.crop_url,
              gallery = excluded.gallery, characteristics = excluded.characteristics, changed_at = excluded.changed_at,
-             proposed_until = excluded.proposed_until")
+             proposed_until = excluded.proposed_until, resumed_at = excluded.resumed_at")
         .bind(s.id)
         .bind(&s.label)
         .bind(json(&s.colour)?)
@@ -274,7 +274,8 @@ impl CameraStore {
         .bind(json(&s.gallery)?)
         .bind(json(&s.characteristics)?)
         .bind(s.changed_at)
-        .bind(s.proposed_until);
+        .bind(s.proposed_until)
+        .bind(s.resumed_at);
         tx.execute(upsert).await?;
         tx.commit().await
     }
@@ -340,22 +341,23 @@ impl CameraStore {
             }
             None => sighting.clone(),
         };
-        let (decision, decided) = match &s.decision {
-            Decision::Origin => ("origin", None),
-            Decision::Pending => ("pending", None),
-            Decision::Confirmed { by, at } => ("confirmed", Some((by, at))),
-            Decision::Rejected { by, at } => ("rejected", Some((by, at))),
+        let (decision, decided, withdrawn) = match &s.decision {
+            Decision::Origin => ("origin", None, None),
+            Decision::Pending => ("pending", None, None),
+            Decision::Confirmed { by, at } => ("confirmed", Some((by, at)), None),
+            Decision::Rejected { by, at } => ("rejected", Some((by, at)), None),
+            Decision::Withdrawn { by, at } => ("pending", None, Some((by, at))),
         };
         let Rect { x, y, w, h } = s.rect;
         let upsert =
             sql("INSERT INTO sightings (id, suspect, camera, track, entered_at, last_seen_at, left_at, probability,
-             decision, decided_by, decided_at, crop_url, rect)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             decision, decided_by, decided_at, crop_url, rect, withdrawn_by, withdrawn_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (id) DO UPDATE SET suspect = excluded.suspect, camera = excluded.camera,
              track = excluded.track, entered_at = excluded.entered_at, last_seen_at = excluded.last_seen_at,
              left_at = excluded.left_at, probability = excluded.probability, decision = excluded.decision,
              decided_by = excluded.decided_by, decided_at = excluded.decided_at, crop_url = excluded.crop_url,
-             rect = excluded.rect")
+             rect = excluded.rect, withdrawn_by = excluded.withdrawn_by, withdrawn_at = excluded.withdrawn_at")
             .bind(s.id)
             .bind(s.suspect)
             .bind(s.camera)
@@ -368,7 +370,9 @@ impl CameraStore {
             .bind(decided.map(|(by, _)| by))
             .bind(decided.map(|(_, at)| *at))
             .bind(&s.crop_url)
-            .bind(json(&[x, y, w, h])?);
+            .bind(json(&[x, y, w, h])?)
+            .bind(withdrawn.map(|(by, _)| by))
+            .bind(withdrawn.map(|(_, at)| *at));
         tx.execute(upsert).await?;
         tx.commit().await
     }
@@ -444,6 +448,7 @@ fn suspect_from_row(row: &Row) -> sqlx::Result<Suspect> {
         characteristics: row.json("characteristics")?,
         changed_at: row.instant("changed_at")?,
         proposed_until: row.instant_or_null("proposed_until")?,
+        resumed_at: row.instant_or_null("resumed_at")?,
     })
 }
 
@@ -463,7 +468,10 @@ pub(super) fn sighting_from_row(row: &Row) -> sqlx::Result<Sighting> {
             "origin" => Decision::Origin,
             "confirmed" => decided().map(|(by, at)| Decision::Confirmed { by, at })?,
             "rejected" => decided().map(|(by, at)| Decision::Rejected { by, at })?,
-            _ => Decision::Pending,
+            _ => match (row.get::<Option<String>>("withdrawn_by")?, row.instant_or_null("withdrawn_at")?) {
+                (Some(by), Some(at)) => Decision::Withdrawn { by, at },
+                _ => Decision::Pending,
+            },
         },
         crop_url: row.get("crop_url")?,
         rect: Rect::new(x, y, w, h),
@@ -522,6 +530,7 @@ pub(crate) mod tests {
             },
             changed_at: T0,
             proposed_until: None,
+            resumed_at: None,
         }
     }
 
@@ -593,7 +602,8 @@ pub(crate) mod tests {
             for decision in [
                 Decision::Pending,
                 Decision::Confirmed { by: by.clone(), at },
-                Decision::Rejected { by, at: at.plus(Duration::from_secs(1)) },
+                Decision::Rejected { by: by.clone(), at: at.plus(Duration::from_secs(1)) },
+                Decision::Withdrawn { by, at: at.plus(Duration::from_secs(2)) },
                 Decision::Origin,
             ] {
                 sighting.decision = decision;

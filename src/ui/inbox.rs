@@ -3,7 +3,7 @@ use super::commands::{Part, UiCommand};
 use super::keys::Keys;
 use super::tokens;
 use super::widgets::{self, Pictures};
-use crate::model::{Decision, SightingId, Timestamp};
+use crate::model::{SightingId, Timestamp};
 use crate::site::{Command, Judgement, SightingView, SiteState};
 use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ impl Inbox {
             .sightings
             .iter()
             .map(|view| &**view)
-            .filter(|view| view.sighting.decision == Decision::Pending && !under_way(&view.sighting.id))
+            .filter(|view| view.sighting.decision.is_pending() && !under_way(&view.sighting.id))
             .collect()
     }
 

@@ -236,7 +236,7 @@ fn seen_lately(state: &SiteState, id: SuspectId) -> Option<String> {
     let (mut seen, mut confirmed) = (0, 0);
     for sighting in lately {
         match sighting.decision {
-            Decision::Pending => seen += 1,
+            Decision::Pending | Decision::Withdrawn { .. } => seen += 1,
             Decision::Confirmed { .. } => (seen, confirmed) = (seen + 1, confirmed + 1),
             Decision::Origin | Decision::Rejected { .. } => {}
         }
@@ -330,7 +330,7 @@ fn sightings(ui: &mut Ui, state: &SiteState, id: SuspectId) -> Option<Command> {
 fn decision(ui: &mut Ui, view: &SightingView) -> Option<Command> {
     let (words, tint, tooltip): (String, Color32, String) = match &view.sighting.decision {
         Decision::Origin => ("marked here".to_owned(), tokens::TEXT_WEAK, String::new()),
-        Decision::Pending => {
+        Decision::Pending | Decision::Withdrawn { .. } => {
             let words = format!("possible match {}", widgets::percent(view.sighting.probability));
             (words, tokens::WARN, "Waits for a decision".to_owned())
         }

@@ -284,8 +284,15 @@ fn a_decision_offers_undo_for_ten_seconds() {
     let decision = Decision::Confirmed { by: "1001".into(), at: NOW };
     let undo = Undo::Match { sighting: Uuid::from_u128(1001), decision };
     let text = "Possible match of Suspect 2 on Market street: confirmed".to_owned();
-    state.notices =
-        vec![Notice { serial: 7, at: NOW, level: NoticeLevel::Info, text, sighting: None, undo: Some(undo.clone()) }];
+    state.notices = vec![Notice {
+        serial: 7,
+        at: NOW,
+        level: NoticeLevel::Info,
+        text,
+        sighting: None,
+        about: vigia::site::About::Everybody,
+        undo: Some(undo.clone()),
+    }];
     let mut harness = open(state);
     look(&mut harness, "undo");
     assert!(shows(&harness, "Market street: confirmed"));

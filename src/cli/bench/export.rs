@@ -109,6 +109,7 @@ fn site(data: &Path, segments: u32) -> anyhow::Result<(Uuid, Vec<PathBuf>)> {
             characteristics: Characteristics::default(),
             changed_at: T0,
             proposed_until: None,
+            resumed_at: None,
         };
         let sighting = Sighting {
             id: Uuid::from_u128(9),

@@ -356,5 +356,6 @@ fn suspect(id: u32, view: usize, at: Timestamp, gallery: Vec<Descriptor>) -> Sus
         characteristics: Default::default(),
         changed_at: at,
         proposed_until: None,
+        resumed_at: None,
     }
 }

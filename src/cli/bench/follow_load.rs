@@ -151,5 +151,6 @@ fn suspect(number: u64, gallery: Vec<Descriptor>) -> Suspect {
         characteristics: Default::default(),
         changed_at: Timestamp(0),
         proposed_until: None,
+        resumed_at: None,
     }
 }

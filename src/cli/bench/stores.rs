@@ -117,6 +117,7 @@ fn suspect(i: usize) -> Suspect {
         characteristics: Default::default(),
         changed_at: now,
         proposed_until: None,
+        resumed_at: None,
     }
 }
 

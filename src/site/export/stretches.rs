@@ -82,7 +82,7 @@ impl Records {
         }
         stops.retain(|s| match s.decision {
             Decision::Origin | Decision::Confirmed { .. } => true,
-            Decision::Pending => pending,
+            Decision::Pending | Decision::Withdrawn { .. } => pending,
             Decision::Rejected { .. } => false,
         });
         stops.sort_by_key(|s| (s.entered_at, s.id));

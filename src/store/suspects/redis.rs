@@ -3,7 +3,7 @@
 //! | key | what |
 //! |---|---|
 //! | `P:suspects` | sorted set of the suspects' identities by expiry, ms |
-//! | `P:suspect:ID` | hash: `record` (JSON with gallery and characteristics), `changed_at`, `ended_at`, `last_camera`, `last_seen_at`; expires with the suspect |
+//! | `P:suspect:ID` | hash: `record` (JSON with gallery and characteristics), `changed_at`, `ended_at`, `resumed_at`, `last_camera`, `last_seen_at`; expires with the suspect |
 //! | `P:suspect:ID:open` | set of its sightings without an exit |
 //! | `P:suspect:ID:sightings` | stream of the versions of its sightings |
 //! | `P:sighting:ID` | hash: `record` and `seen_order`, `decision` and `decision_order` |
@@ -164,6 +164,7 @@ impl Redis {
                 .arg(s.camera.to_string())
                 .arg(digits(s.marked_at))
                 .arg(CHANGES)
+                .arg(s.resumed_at.map(digits).unwrap_or_default())
                 .invoke_async(connection)
                 .await
         })
@@ -175,8 +176,8 @@ impl Redis {
         let (last_seen, left, probability) = s.seen_order();
         let seen_order =
             format!("{}{}{probability:010}", digits(last_seen), left.map_or_else(|| digits(Timestamp(0)), digits));
-        let (rank, decided, confirmed, by) = s.decision.order();
-        let decision_order = format!("{rank}{}{}{by}", digits(decided), u8::from(confirmed));
+        let (rank, decided, kind, by) = s.decision.order();
+        let decision_order = format!("{rank}{}{kind}{by}", digits(decided));
         let suspect = self.suspect_key(s.suspect);
         self.ask(async |connection| {
             PUT_SIGHTING
@@ -229,11 +230,11 @@ impl Redis {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        type Fields = (Option<String>, Option<String>, Option<String>, Option<String>);
+        type Fields = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
         let mut pipe = Pipeline::new();
         for id in ids {
             let key = self.suspect_key(*id);
-            pipe.cmd("HMGET").arg(&key).arg(&["record", "ended_at", "last_camera", "last_seen_at"]);
+            pipe.cmd("HMGET").arg(&key).arg(&["record", "ended_at", "resumed_at", "last_camera", "last_seen_at"]);
             pipe.cmd("SMEMBERS").arg(format!("{key}:open"));
         }
         let found = self.ask(async |connection| pipe.query_async::<Vec<::redis::Value>>(connection).await).await?;
@@ -255,7 +256,7 @@ impl Redis {
         let mut sightings = sightings.into_iter();
         entries
             .into_iter()
-            .map(|((record, ended_at, last_camera, last_seen_at), open)| {
+            .map(|((record, ended_at, resumed_at, last_camera, last_seen_at), open)| {
                 let mut sightings = sightings
                     .by_ref()
                     .take(open.len())
@@ -263,7 +264,7 @@ impl Redis {
                     .collect::<Result<Vec<_>, _>>()?;
                 sightings.sort_by_key(|s| (s.entered_at, s.id));
                 let Some(record) = record else { return Ok(None) };
-                let suspect = self.suspect_of(&record, ended_at.as_deref())?;
+                let suspect = self.suspect_of(&record, ended_at.as_deref(), resumed_at.as_deref())?;
                 let last_camera =
                     last_camera.map(|c| c.parse::<CameraId>()).transpose().map_err(|e| self.damaged(e))?;
                 let last_seen_at = last_seen_at.map(|at| self.instant(&at)).transpose()?;
@@ -281,9 +282,16 @@ impl Redis {
         digits.parse().map(Timestamp).map_err(|e| self.damaged(e))
     }
 
-    fn suspect_of(&self, record: &str, ended_at: Option<&str>) -> Result<Suspect, StoreError> {
-        let ended_at = ended_at.filter(|t| !t.is_empty()).map(|t| self.instant(t)).transpose()?;
-        Ok(Suspect { ended_at, ..self.read(record)? })
+    fn suspect_of(
+        &self,
+        record: &str,
+        ended_at: Option<&str>,
+        resumed_at: Option<&str>,
+    ) -> Result<Suspect, StoreError> {
+        let instant = |t: Option<&str>| t.filter(|t| !t.is_empty()).map(|t| self.instant(t)).transpose();
+        let (ended_at, resumed_at) = (instant(ended_at)?, instant(resumed_at)?);
+        let ended_at = ended_at.filter(|at| Some(*at) > resumed_at);
+        Ok(Suspect { ended_at, resumed_at, ..self.read(record)? })
     }
 
     fn sighting(&self, record: &str, decision: &str) -> Result<Sighting, StoreError> {
@@ -385,7 +393,9 @@ impl Ear {
             let field = |name: &str| entry.map.get(name).map(|v| self.redis.value::<String>(v)).transpose();
             match (field("suspect")?, field("ended_at")?, field("sighting")?, field("decision")?) {
                 (Some(record), ended_at, ..) => {
-                    changes.push(Change::Suspect(self.redis.suspect_of(&record, ended_at.as_deref())?));
+                    let resumed_at = field("resumed_at")?;
+                    let suspect = self.redis.suspect_of(&record, ended_at.as_deref(), resumed_at.as_deref())?;
+                    changes.push(Change::Suspect(suspect));
                 }
                 (_, _, Some(record), Some(decision)) => {
                     changes.push(Change::Sighting(self.redis.sighting(&record, &decision)?));

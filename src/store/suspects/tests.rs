@@ -49,6 +49,7 @@ fn suspect(label: &str) -> Suspect {
         marked_at: now,
         changed_at: now,
         proposed_until: None,
+        resumed_at: None,
         expires_at: now.plus(Duration::from_secs(3600)),
         ..examples::suspect(Uuid::new_v4(), label)
     }

@@ -27,7 +27,7 @@ pub(super) struct Stop<'a> {
 impl Stop<'_> {
     /// An operator clicked or confirmed it.
     pub fn certain(&self) -> bool {
-        !matches!(self.view.sighting.decision, Decision::Pending)
+        !self.view.sighting.decision.is_pending()
     }
 
     /// From when to when, in local time; with the day where that is not the day of `now`.

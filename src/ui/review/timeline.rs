@@ -81,7 +81,7 @@ impl Decided {
     fn takes(self, decision: &Decision) -> bool {
         match decision {
             Decision::Origin | Decision::Confirmed { .. } => matches!(self, Self::NotRejected | Self::Sure),
-            Decision::Pending => matches!(self, Self::NotRejected | Self::Open),
+            Decision::Pending | Decision::Withdrawn { .. } => matches!(self, Self::NotRejected | Self::Open),
             Decision::Rejected { .. } => self == Self::Rejected,
         }
     }
