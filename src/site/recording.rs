@@ -6,7 +6,7 @@
 use super::{Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
 use crate::{
     model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
-    store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
+    store::{DataFolder, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
     sync::Record,
     video::{OnPacket, Recorded, Recorder, RecorderConfig, Spooled, recorder},
 };
@@ -114,8 +114,8 @@ fn bytes(gb: f64) -> u64 {
 /// The recorders of a site and what they have made.
 pub(super) struct Recording {
     config: RecordingConfig,
-    spool: PathBuf,
-    cache: PathBuf,
+    spool: WorkFolder,
+    cache: WorkFolder,
     clock: Arc<dyn Clock>,
     began_at: Timestamp,
     state: Mutex<State>,
@@ -194,8 +194,8 @@ impl Recording {
         duty: Arc<Duty>,
     ) -> Result<Self, SiteError> {
         let (spool, cache) = (folder.spool(), folder.cache());
-        let _ = fs::remove_dir_all(&cache);
-        let place = spool.clone();
+        cache.remove();
+        let place = spool.path()?.to_owned();
         let found = tokio::task::spawn_blocking(move || recorder::recover(&place)).await;
         let found = found.map_err(|e| SiteError::Threads(std::io::Error::other(e)))?;
         let mut state = State::default();
@@ -334,10 +334,17 @@ impl Recording {
     }
 
     fn recorder(self: &Arc<Self>, camera: CameraId, events_only: bool) -> Option<Arc<Recorder>> {
+        let spool = match self.spool.path() {
+            Ok(spool) => spool.to_owned(),
+            Err(error) => {
+                self.state().notices.push(error.to_string());
+                return None;
+            }
+        };
         let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or_default();
         let config = RecorderConfig {
             camera,
-            spool: self.spool.clone(),
+            spool,
             segment: seconds(self.config.segment_s),
             events_only,
             pre_roll: seconds(self.config.pre_roll_s),
@@ -636,9 +643,14 @@ impl Shared {
             }
         }
         let local = self.records.stores.objects.local_file("segments/x.mkv").is_some();
-        if local && fs4::available_space(&self.recording.spool).is_ok_and(|free| free < LEAST_FREE) {
+        if local && self.has_little_room() {
             self.make_room("the disk is almost full").await;
         }
+    }
+
+    fn has_little_room(&self) -> bool {
+        let free = self.recording.spool.path().ok().and_then(|spool| fs4::available_space(spool).ok());
+        free.is_some_and(|free| free < LEAST_FREE)
     }
 
     /// Deletes the oldest recordings that are not held, to go on with newer ones.
@@ -753,9 +765,9 @@ impl Shared {
         if let Some(file) = objects.local_file(key) {
             return if file.is_file() { Ok(file) } else { Err(gone()) };
         }
-        let copy = self.recording.cache.join(key.replace('/', "_"));
+        let copy = self.recording.cache.file(&key.replace('/', "_"))?;
         if !copy.is_file() {
-            shorten_cache(&self.recording.cache);
+            shorten_cache(self.recording.cache.path()?);
             if !objects.get_to_file(key, &copy).await? {
                 return Err(gone());
             }

@@ -45,7 +45,7 @@ impl Records {
         let stores = Stores::open(folder, &config.stores).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
-        let _ = std::fs::remove_dir_all(DataFolder::exports_in(folder.path())); // of an export that a crash broke off
+        DataFolder::exports_in(folder.path()).remove(); // of an export that a crash broke off
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
         let (head, number) = journal.chain().await?;

@@ -33,7 +33,7 @@ pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
 pub use duties::{Duty, DutyWish};
 pub use examine::{Examined, examine};
-pub use folder::{DataFolder, FolderError};
+pub use folder::{DataFolder, FolderError, WorkFolder};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
 pub use password::PasswordProblem;
 pub use references::{Miscount, Reference};

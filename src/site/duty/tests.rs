@@ -121,7 +121,7 @@ impl Console {
     }
 
     fn sightings(&self) -> Vec<Sighting> {
-        self.site.shared.board.lock().sightings().into_iter().map(|v| v.sighting).collect()
+        self.site.shared.board.lock().sightings().into_iter().map(|v| v.sighting.clone()).collect()
     }
 
     fn alerts(&self) -> usize {

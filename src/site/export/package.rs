@@ -10,12 +10,12 @@ use crate::{
     evidence::{self, ClipEntry, Contents, Item, Manifest, Missing, PackageError, SiteKey, Stop, manifest},
     model::{Camera, Hash, Rights, Timestamp},
     site::records::{Actor, Records},
-    store::{DataFolder, file, sqlite::io_error},
+    store::{DataFolder, WorkFolder, file, sqlite::io_error},
     video,
 };
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 use uuid::Uuid;
@@ -39,7 +39,7 @@ impl Records {
         let Work { plan, cameras, stretches } = self.work(rights, request).await?;
         check_target(&request.to, plan.bytes)?;
         let key = SiteKey::open(&DataFolder::evidence_key_in(&self.data))?;
-        let scratch = Scratch::new(&self.data)?;
+        let scratch = Scratch::new(&self.data);
         let go_on = |fraction: f32, what: &str| {
             if progress(fraction, what) { Ok(()) } else { Err(ExportError::Cancelled) }
         };
@@ -52,7 +52,7 @@ impl Records {
             go_on(fraction, &format!("Video of {name}, {}", stretch.from.local_date_time()))?;
             let stem = format!("{number:03}-{}-{}", slug(&name), compact(stretch.from));
             let watched = Watched { progress: Arc::clone(progress), fraction };
-            let (cut, notes) = self.cut(stretch, &scratch.0, &stem, &watched).await?;
+            let (cut, notes) = self.cut(stretch, scratch.0.path()?, &stem, &watched).await?;
             let there: Vec<_> = cut.iter().map(|c| (c.from, c.until)).collect();
             let why = (!notes.is_empty()).then(|| notes.iter().map(|(_, n)| n.as_str()).collect::<Vec<_>>().join("; "));
             lacking.extend(missing(stretch, &cameras, &there, why.as_deref()));
@@ -208,21 +208,17 @@ async fn write_package(
 }
 
 /// A private folder for the time of one export.
-struct Scratch(PathBuf);
+struct Scratch(WorkFolder);
 
 impl Scratch {
-    fn new(data: &Path) -> Result<Self, ExportError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let folder = DataFolder::exports_in(data).join(Uuid::new_v4().to_string());
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.map_err(|e| ExportError::Store(io_error(&folder, &e)))?;
-        Ok(Self(folder))
+    fn new(data: &Path) -> Self {
+        Self(DataFolder::exports_in(data).within(&Uuid::new_v4().to_string()))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.0.remove();
     }
 }
 

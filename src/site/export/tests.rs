@@ -196,7 +196,7 @@ impl Scene {
     fn left_over(&self) -> Vec<String> {
         let here = fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name());
         let exports = DataFolder::exports_in(&self.records.data);
-        let inside = fs::read_dir(exports).into_iter().flatten().map(|e| e.unwrap().file_name());
+        let inside = fs::read_dir(exports.path().unwrap()).into_iter().flatten().map(|e| e.unwrap().file_name());
         let names = here.chain(inside).map(|n| n.to_string_lossy().into_owned());
         names.filter(|n| !["data", "segment.mkv"].contains(&n.as_str())).collect()
     }
@@ -481,9 +481,8 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it
             fs::remove_file(&done.to).unwrap();
 
             // The disk on which clips are cut.
-            let exports = DataFolder::exports_in(&scene.records.data);
-            let _ = fs::remove_dir_all(&exports);
-            std::os::unix::fs::symlink(disk, &exports).unwrap();
+            DataFolder::exports_in(&scene.records.data).remove();
+            std::os::unix::fs::symlink(disk, scene.records.data.join("exports")).unwrap();
             let request = scene.request("p.zip");
             let told = scene.export_watched(&Rights::All, &request, fills("Video")).await.unwrap_err();
             assert!(told.to_string().contains("cannot be written"), "{told}");
