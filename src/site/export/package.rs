@@ -13,21 +13,18 @@ use crate::{
     store::{DataFolder, WorkFolder, file, sqlite::io_error},
     video,
 };
-use std::{
-    fs, io,
-    path::Path,
-    sync::Arc,
-};
+use std::{fs, io, path::Path, sync::Arc};
 use uuid::Uuid;
 
 impl Records {
-    /// Writes the package; nothing of it is left when this fails.
+    /// Writes the package; nothing of it is left when this fails. Its video stays meanwhile: that is the promise.
     pub(super) async fn write_evidence(
         &self,
         who: Actor<'_>,
         rights: &Rights,
         site: &str,
         request: &ExportRequest,
+        promise: Uuid,
         progress: &ExportProgress,
     ) -> Result<Exported, ExportError> {
         if request.reason.trim().is_empty() {
@@ -36,7 +33,7 @@ impl Records {
         if request.recipient.trim().is_empty() {
             return Err(ExportError::NoRecipient);
         }
-        let Work { plan, cameras, stretches } = self.work(rights, request).await?;
+        let Work { plan, cameras, stretches } = self.work(rights, request, Some(promise)).await?;
         check_target(&request.to, plan.bytes)?;
         let key = SiteKey::open(&DataFolder::evidence_key_in(&self.data))?;
         let scratch = Scratch::new(&self.data);
@@ -50,6 +47,7 @@ impl Records {
             let name = camera.map_or_else(|| stretch.camera.to_string(), |c| c.name.clone());
             let fraction = 0.8 * (number - 1) as f32 / stretches.len() as f32;
             go_on(fraction, &format!("Video of {name}, {}", stretch.from.local_date_time()))?;
+            self.keep_promise(promise).await?;
             let stem = format!("{number:03}-{}-{}", slug(&name), compact(stretch.from));
             let watched = Watched { progress: Arc::clone(progress), fraction };
             let (cut, notes) = self.cut(stretch, scratch.0.path()?, &stem, &watched).await?;
