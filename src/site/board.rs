@@ -42,6 +42,8 @@ pub(super) struct Contents {
     pub reasons: Vec<String>,
     /// Of whoever is at the console.
     pub export: Option<ExportJob>,
+    /// How often an export was planned or closed: a plan that comes after that is not shown.
+    pub plans: u64,
     /// The movement on the map.
     pub movement: Option<super::map::Read>,
     /// Since when somebody is logged in, and when they used the console last.
@@ -68,6 +70,7 @@ impl Board {
             sightings: BTreeMap::new(),
             reasons: Vec::new(),
             export: None,
+            plans: 0,
             movement: None,
             session: None,
             admin: Arc::default(),
@@ -158,6 +161,7 @@ impl Contents {
         self.movement = None;
         self.confirmed.clear();
         self.card = None;
+        self.plans += 1;
         if let Some(job) = self.export.take() {
             job.cancel();
         }

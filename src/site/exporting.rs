@@ -14,6 +14,7 @@ use std::{
     },
     time::Duration,
 };
+use uuid::Uuid;
 
 /// What the screen asks for.
 #[derive(Clone, Debug)]
@@ -81,6 +82,8 @@ pub enum ExportStage {
 /// The export of whoever is at the console.
 pub(super) struct ExportJob {
     pub view: ExportView,
+    /// That the video of the plan stays while this is on the screen.
+    promise: Uuid,
     go_on: Arc<AtomicBool>,
 }
 
@@ -117,7 +120,11 @@ impl ExportRequest {
 impl Shared {
     pub(super) async fn export_command(self: &Arc<Self>, user: &User, command: ExportCommand) {
         match command {
-            ExportCommand::Plan { of, pending } => self.plan_export(of, pending).await,
+            ExportCommand::Plan { of, pending } => {
+                // It may wait for a file to be finished, and other commands do not wait for it.
+                let shared = Arc::clone(self);
+                self.runtime.spawn(async move { shared.plan_export(of, pending).await });
+            }
             ExportCommand::Start(request) => match request.case.filter(|case| !self.is_open_for(*case, user)) {
                 Some(case) => {
                     let details = json!({ "reason": request.reason, "recipient": request.recipient });
@@ -144,9 +151,13 @@ impl Shared {
                 }
             }
             ExportCommand::Close => {
-                let mut board = self.board.lock();
-                if board.export.as_ref().is_some_and(|job| !job.runs()) {
-                    board.export = None;
+                let closed = {
+                    let mut board = self.board.lock();
+                    board.plans += 1;
+                    board.export.take_if(|job| !job.runs())
+                };
+                if let Some(job) = closed {
+                    self.records.end_promise(job.promise).await;
                 }
             }
         }
@@ -161,18 +172,38 @@ impl Shared {
         if matches!(of, ExportOf::Stretch { from, until, .. } if until <= from) {
             return;
         }
-        let rights = {
-            let board = self.board.lock();
+        let (rights, number) = {
+            let mut board = self.board.lock();
             if board.export.as_ref().is_some_and(ExportJob::runs) {
                 return;
             }
-            board.rights.clone()
+            board.plans += 1;
+            (board.rights.clone(), board.plans)
         };
         let request = ExportRequest { pending, ..ExportRequest::new(of) };
-        let plan = self.records.plan_export(&rights, &request).await;
+        let promise = Uuid::now_v7();
+        let plan = self.records.plan_and_promise(&rights, &request, promise).await;
         let plan = plan.map(Arc::new).map_err(|e| e.to_string());
         let view = ExportView { of: request.of, plan, stage: ExportStage::Planned };
-        self.board.lock().export = Some(ExportJob { view, go_on: Arc::new(AtomicBool::new(true)) });
+        let job = ExportJob { view, promise, go_on: Arc::new(AtomicBool::new(true)) };
+        let over = {
+            let mut board = self.board.lock();
+            let is_wanted = board.plans == number && !board.export.as_ref().is_some_and(ExportJob::runs);
+            if is_wanted { board.export.replace(job) } else { Some(job) }
+        };
+        if let Some(over) = over {
+            self.records.end_promise(over.promise).await;
+        }
+    }
+
+    /// What is promised on the screen stays for as long as it is there.
+    pub(super) async fn keep_promises(&self) {
+        let promise = self.board.lock().export.as_ref().map(|job| job.promise);
+        if let Some(promise) = promise
+            && let Err(error) = self.records.keep_promise(promise).await
+        {
+            tracing::warn!(%error, "the promise of a plan cannot be renewed");
+        }
     }
 
     /// Runs beside other commands; the rights are those at its start.

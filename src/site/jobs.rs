@@ -11,7 +11,7 @@ use crate::{
         Action, CameraId, Class, DetectionKind, Finding, Job, JobState, Outcome, Rights, Segment, SightingId,
         SuspectId, Timestamp, User,
     },
-    store::{StoreError, key_of_url, url_of_key},
+    store::{StoreError, WorkFolder, key_of_url, url_of_key},
     sync::Record,
     video::{FileError, Frame, try_read_file_from},
     vision::{Background, VisionError},
@@ -76,7 +76,7 @@ pub(super) struct Jobs {
     wake: Condvar,
     stop: AtomicBool,
     /// Where videos of a server are put while they are looked at.
-    scratch: PathBuf,
+    scratch: WorkFolder,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,7 +85,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Jobs {
     /// No job yet.
-    pub fn new(scratch: PathBuf) -> Self {
+    pub fn new(scratch: WorkFolder) -> Self {
         Self {
             all: Mutex::default(),
             cancelled: Mutex::default(),
@@ -251,7 +251,7 @@ impl Shared {
 
     /// Works on jobs until it is stopped; runs on a thread of its own.
     pub(super) fn run_jobs(self: &Arc<Self>, background: &Background) {
-        let _ = std::fs::remove_dir_all(&self.jobs.scratch); // what a crash left there
+        self.jobs.scratch.remove(); // what a crash left there
         let console = loop {
             let known = self.runtime.block_on(async {
                 let (head, _) = self.records.journal.chain().await.ok()?;
@@ -671,9 +671,12 @@ impl<'a> Work<'a> {
             return Ok(path.is_file().then_some(LocalFile { path, copy: false }));
         }
         let ending = key.rsplit_once('.').map_or("mkv", |(_, ending)| ending);
-        let path = self.shared.jobs.scratch.join(format!("{}.{ending}", segment.id));
-        let there = self.until_answered(|| objects.get_to_file(key, &path))?;
-        Ok(there.then_some(LocalFile { path, copy: true }))
+        let (scratch, name) = (&self.shared.jobs.scratch, format!("{}.{ending}", segment.id));
+        let copy = self.until_answered(|| async {
+            let path = scratch.file(&name)?;
+            Ok(objects.get_to_file(key, &path).await?.then_some(path))
+        })?;
+        Ok(copy.map(|path| LocalFile { path, copy: true }))
     }
 
     fn trouble(&mut self, text: String) {

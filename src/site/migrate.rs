@@ -330,9 +330,7 @@ impl Migration<'_> {
         if let Some(file) = here.local_file(key) {
             return Ok(there.put_file(key, &file, &|_| {}).await?);
         }
-        let scratch = self.records.data.join("scratch");
-        std::fs::create_dir_all(&scratch).map_err(SiteError::from)?;
-        let copy = scratch.join(format!("migrate-{}", Uuid::new_v4()));
+        let copy = DataFolder::scratch_in(&self.records.data).file(&format!("migrate-{}", Uuid::new_v4()))?;
         let copied = async {
             if here.get_to_file(key, &copy).await? { there.put_file(key, &copy, &|_| {}).await } else { Ok(()) }
         };

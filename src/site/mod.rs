@@ -269,6 +269,7 @@ impl Site {
             Arc::clone(&duty),
         );
         let recording = Arc::new(runtime.block_on(recording)?);
+        let _ = records.recording.set(Arc::clone(&recording)); // the first and only time
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
         let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));

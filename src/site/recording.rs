@@ -5,8 +5,8 @@
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
 use super::{About, Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
 use crate::{
-    model::{Action, Camera, CameraId, Clock, Gap, Hold, Outcome, Segment, Timestamp},
-    store::{DataFolder, StoreError, Stores, key_of_url, url_of_key},
+    model::{Action, Camera, CameraId, Clock, Gap, Outcome, Segment, Timestamp},
+    store::{DataFolder, DeletedBy, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
     sync::Record,
     video::{OnPacket, Recorded, Recorder, RecorderConfig, Spooled, recorder},
 };
@@ -17,7 +17,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -33,10 +33,20 @@ const RECENT: usize = 512;
 /// Pauses after a file that was not stored.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// So long an export waits for the file under way: for its next key frame, and what it takes to be written.
+const FINISHED_WITHIN: Duration = Duration::from_secs(15);
+/// Between two looks whether it is there.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What is missing at its end is not waited for, seconds.
+const WHOLE_TO: f64 = 0.2;
 /// Between two looks at what is too old or too much, seconds.
 const SWEEP_EVERY: u64 = 60;
 /// Segments deleted by one sweep at most.
-const SWEEP: u32 = 500;
+const SWEEP: usize = 500;
+/// Segments looked at in one transaction.
+const PIECE: u32 = 100;
+/// Between two words that only such recordings are left as are not to be deleted, seconds.
+const TELL_EVERY: f64 = 3600.0;
 /// With fewer free bytes, the oldest recordings make room, so many at once.
 const LEAST_FREE: u64 = 512 << 20;
 const ROOM_FOR: usize = 50;
@@ -114,8 +124,8 @@ fn bytes(gb: f64) -> u64 {
 /// The recorders of a site and what they have made.
 pub(super) struct Recording {
     config: RecordingConfig,
-    spool: PathBuf,
-    cache: PathBuf,
+    spool: WorkFolder,
+    cache: WorkFolder,
     clock: Arc<dyn Clock>,
     began_at: Timestamp,
     state: Mutex<State>,
@@ -138,6 +148,8 @@ struct State {
     owed: Vec<Record>,
     /// What the operator must be told.
     notices: Vec<String>,
+    /// When it was last told that only recordings are left that are not to be deleted.
+    told_of_kept: Option<Timestamp>,
     /// Why files are not stored, and since when.
     failing: Option<(String, Timestamp)>,
 }
@@ -194,8 +206,8 @@ impl Recording {
         duty: Arc<Duty>,
     ) -> Result<Self, SiteError> {
         let (spool, cache) = (folder.spool(), folder.cache());
-        let _ = fs::remove_dir_all(&cache);
-        let place = spool.clone();
+        cache.remove();
+        let place = spool.path()?.to_owned();
         let found = tokio::task::spawn_blocking(move || recorder::recover(&place)).await;
         let found = found.map_err(|e| SiteError::Threads(std::io::Error::other(e)))?;
         let mut state = State::default();
@@ -334,10 +346,17 @@ impl Recording {
     }
 
     fn recorder(self: &Arc<Self>, camera: CameraId, events_only: bool) -> Option<Arc<Recorder>> {
+        let spool = match self.spool.path() {
+            Ok(spool) => spool.to_owned(),
+            Err(error) => {
+                self.state().notices.push(error.to_string());
+                return None;
+            }
+        };
         let seconds = |s: f64| Duration::try_from_secs_f64(s).unwrap_or_default();
         let config = RecorderConfig {
             camera,
-            spool: self.spool.clone(),
+            spool,
             segment: seconds(self.config.segment_s),
             events_only,
             pre_roll: seconds(self.config.pre_roll_s),
@@ -432,6 +451,44 @@ impl Recording {
         }
     }
 
+    /// Makes what is being recorded of a camera up to then a whole file, and waits for that as long as pictures come, but not for ever.
+    pub async fn finish(&self, camera: CameraId, until: Timestamp) {
+        let until = until.min(self.clock.now());
+        let begun = Instant::now();
+        let mut cut = false;
+        while begun.elapsed() < FINISHED_WITHIN
+            && self.under_way(camera).is_some_and(|gap| until.seconds_since(gap.from) > WHOLE_TO)
+        {
+            if !cut {
+                self.cut(camera);
+                cut = true;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The time since the end of the newest whole file of a camera that is being recorded here: of it there is no file yet.
+    pub fn under_way(&self, camera: CameraId) -> Option<Gap> {
+        let state = self.state();
+        let per = state.cameras.get(&camera).filter(|per| per.gap.is_none() && per.failure.is_none())?;
+        per.recorder.as_ref()?.covered_until()?;
+        let whole = state.recent.iter().filter(|s| s.camera == camera).map(|s| s.ends_at).max();
+        let mut from = whole.unwrap_or(self.began_at);
+        if per.events_only {
+            // Of what was longer ago nothing is being kept.
+            let RecordingConfig { pre_roll_s, segment_s, post_roll_s, .. } = self.config;
+            let open = Duration::try_from_secs_f64(pre_roll_s + segment_s + post_roll_s).unwrap_or_default();
+            from = from.max(self.clock.now().minus(open));
+        }
+        Some(Gap {
+            id: Uuid::nil(),
+            camera,
+            from,
+            until: None,
+            reason: "not finished yet: it is being recorded".to_owned(),
+        })
+    }
+
     /// Whether anything is or was to be recorded here, and how the storing of files is doing: error, since when, waiting.
     pub fn health(&self) -> Option<(Option<(String, Timestamp)>, usize)> {
         let state = self.state();
@@ -509,7 +566,8 @@ impl Recording {
         }
     }
 
-    fn spooled(&self, id: Uuid) -> Option<PathBuf> {
+    /// The file of a segment that no store has yet.
+    pub fn spooled(&self, id: Uuid) -> Option<PathBuf> {
         self.state().spooled.iter().find(|s| s.segment.id == id).map(|s| s.file.clone())
     }
 }
@@ -620,11 +678,12 @@ impl Shared {
         if !seconds.is_multiple_of(SWEEP_EVERY) {
             return;
         }
+        self.keep_promises().await;
         let config = &self.recording.config;
         if config.keep_days > 0.0 {
             let before = self.records.clock.now().minus(Duration::from_secs_f64(config.keep_days * 86_400.0));
             let why = format!("older than {} days", config.keep_days);
-            self.delete_recordings(&why, |s, _| s.ends_at < before).await;
+            self.delete_recordings(DeletedBy::Age, &why, |s, _| s.ends_at < before).await;
         }
         if config.max_gb > 0.0 {
             match self.records.stores.cameras.recorded_bytes().await {
@@ -632,23 +691,28 @@ impl Shared {
                     let over = there.saturating_sub(bytes(config.max_gb));
                     if over > 0 {
                         let why = format!("more than {} GB are kept", config.max_gb);
-                        self.delete_recordings(&why, |_, deleted| deleted < over).await;
+                        self.delete_recordings(DeletedBy::Size, &why, |_, deleted| deleted < over).await;
                     }
                 }
                 Err(error) => tracing::warn!(%error, "how much is recorded cannot be found out"),
             }
         }
         let local = self.records.stores.objects.local_file("segments/x.mkv").is_some();
-        if local && fs4::available_space(&self.recording.spool).is_ok_and(|free| free < LEAST_FREE) {
+        if local && self.has_little_room() {
             self.make_room("the disk is almost full").await;
         }
+    }
+
+    fn has_little_room(&self) -> bool {
+        let free = self.recording.spool.path().ok().and_then(|spool| fs4::available_space(spool).ok());
+        free.is_some_and(|free| free < LEAST_FREE)
     }
 
     /// Deletes the oldest recordings that are not held, to go on with newer ones.
     async fn make_room(&self, why: &str) {
         let mut left = ROOM_FOR;
         let deleted = self
-            .delete_recordings(why, |_, _| {
+            .delete_recordings(DeletedBy::Disk, why, |_, _| {
                 left = left.saturating_sub(1);
                 left > 0
             })
@@ -658,49 +722,71 @@ impl Shared {
         }
     }
 
-    /// Deletes recordings, oldest first, for as long as `wanted` (of a segment, and the bytes deleted so far) says so, except held
-    /// ones. One entry says what was deleted and why.
-    async fn delete_recordings(&self, why: &str, mut wanted: impl FnMut(&Segment, u64) -> bool) -> usize {
-        let stores = &self.records.stores;
-        let read = async {
-            let mut holds = stores.cameras.holds().await?;
-            holds.extend(self.casework.holds()); // also those that are on their way
-            let mut oldest = Vec::new();
-            let mut after = None;
-            // What is held stays in front for ever: look behind it, too.
-            while oldest.len() < SWEEP as usize {
-                let page = stores.cameras.oldest_recorded(after, SWEEP).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.ends_at);
-                let held = |s: &Segment| holds.iter().any(|h: &Hold| h.keeps(s.camera, s.starts_at, s.ends_at));
-                oldest.extend(page.into_iter().filter(|s| !held(s)));
-            }
-            Ok::<_, StoreError>(oldest)
-        };
-        let oldest = match read.await {
-            Ok(oldest) => oldest,
-            Err(error) => {
-                tracing::warn!(%error, "what is recorded cannot be read");
-                return 0;
-            }
-        };
+    /// Says, once an hour, that room is needed and only recordings are left that are not to be deleted for it.
+    fn tell_of_kept(&self, why: &str) {
+        let now = self.records.clock.now();
+        let told = self.recording.state().told_of_kept.filter(|told| now.seconds_since(*told) < TELL_EVERY);
+        if told.is_none() {
+            self.recording.state().told_of_kept = Some(now);
+            self.error(format!(
+                "Recordings must be deleted ({why}), but all that are left are held, promised to an export, or of a followed \
+                 suspect or an open case. Nothing of these is deleted: give more room, end what is not needed any more"
+            ));
+        }
+    }
+
+    /// Deletes recordings, oldest first, for as long as `wanted` (of a segment, and the bytes deleted so far) says so, except those
+    /// that something keeps at that moment. One entry says what was deleted and why.
+    async fn delete_recordings(
+        &self,
+        by: DeletedBy,
+        why: &str,
+        mut wanted: impl FnMut(&Segment, u64) -> bool + Send,
+    ) -> usize {
+        let (stores, clock) = (&self.records.stores, &self.records.clock);
+        self.read_casework().await;
+        if !self.casework.is_read() {
+            return 0; // what is to be kept is not known
+        }
         let (mut size, mut deleted, mut failure) = (0, Vec::new(), None);
-        for segment in oldest.into_iter().take(SWEEP as usize) {
-            if !wanted(&segment, size) {
-                break;
-            }
-            let gone = async {
-                if let Some(key) = key_of_url(&segment.video_url) {
-                    stores.objects.delete(key).await?;
-                }
-                stores.cameras.delete_segment(segment.id).await
+        let (mut after, mut kept, mut enough) = (None, 0, false);
+        // What is kept stays in front for ever: look behind it, too.
+        while deleted.len() < SWEEP && failure.is_none() {
+            let now = clock.now();
+            let mut more = |segment: &Segment| {
+                let more = wanted(segment, size);
+                size += if more { segment.size } else { 0 };
+                more
             };
-            if let Err(error) = gone.await {
-                failure = Some(error.to_string());
+            let piece = stores.cameras.delete_oldest_recorded(by, now, &self.kept(now), after, PIECE, &mut more).await;
+            let piece = match piece {
+                Ok(piece) => piece,
+                Err(error) => {
+                    tracing::warn!(%error, "what is recorded cannot be read or deleted");
+                    failure = (!deleted.is_empty()).then(|| error.to_string());
+                    break;
+                }
+            };
+            kept += piece.kept;
+            // Their files go now; those that cannot go with the next sweep over what is left behind.
+            for key in piece.deleted.iter().filter_map(|segment| key_of_url(&segment.video_url)) {
+                let gone = async {
+                    stores.objects.delete(key).await?;
+                    stores.cameras.forget_doomed(key).await
+                };
+                if let Err(error) = gone.await {
+                    failure = Some(error.to_string());
+                    break;
+                }
+            }
+            deleted.extend(piece.deleted);
+            (after, enough) = (piece.next, piece.enough);
+            if enough || after.is_none() {
                 break;
             }
-            size += segment.size;
-            deleted.push(segment);
+        }
+        if by != DeletedBy::Age && !enough && kept > 0 && after.is_none() && failure.is_none() {
+            self.tell_of_kept(why);
         }
         if deleted.is_empty() && failure.is_none() {
             return 0;
@@ -756,9 +842,9 @@ impl Shared {
         if let Some(file) = objects.local_file(key) {
             return if file.is_file() { Ok(file) } else { Err(gone()) };
         }
-        let copy = self.recording.cache.join(key.replace('/', "_"));
+        let copy = self.recording.cache.file(&key.replace('/', "_"))?;
         if !copy.is_file() {
-            shorten_cache(&self.recording.cache);
+            shorten_cache(self.recording.cache.path()?);
             if !objects.get_to_file(key, &copy).await? {
                 return Err(gone());
             }

@@ -1,6 +1,6 @@
 //! What a site keeps: its stores, the journal before them, and the audit trail. A running site and the command line work on
 //! the same.
-use super::{SiteConfig, SiteError, WhenUnreachable, console_user};
+use super::{SiteConfig, SiteError, WhenUnreachable, console_user, recording::Recording};
 use crate::{
     audit::{Anchors, Head, chain},
     model::{Action, ActionRecord, Clock, Outcome},
@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
 };
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ pub(super) struct Records {
     pub(super) anchors: Anchors,
     /// The head written down last.
     pub(super) anchored: Mutex<Option<Head>>,
+    /// Who records here, where this site does: knows of video that no store tells of yet.
+    pub recording: OnceLock<Arc<Recording>>,
     log_ids: LogIds,
 }
 
@@ -45,7 +47,7 @@ impl Records {
         let stores = Stores::open(folder, &config.stores).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
         let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
-        let _ = std::fs::remove_dir_all(DataFolder::exports_in(folder.path())); // of an export that a crash broke off
+        DataFolder::exports_in(folder.path()).remove(); // of an export that a crash broke off
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
         let (head, number) = journal.chain().await?;
@@ -72,6 +74,7 @@ impl Records {
             data: folder.path().to_owned(),
             when_unreachable: config.audit.when_unreachable,
             anchored: Mutex::default(),
+            recording: OnceLock::new(),
             warning: strange.then(|| {
                 let count = beyond - head.seq;
                 format!(

@@ -169,7 +169,7 @@ impl Shared {
     }
 
     /// What stays for other reasons than those that the database knows.
-    fn kept(&self, now: Timestamp) -> Kept {
+    pub(super) fn kept(&self, now: Timestamp) -> Kept {
         let board = self.board.lock();
         let followed = board.suspects.iter().filter(|v| v.suspect.is_followed(now)).map(|v| v.suspect.id);
         let mut kept = Kept { holds: self.casework.holds(), suspects: followed.collect(), ..Kept::default() };

@@ -146,7 +146,7 @@ impl Timeline {
             from,
             until,
             coverage: store.coverage(cameras, from, until, grain).await?,
-            gaps: thinned(store.gaps(Some(cameras), from, until).await?, grain),
+            gaps: thinned(store.absences(cameras, from, until).await?, grain),
             counts: store.detection_counts(Some(cameras), from, until, minutes).await?,
             minutes,
             sightings,
@@ -481,7 +481,7 @@ impl Shared {
         if segments_due {
             let (from, until) = (at.minus(KNOWN), at.plus(KNOWN));
             let segments = self.segments(&cameras, from, until).await?;
-            let gaps = self.records.stores.cameras.gaps(Some(&cameras), from, until).await?;
+            let gaps = self.records.stores.cameras.absences(&cameras, from, until).await?;
             let mut viewing = self.review.viewing();
             if let Some(v) = viewing.as_mut().filter(|v| v.cameras == cameras) {
                 for camera in &cameras {

@@ -1,4 +1,5 @@
 //! The data folder: one site, one running Vigia.
+use super::{StoreError, sqlite::io_error};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
@@ -7,6 +8,9 @@ use std::{
 
 /// Below this many free bytes a site does not start: the databases alone need room to write anything at all.
 pub const MIN_FREE_BYTES: u64 = 64 << 20;
+
+/// Recordings wait in a folder of this name for the objects.
+const SPOOL: &str = "spool";
 
 /// Why a data folder cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,44 @@ pub enum FolderError {
     },
 }
 
+/// A folder of files that are needed for a while only. It may be emptied or removed at any time: whoever asks for it, or for a file
+/// in it, has it made first, so that nobody can forget to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkFolder(PathBuf);
+
+impl WorkFolder {
+    fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The folder, which is there now, for its owner only.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made.
+    pub fn path(&self) -> Result<&Path, StoreError> {
+        private_folders(&self.0).map_err(|e| io_error(&self.0, &e))?;
+        Ok(&self.0)
+    }
+
+    /// Where the file of this name in it is or will be.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the folder cannot be made.
+    pub fn file(&self, name: &str) -> Result<PathBuf, StoreError> {
+        Ok(self.path()?.join(name))
+    }
+
+    /// A folder of its own in it.
+    pub fn within(&self, name: &str) -> Self {
+        Self(self.0.join(name))
+    }
+
+    /// Removes it with everything in it.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.0); // may not be there
+    }
+}
+
 /// A data folder that belongs to this process until the value is dropped.
 ///
 /// `vigia.lock` carries the lock and the process number; `databases/` and `objects/` can be entered by their owner only.
@@ -76,7 +118,7 @@ impl DataFolder {
         private_folder(&path)?;
         let lock = take_lock(&path)?;
         let folder = Self { path, lock };
-        for part in [folder.databases(), folder.objects(), folder.spool()] {
+        for part in [folder.databases(), folder.objects(), folder.path.join(SPOOL)] {
             private_folder(&part)?;
             keep_private(&part)?;
         }
@@ -131,8 +173,13 @@ impl DataFolder {
     }
 
     /// Where videos of a server are put while they are looked at; nothing in it is needed after that.
-    pub fn scratch(&self) -> PathBuf {
-        self.path.join("scratch")
+    pub fn scratch(&self) -> WorkFolder {
+        Self::scratch_in(&self.path)
+    }
+
+    /// [`scratch`](Self::scratch) of the site whose data folder this is.
+    pub fn scratch_in(data: &Path) -> WorkFolder {
+        WorkFolder::new(data.join("scratch"))
     }
 
     /// The list of uploads that are not over yet.
@@ -151,18 +198,18 @@ impl DataFolder {
     }
 
     /// Where exports under way keep what they fetched.
-    pub fn exports_in(data: &Path) -> PathBuf {
-        data.join("exports")
+    pub fn exports_in(data: &Path) -> WorkFolder {
+        WorkFolder::new(data.join("exports"))
     }
 
     /// Recordings on their way to the objects.
-    pub fn spool(&self) -> PathBuf {
-        self.path.join("spool")
+    pub fn spool(&self) -> WorkFolder {
+        WorkFolder::new(self.path.join(SPOOL))
     }
 
     /// Copies of what is kept on servers; may be deleted at any time.
-    pub fn cache(&self) -> PathBuf {
-        self.path.join("cache")
+    pub fn cache(&self) -> WorkFolder {
+        WorkFolder::new(self.path.join("cache"))
     }
 
     /// The folder of objects.
@@ -194,11 +241,15 @@ fn take_lock(folder: &Path) -> Result<File, FolderError> {
 
 /// Creates the folder for its owner only; one that is there already is left as it is.
 fn private_folder(path: &Path) -> Result<(), FolderError> {
+    private_folders(path).map_err(|e| folder_error(path, &e))
+}
+
+fn private_folders(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|e| folder_error(path, &e))
+    builder.create(path)
 }
 
 /// Takes away what others may do in a folder of ours.
@@ -251,6 +302,23 @@ mod tests {
         fs::set_permissions(path.join("objects"), fs::Permissions::from_mode(0o755)).unwrap();
         let folder = DataFolder::open(&path).unwrap();
         assert_eq!((mode(&folder.databases()), mode(&folder.objects())), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_working_folder_that_was_removed_is_there_for_whoever_asks() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(dir.path().join("site")).unwrap();
+        let exports = DataFolder::exports_in(folder.path());
+        for work in [folder.cache(), folder.scratch(), folder.spool(), exports.within("one")] {
+            for _ in 0..2 {
+                work.remove();
+                fs::write(work.file("a").unwrap(), "x").unwrap();
+            }
+            assert!(work.path().unwrap().join("a").is_file());
+        }
+        fs::write(folder.path().join("file"), "x").unwrap();
+        let error = WorkFolder::new(folder.path().join("file")).path().unwrap_err().to_string();
+        assert!(error.contains("site/file"), "{error}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 use super::{
     CameraStore, StoreError,
     sql::{Row, Statement, json, sql},
-    timeline::{covered, uncovered},
+    timeline::covered,
 };
 use crate::model::{CameraId, ClockOffset, Gap, Hold, Release, Segment, Timestamp, Upload};
 use std::time::Duration;
+#[cfg(test)]
 use uuid::Uuid;
 
 /// No file of the recorder is longer.
@@ -114,16 +115,14 @@ impl CameraStore {
         Ok(sum.first().copied().unwrap_or(0).unsigned_abs())
     }
 
-    /// Forgets a segment; its object is the caller's to delete. One that is not there is no error.
-    ///
-    /// # Errors
-    /// The store's trouble.
-    pub async fn delete_segment(&self, id: Uuid) -> Result<(), StoreError> {
+    /// Forgets a segment, without a trace.
+    #[cfg(test)]
+    pub(super) async fn delete_segment(&self, id: Uuid) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
         let gone = sql("SELECT * FROM segments WHERE id = $1").bind(id);
         let Some(gone) = tx.fetch(gone, segment_from_row).await?.pop() else { return Ok(()) };
         tx.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await?;
-        uncovered(&mut tx, &gone).await?;
+        super::timeline::uncovered(&mut tx, &gone).await?;
         tx.commit().await
     }
 

@@ -2,8 +2,10 @@
 //! still followed. The keys of objects that go with their rows are written down in the same transaction, so that a crash between
 //! the two leaves no object behind for ever.
 use super::{
-    CameraStore, StoreError, key_of_url,
-    recordings::hold_from_row,
+    CameraStore, StoreError,
+    deleted::{DeletedBy, gone as note_gone, promised},
+    key_of_url,
+    recordings::{hold_from_row, segment_from_row},
     sql::{Row, Statement, sql},
     url_of_key,
 };
@@ -167,7 +169,7 @@ pub struct Swept {
 }
 
 /// Of a camera (`None`: of all), from when to when.
-type Stretch = (Option<CameraId>, Timestamp, Timestamp);
+pub(super) type Stretch = (Option<CameraId>, Timestamp, Timestamp);
 
 /// A row that is old enough.
 struct Candidate {
@@ -186,6 +188,11 @@ struct Candidate {
 }
 
 impl Candidate {
+    fn touches(&self, (camera, from, until): &Stretch) -> bool {
+        let (own, starts_at, ends_at) = &self.row;
+        own == camera && starts_at <= until && from <= ends_at
+    }
+
     fn is_held(&self, holds: &[Hold]) -> bool {
         self.tells.iter().any(|(camera, from, until)| {
             // What is about all cameras is about whichever is held.
@@ -216,6 +223,7 @@ impl CameraStore {
         let followed: BTreeSet<SuspectId> = tx.fetch(followed, |row| row.uuid("id")).await?.into_iter().collect();
         let uploads = tx.fetch(sql("SELECT id FROM uploads"), |row| row.uuid("id")).await?;
         let uploads: BTreeSet<Uuid> = uploads.into_iter().collect();
+        let promised = promised(&mut tx, now).await?;
         let (behind, order) = what.page_order();
         let mut page = sql(what.candidates()).bind(before);
         if let Some((at, id)) = after {
@@ -226,6 +234,7 @@ impl CameraStore {
         let next = last.filter(|_| page.len() >= limit as usize);
         let stays = |c: &Candidate| {
             c.is_held(&holds)
+                || (what == Aged::Uploads && promised.iter().any(|p| c.touches(p)))
                 || c.suspects.iter().any(|s| followed.contains(s) || kept.suspects.contains(s))
                 || c.uploads.iter().any(|u| uploads.contains(u))
                 || c.case.is_some_and(|case| kept.cases.contains(&case))
@@ -235,8 +244,18 @@ impl CameraStore {
         if gone.is_empty() {
             return Ok(Swept { next, ..Swept::default() });
         }
+        let videos = match what {
+            Aged::Uploads => {
+                let of = listed("SELECT * FROM segments WHERE upload IN (", gone.iter().map(|c| c.id));
+                tx.fetch(of, segment_from_row).await?
+            }
+            _ => Vec::new(),
+        };
         for delete in what.delete() {
             tx.execute(listed(delete, gone.iter().map(|c| c.id))).await?;
+        }
+        for video in &videos {
+            note_gone(&mut tx, video, DeletedBy::Age, now).await?;
         }
         for key in gone.iter().flat_map(|c| &c.urls).filter_map(|url| key_of_url(url)) {
             let doom = sql("INSERT INTO doomed_objects (object) VALUES ($1) ON CONFLICT (object) DO NOTHING").bind(key);
@@ -650,6 +669,9 @@ mod tests {
             let uploads: BTreeSet<_> = store.uploads(None).await.unwrap().into_iter().map(|u| u.id).collect();
             assert_eq!(uploads, BTreeSet::from([old_video.id, case_video.id, held_video.id]));
             assert_eq!(store.segments(None, ago(100), NOW).await.unwrap().len(), 3);
+            let gone = store.absences(&[gate.id], gone_video.date, ago(89)).await.unwrap();
+            let told = format!("recorded and deleted on {} by the age limit", NOW.utc_day());
+            assert_eq!(gone.iter().map(|g| (g.from, &g.reason)).collect::<Vec<_>>(), [(ago(90), &told)]);
             assert!(store.dangling(9).await.unwrap().is_empty());
 
             // The objects of exactly what went; one that two records share is not named any more when both are gone.

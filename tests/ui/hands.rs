@@ -2,7 +2,8 @@
 use super::*;
 use egui::accesskit::Role;
 use vigia::site::{
-    ExportCommand, ExportOf, ExportPlan, ExportStage, ExportView, FindCommand, FindView, HitView, ReviewCommand, Undo,
+    About, ExportCommand, ExportOf, ExportPlan, ExportStage, ExportView, FindCommand, FindView, HitView, ReviewCommand,
+    Undo,
 };
 
 /// People on every camera, two matches, and a proposed suspect.
@@ -290,7 +291,7 @@ fn a_decision_offers_undo_for_ten_seconds() {
         level: NoticeLevel::Info,
         text,
         sighting: None,
-        about: vigia::site::About::Everybody,
+        about: About::Everybody,
         undo: Some(undo.clone()),
     }];
     let mut harness = open(state);

@@ -96,6 +96,11 @@ impl Records {
     /// Where a recorded file can be read: in its place where that is on this machine, else copied to `to`; and whether it is
     /// there at all.
     async fn file_of(&self, segment: &Segment, to: &Path) -> Result<(PathBuf, bool), ExportError> {
+        // What waits on this machine is taken from there; a moment later it may be in the store instead.
+        let waiting = self.recording.get().and_then(|recording| recording.spooled(segment.id));
+        if waiting.is_some_and(|file| fs::hard_link(&file, to).or_else(|_| fs::copy(&file, to).map(drop)).is_ok()) {
+            return Ok((to.to_owned(), true));
+        }
         let Some(key) = key_of_url(&segment.video_url) else { return Ok((to.to_owned(), false)) };
         if let Some(path) = self.stores.objects.local_file(key) {
             let there = fs::metadata(&path);

@@ -35,6 +35,9 @@ use uuid::Uuid;
 /// Sightings, tracklets and entries that one package may hold.
 const MOST: u32 = 100_000;
 
+/// So long after it was given or renewed, the promise of a plan holds.
+const PROMISED: Duration = Duration::from_secs(3600);
+
 /// What is handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExportOf {
@@ -241,7 +244,37 @@ impl Records {
     /// [`ExportError`].
     pub async fn plan_export(&self, rights: &Rights, request: &ExportRequest) -> Result<ExportPlan, ExportError> {
         self.delivery.flush().await;
-        self.work(rights, request).await.map(|work| work.plan)
+        self.work(rights, request, None).await.map(|work| work.plan)
+    }
+
+    /// Like [`plan_export`](Self::plan_export); and what the plan says is there stays there, until the promise is
+    /// [over](crate::store::CameraStore::end_promise) or has not been [renewed](Self::keep_promise) for an hour.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub(super) async fn plan_and_promise(
+        &self,
+        rights: &Rights,
+        request: &ExportRequest,
+        promise: Uuid,
+    ) -> Result<ExportPlan, ExportError> {
+        self.delivery.flush().await;
+        self.work(rights, request, Some(promise)).await.map(|work| work.plan)
+    }
+
+    /// What was promised is needed for another hour.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub(super) async fn keep_promise(&self, promise: Uuid) -> Result<(), StoreError> {
+        self.stores.cameras.renew_promise(promise, self.clock.now().plus(PROMISED)).await
+    }
+
+    /// What was promised is not needed any more.
+    pub(super) async fn end_promise(&self, promise: Uuid) {
+        if let Err(error) = self.stores.cameras.end_promise(promise).await {
+            tracing::warn!(%error, "the video of a plan stays for up to an hour");
+        }
     }
 
     /// Writes the package, and the entry that says so; `model` is what saw, where the caller knows it better than the log.
@@ -258,7 +291,9 @@ impl Records {
     ) -> Result<Exported, ExportError> {
         self.delivery.flush().await;
         let cases = Case::of(&self.stores.cameras.case_facts().await.unwrap_or_default());
-        let mut done = self.write_evidence(who, rights, site, request, &progress).await;
+        let promise = Uuid::now_v7();
+        let mut done = self.write_evidence(who, rights, site, request, promise, &progress).await;
+        self.end_promise(promise).await;
         if let Ok(done) = &mut done {
             done.told = self.hand_outs(who, &cases, request, done);
         }

@@ -10,24 +10,21 @@ use crate::{
     evidence::{self, ClipEntry, Contents, Item, Manifest, Missing, PackageError, SiteKey, Stop, manifest},
     model::{Camera, Hash, Rights, Timestamp},
     site::records::{Actor, Records},
-    store::{DataFolder, file, sqlite::io_error},
+    store::{DataFolder, WorkFolder, file, sqlite::io_error},
     video,
 };
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, io, path::Path, sync::Arc};
 use uuid::Uuid;
 
 impl Records {
-    /// Writes the package; nothing of it is left when this fails.
+    /// Writes the package; nothing of it is left when this fails. Its video stays meanwhile: that is the promise.
     pub(super) async fn write_evidence(
         &self,
         who: Actor<'_>,
         rights: &Rights,
         site: &str,
         request: &ExportRequest,
+        promise: Uuid,
         progress: &ExportProgress,
     ) -> Result<Exported, ExportError> {
         if request.reason.trim().is_empty() {
@@ -36,10 +33,10 @@ impl Records {
         if request.recipient.trim().is_empty() {
             return Err(ExportError::NoRecipient);
         }
-        let Work { plan, cameras, stretches } = self.work(rights, request).await?;
+        let Work { plan, cameras, stretches } = self.work(rights, request, Some(promise)).await?;
         check_target(&request.to, plan.bytes)?;
         let key = SiteKey::open(&DataFolder::evidence_key_in(&self.data))?;
-        let scratch = Scratch::new(&self.data)?;
+        let scratch = Scratch::new(&self.data);
         let go_on = |fraction: f32, what: &str| {
             if progress(fraction, what) { Ok(()) } else { Err(ExportError::Cancelled) }
         };
@@ -50,9 +47,10 @@ impl Records {
             let name = camera.map_or_else(|| stretch.camera.to_string(), |c| c.name.clone());
             let fraction = 0.8 * (number - 1) as f32 / stretches.len() as f32;
             go_on(fraction, &format!("Video of {name}, {}", stretch.from.local_date_time()))?;
+            self.keep_promise(promise).await?;
             let stem = format!("{number:03}-{}-{}", slug(&name), compact(stretch.from));
             let watched = Watched { progress: Arc::clone(progress), fraction };
-            let (cut, notes) = self.cut(stretch, &scratch.0, &stem, &watched).await?;
+            let (cut, notes) = self.cut(stretch, scratch.0.path()?, &stem, &watched).await?;
             let there: Vec<_> = cut.iter().map(|c| (c.from, c.until)).collect();
             let why = (!notes.is_empty()).then(|| notes.iter().map(|(_, n)| n.as_str()).collect::<Vec<_>>().join("; "));
             lacking.extend(missing(stretch, &cameras, &there, why.as_deref()));
@@ -208,21 +206,17 @@ async fn write_package(
 }
 
 /// A private folder for the time of one export.
-struct Scratch(PathBuf);
+struct Scratch(WorkFolder);
 
 impl Scratch {
-    fn new(data: &Path) -> Result<Self, ExportError> {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let folder = DataFolder::exports_in(data).join(Uuid::new_v4().to_string());
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.map_err(|e| ExportError::Store(io_error(&folder, &e)))?;
-        Ok(Self(folder))
+    fn new(data: &Path) -> Self {
+        Self(DataFolder::exports_in(data).within(&Uuid::new_v4().to_string()))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        self.0.remove();
     }
 }
 

@@ -1,11 +1,16 @@
 //! What belongs in a package: the stays of the suspect and the stretches of video around them, or the stretch that was marked, and what
 //! of those is missing.
-use super::{ExportError, ExportOf, ExportPlan, ExportRequest, MOST, MissingVideo};
+use super::{ExportError, ExportOf, ExportPlan, ExportRequest, MOST, MissingVideo, PROMISED};
 use crate::{
     model::{Camera, CameraId, Decision, Gap, Rights, Segment, Sighting, Suspect, SuspectId, Timestamp},
     site::{gate::suspect_for, records::Records},
 };
-use std::{collections::BTreeMap, time::Duration};
+use futures_util::future::join_all;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use uuid::Uuid;
 
 /// Video is missing where there is none for longer than this, microseconds: recorders leave a moment between two files.
 const TOLERATED: i64 = 500_000;
@@ -29,8 +34,13 @@ pub(super) struct Work {
 }
 
 impl Records {
-    /// What the request asks for, of what the user may see.
-    pub(super) async fn work(&self, rights: &Rights, request: &ExportRequest) -> Result<Work, ExportError> {
+    /// What the request asks for, of what the user may see. Where that is a `promise`, its video stays from before it is looked for.
+    pub(super) async fn work(
+        &self,
+        rights: &Rights,
+        request: &ExportRequest,
+        promise: Option<Uuid>,
+    ) -> Result<Work, ExportError> {
         let store = &self.stores.cameras;
         let (suspect, stops, mut stretches) = match &request.of {
             ExportOf::Suspect(id) => {
@@ -43,10 +53,30 @@ impl Records {
                 (None, Vec::new(), seen.map(|camera| Stretch::new(*camera, (*from, *until), (*from, *until))).collect())
             }
         };
+        if let Some(promise) = promise {
+            let of: Vec<_> = stretches.iter().map(|s| (s.camera, s.from, s.until)).collect();
+            let now = self.clock.now();
+            store.promise_video(promise, &of, now, now.plus(PROMISED)).await?;
+        }
+        if let (Some(_), Some(recording)) = (promise, self.recording.get()) {
+            let last = |camera| stretches.iter().filter(|s| s.camera == camera).map(|s| s.until).max();
+            let cameras: BTreeSet<_> = stretches.iter().map(|s| s.camera).collect();
+            let until = cameras.into_iter().filter_map(|camera| Some((camera, last(camera)?)));
+            join_all(until.map(|(camera, until)| recording.finish(camera, until))).await;
+        }
         for stretch in &mut stretches {
             let of = [stretch.camera];
             stretch.segments = store.segments(Some(&of), stretch.from, stretch.until).await?;
-            stretch.gaps = store.gaps(Some(&of), stretch.from, stretch.until).await?;
+            stretch.gaps = store.absences(&of, stretch.from, stretch.until).await?;
+            if let Some(recording) = self.recording.get() {
+                for recent in recording.recent(&of, stretch.from, stretch.until) {
+                    if stretch.segments.iter().all(|s| s.id != recent.id) {
+                        stretch.segments.push(recent);
+                    }
+                }
+                stretch.segments.sort_by_key(|s| s.starts_at);
+                stretch.gaps.extend(recording.under_way(stretch.camera));
+            }
         }
         let with_video = stretches.iter().filter(|s| !s.segments.is_empty()).count();
         if suspect.is_none() && with_video == 0 {
@@ -158,13 +188,44 @@ pub(super) fn missing(
         }
         let none = there.iter().all(|(start, end)| end <= from || start > until);
         for (from, until) in holes.into_iter().filter(|(from, until)| none || until.0 - from.0 > TOLERATED) {
-            let noted = || {
-                let gap = stretch.gaps.iter().find(|g| g.from < until && g.until.is_none_or(|end| end > from));
-                gap.map_or_else(|| "no video was recorded".to_owned(), |g| g.reason.clone())
+            let parts = match why {
+                Some(why) => vec![(from, until, why.to_owned())],
+                None => reasons(&stretch.gaps, from, until),
             };
-            let reason = why.map_or_else(noted, str::to_owned);
-            found.push(MissingVideo { camera: stretch.camera, camera_name: camera_name.clone(), from, until, reason });
+            found.extend(parts.into_iter().map(|(from, until, reason)| {
+                let (camera, camera_name) = (stretch.camera, camera_name.clone());
+                MissingVideo { camera, camera_name, from, until, reason }
+            }));
         }
     }
     found
+}
+
+/// Why there is no video between two instants, part by part: of what is known of an instant the first counts.
+fn reasons(gaps: &[Gap], from: Timestamp, until: Timestamp) -> Vec<(Timestamp, Timestamp, String)> {
+    let over = |g: &Gap| g.until.unwrap_or(Timestamp(i64::MAX));
+    let mut edges: Vec<_> = gaps.iter().flat_map(|g| [g.from, over(g)]).filter(|t| *t > from && *t < until).collect();
+    edges.extend([from, until]);
+    edges.sort_unstable();
+    edges.dedup();
+    let mut parts: Vec<(Timestamp, Timestamp, String)> = Vec::new();
+    // A hole of no length has one reason, too.
+    let pairs = edges.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    for (start, end) in pairs.chain((from == until).then_some((from, until))) {
+        let known = gaps.iter().find(|g| g.from <= start && over(g) >= end);
+        let reason = known.map_or("no video was recorded", |g| g.reason.as_str());
+        match parts.last_mut() {
+            // Recorders and files do not begin and end at quite the same moment.
+            Some((_, last, said)) if said == reason || (known.is_none() && end.0 - start.0 <= TOLERATED) => *last = end,
+            _ => parts.push((start, end, reason.to_owned())),
+        }
+    }
+    let sliver = |part: &(Timestamp, Timestamp, String)| part.1.0 - part.0.0 <= TOLERATED;
+    if parts.len() > 1 && parts.first().is_some_and(sliver) {
+        let (start, ..) = parts.remove(0);
+        if let Some(first) = parts.first_mut() {
+            first.0 = start;
+        }
+    }
+    parts
 }

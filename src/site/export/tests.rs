@@ -6,7 +6,7 @@ use crate::{
         SiteConfig,
         small_disk::{fill, on_a_small_disk},
     },
-    store::{DataFolder, LogFilter, cameras, key_of_url, url_of_key},
+    store::{DataFolder, DeletedBy, LogFilter, cameras, key_of_url, url_of_key},
     video::tests::launch,
     vision::sha256_of,
 };
@@ -196,7 +196,7 @@ impl Scene {
     fn left_over(&self) -> Vec<String> {
         let here = fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().file_name());
         let exports = DataFolder::exports_in(&self.records.data);
-        let inside = fs::read_dir(exports).into_iter().flatten().map(|e| e.unwrap().file_name());
+        let inside = fs::read_dir(exports.path().unwrap()).into_iter().flatten().map(|e| e.unwrap().file_name());
         let names = here.chain(inside).map(|n| n.to_string_lossy().into_owned());
         names.filter(|n| !["data", "segment.mkv"].contains(&n.as_str())).collect()
     }
@@ -481,9 +481,8 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it
             fs::remove_file(&done.to).unwrap();
 
             // The disk on which clips are cut.
-            let exports = DataFolder::exports_in(&scene.records.data);
-            let _ = fs::remove_dir_all(&exports);
-            std::os::unix::fs::symlink(disk, &exports).unwrap();
+            DataFolder::exports_in(&scene.records.data).remove();
+            std::os::unix::fs::symlink(disk, scene.records.data.join("exports")).unwrap();
             let request = scene.request("p.zip");
             let told = scene.export_watched(&Rights::All, &request, fills("Video")).await.unwrap_err();
             assert!(told.to_string().contains("cannot be written"), "{told}");
@@ -492,6 +491,71 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it
             assert_eq!(scene.logged().await.outcome, Outcome::Failed(told.to_string()));
         });
     });
+}
+
+/// The size limit takes all that nothing keeps.
+async fn make_room(records: &Records) -> usize {
+    let (store, now) = (&records.stores.cameras, records.clock.now());
+    let kept = crate::store::Kept::default();
+    let piece = store.delete_oldest_recorded(DeletedBy::Size, now, &kept, None, 99, &mut |_| true).await.unwrap();
+    piece.deleted.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_promised_stays_and_what_was_deleted_is_not_called_never_recorded() {
+    let scene = Arc::new(Scene::new().await);
+    let store = &scene.records.stores.cameras;
+    let ended = Suspect { ended_at: Some(at(40.0)), changed_at: scene.records.clock.now(), ..scene.suspect.clone() };
+    store.put_suspect(&ended).await.unwrap(); // so that nothing but the promise keeps it
+    let of = ExportOf::Stretch { cameras: vec![scene.gate.id], from: at(4.0), until: at(6.0) };
+    let request = |name: &str| ExportRequest { of: of.clone(), ..scene.request(name) };
+
+    let promise = Uuid::now_v7();
+    let plan = scene.records.plan_and_promise(&Rights::All, &request("a.zip"), promise).await.unwrap();
+    assert_eq!((plan.stretches, plan.missing), (1, Vec::new()));
+    assert_eq!(make_room(&scene.records).await, 0, "both files of it are promised");
+    scene.records.end_promise(promise).await;
+
+    // While the package is written, too.
+    let (watched, deleted) = (Arc::clone(&scene), Arc::new(Mutex::new(None)));
+    let told = Arc::clone(&deleted);
+    let progress: ExportProgress = Arc::new(move |_, what: &str| {
+        if what.starts_with("Video") {
+            let now = tokio::runtime::Handle::current();
+            *told.lock().unwrap() = Some(tokio::task::block_in_place(|| now.block_on(make_room(&watched.records))));
+        }
+        true
+    });
+    let done = scene.export_watched(&Rights::All, &request("a.zip"), progress).await.unwrap();
+    assert_eq!((*deleted.lock().unwrap(), done.manifest.missing.len()), (Some(0), 0));
+
+    assert_eq!(make_room(&scene.records).await, 2, "nobody needs it any more");
+    let said = format!("recorded and deleted on {} by the size limit", scene.records.clock.now().utc_day());
+    let plan = scene.records.plan_export(&Rights::All, &scene.request("b.zip")).await.unwrap();
+    let gate = plan.missing.iter().find(|m| m.camera == scene.gate.id).unwrap();
+    assert_eq!((gate.from, gate.until, &gate.reason), (at(4.0), at(6.0), &said));
+    let done = scene.export(&Rights::All, &scene.request("b.zip")).await.unwrap();
+    assert!(done.manifest.missing.iter().any(|m| m.reason == said), "{:?}", done.manifest.missing);
+    assert!(report(&done.to).contains(&said));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_has_as_many_reasons_as_it_has() {
+    let scene = Scene::new().await;
+    let store = &scene.records.stores.cameras;
+    let gap = Gap {
+        id: Uuid::now_v7(),
+        camera: scene.gate.id,
+        from: at(12.0),
+        until: Some(at(15.0)),
+        reason: "no pictures".to_owned(),
+    };
+    store.put_gap(&gap).await.unwrap();
+    let of = ExportOf::Stretch { cameras: vec![scene.gate.id], from: at(8.0), until: at(20.0) };
+    let plan = scene.records.plan_export(&Rights::All, &ExportRequest { of, ..scene.request("a.zip") }).await.unwrap();
+    let told: Vec<_> = plan.missing.iter().map(|m| (m.from, m.until, m.reason.as_str())).collect();
+    let none = "no video was recorded";
+    assert_eq!(told, [(at(10.0), at(12.0), none), (at(12.0), at(15.0), "no pictures"), (at(15.0), at(20.0), none)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

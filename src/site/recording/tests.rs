@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{Class, Detection, Rect, SystemClock, TrackId},
+    model::{Class, Detection, Hold, Rect, SystemClock, TrackId},
     site::{
         Access, CameraConfig, Command, Site, SiteConfig,
         analysis::Analysis,
@@ -13,7 +13,7 @@ use crate::{
     vision::Analysed,
 };
 use gstreamer::{self as gst, prelude::*};
-use std::{path::Path, time::Instant};
+use std::path::Path;
 
 /// Five seconds of encoded video with a key frame every half second.
 pub(in crate::site) fn footage(path: &Path) {
@@ -144,7 +144,9 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
     shared.runtime.block_on(shared.records.stores.cameras.put_hold(&held)).unwrap();
     let (second, third) = (&segments[1], &segments[2]);
     let before = third.ends_at;
-    let deleted = shared.runtime.block_on(shared.delete_recordings("older than it may be", |s, _| s.ends_at < before));
+    let deleted = shared
+        .runtime
+        .block_on(shared.delete_recordings(DeletedBy::Age, "older than it may be", |s, _| s.ends_at < before));
     assert_eq!(deleted, 1);
     let left = stored(&site);
     assert_eq!(left[..2], [segments[0].clone(), third.clone()]);
@@ -157,6 +159,57 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
     });
     assert_eq!((entry.outcome, &entry.details["ids"][0]), (Outcome::Succeeded, &json!(second.id)));
     assert_eq!(entry.details["cameras"]["Gate"], 1);
+}
+
+#[test]
+fn what_a_followed_suspect_was_seen_in_makes_no_room_and_when_only_that_is_left_an_alarm_says_so_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let recording =
+        RecordingConfig { record: RecordMode::Never, max_gb: 1e-9, keep_days: 0.0, ..RecordingConfig::default() };
+    let site = open_at(&folder.path().join("data"), "test:".to_owned(), recording);
+    let shared = &site.shared;
+    let store = &shared.records.stores.cameras;
+    shared.runtime.block_on(async {
+        assert!(shared.records.delivery.flush().await, "the camera is registered");
+        let (camera, now) = (store.cameras().await.unwrap()[0].id, SystemClock.now());
+        let at = |seconds: u64| now.minus(Duration::from_secs(86_400 - seconds));
+        for n in 0..3 {
+            let (starts_at, ends_at) = (at(n * 1000), at(n * 1000 + 10));
+            let (id, video_url) = (Uuid::now_v7(), format!("objects:segments/{n}.mkv"));
+            let (format, codec, sha256) = ("matroska".to_owned(), "h264".to_owned(), "ab".repeat(32));
+            let (width, height, size, upload, clock_offset) = (2, 2, 1000, None, None);
+            let segment = Segment {
+                id,
+                camera,
+                starts_at,
+                ends_at,
+                video_url,
+                format,
+                codec,
+                width,
+                height,
+                size,
+                sha256,
+                upload,
+                clock_offset,
+            };
+            store.put_segment(&segment).await.unwrap();
+        }
+        let s = crate::store::cameras::tests::suspect(camera, "Suspect 1");
+        let s = crate::model::Suspect { expires_at: now.plus(Duration::from_secs(3600)), ..s };
+        store.put_suspect(&s).await.unwrap();
+        let stay = crate::store::cameras::tests::sighting(&s);
+        let stay = crate::model::Sighting { entered_at: at(3), last_seen_at: at(4), left_at: Some(at(4)), ..stay };
+        store.put_sighting(&stay).await.unwrap();
+
+        for _ in 0..2 {
+            shared.retain_recordings(SWEEP_EVERY).await;
+            let left = store.segments(None, ALWAYS.0, ALWAYS.1).await.unwrap();
+            assert_eq!(left.iter().map(|s| s.starts_at).collect::<Vec<_>>(), [at(0)]);
+        }
+    });
+    let told = shared.board.lock().notices.iter().filter(|n| n.text.contains("followed suspect")).count();
+    assert_eq!(told, 1, "once an hour");
 }
 
 #[test]
@@ -219,6 +272,55 @@ fn a_full_store_gives_up_the_oldest_recordings_for_new_ones_but_what_is_held_it_
             assert!(hole < 1.5, "nothing was lost but what was given up: {hole} s before {:?}", pair[1]);
         }
     });
+}
+
+#[test]
+fn the_last_seconds_are_handed_out_although_their_file_was_under_way_and_no_store_takes_it() {
+    use crate::site::{ExportCommand, ExportOf, ExportRequest, ExportStage};
+    let folder = tempfile::tempdir().unwrap();
+    let (data, video) = (folder.path().join("data"), folder.path().join("a.mkv"));
+    footage_of(&video, 40);
+    fs::create_dir_all(data.join("objects")).unwrap();
+    fs::write(data.join("objects/segments"), "in the way").unwrap();
+    let recording = RecordingConfig { record: RecordMode::Always, segment_s: 600.0, ..RecordingConfig::default() };
+    let site = open_with(&data, &video, recording);
+    let password = "correct horse battery staple".to_owned();
+    let (cc, name, email) = ("1".to_owned(), "Ana Sousa".to_owned(), "ana@police.example".to_owned());
+    site.send(Command::CreateAdministrator { cc, name, email, password });
+    wait("the login", || matches!(site.state().access, Access::LoggedIn(_)).then_some(()));
+    wait("four seconds of pictures", || (site.summary().cameras[0].received > 100).then_some(()));
+    assert!(stored(&site).is_empty() && site.shared.recording.state().spooled.is_empty(), "its file is under way");
+    let (camera, now) = (site.cameras()[0].camera.id, SystemClock.now());
+    let of = ExportOf::Stretch { cameras: vec![camera], from: now.minus(Duration::from_secs(2)), until: now };
+    site.send(Command::Export(ExportCommand::Plan { of: of.clone(), pending: false }));
+    let plan = wait("the plan", || site.state().export).plan.unwrap();
+    assert_eq!((plan.stretches, &plan.missing[..]), (1, &[][..]));
+    let to = folder.path().join("a.zip");
+    let (reason, recipient) = ("case 17".to_owned(), "the court".to_owned());
+    let request = ExportRequest { to: to.clone(), reason, recipient, ..ExportRequest::new(of) };
+    site.send(Command::Export(ExportCommand::Start(request)));
+    let stage = wait("the package", || {
+        site.state()
+            .export
+            .map(|e| e.stage)
+            .filter(|s| !matches!(s, ExportStage::Running { .. } | ExportStage::Planned))
+    });
+    assert!(matches!(stage, ExportStage::Done { .. }), "{stage:?}");
+    let verdict = crate::evidence::verify(&to, None).unwrap();
+    let manifest = verdict.manifest.unwrap();
+    assert_eq!((verdict.findings, manifest.clips.len(), manifest.missing.len()), (Vec::new(), 1, 0));
+    assert!(stored(&site).is_empty(), "no store has it");
+
+    // What is not finished is called so.
+    wait("some seconds more", || (SystemClock.now() > now.plus(Duration::from_secs(6))).then_some(()));
+    let ahead = |request: &ExportRequest| {
+        site.shared.runtime.block_on(site.shared.records.plan_export(&crate::model::Rights::All, request))
+    };
+    let until = SystemClock.now();
+    let of = ExportOf::Stretch { cameras: vec![camera], from: now.minus(Duration::from_secs(1)), until };
+    let plan = ahead(&ExportRequest::new(of)).unwrap();
+    let told: Vec<_> = plan.missing.iter().map(|m| m.reason.as_str()).collect();
+    assert!(!told.is_empty() && told.iter().all(|reason| reason.starts_with("not finished yet")), "{told:?}");
 }
 
 #[test]

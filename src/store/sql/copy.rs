@@ -12,7 +12,7 @@ const PAGE: usize = 500;
 /// Columns that each database fills itself, by its own clock.
 const OWN: [&str; 1] = ["stored_at"];
 /// Tables that triggers fill out of others, and what is of consoles that run.
-const DERIVED: [&str; 3] = ["detections_a_minute", "detections_a_stretch", "duties"];
+const DERIVED: [&str; 4] = ["detections_a_minute", "detections_a_stretch", "duties", "promised_video"];
 
 /// What a column holds, where one of the databases has types. A file of SQLite has none: then its values are taken as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
