@@ -137,6 +137,8 @@ mod tests {
     const CLICK: usize = 30;
     const LATER: usize = 170;
     const END: usize = 240;
+    /// The late mark, frames after the click: 34 s.
+    const LATE: usize = 170;
 
     /// What a detector and an appearance model say of real footage, five frames a second.
     fn footage() -> Vec<Analysed> {
@@ -197,7 +199,8 @@ mod tests {
                         && t.track.score > 0.6
                         && shared.follower().appearance_of(gate, t.track.id).len() > 1
                 };
-                let track = tracks.iter().find(tall).unwrap().track.clone();
+                let tallest = tracks.iter().filter(tall).max_by(|a, b| a.track.rect.h.total_cmp(&b.track.rect.h));
+                let track = tallest.unwrap().track.clone();
                 let frame = dated(&seen.frame, clock.now());
                 let click = Clicked { camera: gate, track: track.id, frame, rect: track.rect };
                 clicked = Some(click.clone());
@@ -216,6 +219,9 @@ mod tests {
                     active: true,
                     version: 1,
                 };
+                let is_there = shared.cameras.paths()[0].seen.get().unwrap().tracks;
+                let is_there = is_there.iter().any(|t| clicked.as_ref().is_some_and(|c| c.track == t.track.id));
+                assert_eq!(is_there, i == CLICK, "at the late mark the track is gone");
                 let (click, hours) = (clicked.take().unwrap(), Duration::from_secs(3600));
                 shared.runtime.block_on(shared.select_suspect(&user, click, card.as_deref(), "theft", hours));
                 looks = shared.board.lock().suspects[0].suspect.gallery.clone();
@@ -232,10 +238,10 @@ mod tests {
         let footage = footage();
         let (looks, found) = run(&footage, CLICK, true);
         assert!(looks.len() > 1 && !found.is_empty(), "{} looks, {found:?}", looks.len());
-        let (later, found_later) = run(&footage, CLICK + 150, true);
+        let (later, found_later) = run(&footage, CLICK + LATE, true);
         assert!(later == looks, "{} and {} looks", later.len(), looks.len());
         assert_eq!(found_later, found);
-        let (without, _) = run(&footage, CLICK + 150, false);
+        let (without, _) = run(&footage, CLICK + LATE, false);
         assert!(without.len() < looks.len(), "the track has gone: a mark without a card knows the clicked crop only");
     }
 }

@@ -171,11 +171,7 @@ impl Shared {
     ) {
         let _order = self.order.lock().await;
         let now = self.records.clock.now();
-        let (known, shown) = {
-            let board = self.board.lock();
-            (board.suspect(id).map(|v| v.suspect.clone()), board.gate().suspect(id))
-        };
-        let Some(before) = known.filter(|_| shown) else {
+        let Some(before) = self.board.lock().suspect(id).map(|v| v.suspect.clone()) else {
             return self.refuse_decision(user, Action::EditSuspect, id, HIDDEN, details).await;
         };
         if !is_it(&before, now) {
@@ -270,9 +266,10 @@ mod tests {
     const BOX: Rect = Rect::new(100.0, 40.0, 60.0, 160.0);
 
     struct Room {
+        /// Before the site: it uses the site's threads until it ends.
+        analysis: Analysis,
         site: Site,
         clock: Arc<ManualClock>,
-        analysis: Analysis,
         _data: tempfile::TempDir,
     }
 
@@ -291,7 +288,7 @@ mod tests {
             let config = SiteConfig { cameras: vec![camera("Gate"), camera("Hall")], ..SiteConfig::default() };
             let site = Site::open(config, data.path(), &prerequisites::models_dir(None), clock.clone()).unwrap();
             let analysis = Analysis::new(Arc::clone(&site.shared));
-            let mut room = Self { site, clock, analysis, _data: data };
+            let mut room = Self { analysis, site, clock, _data: data };
             let frame = room.sees(0, 10, 0.05, false).unwrap();
             let (shared, gate) = (&room.site.shared, room.site.shared.cameras.paths()[0].camera.id);
             let track = shared.cameras.paths()[0].seen.get().unwrap().tracks[0].track.id;

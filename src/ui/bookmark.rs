@@ -98,7 +98,6 @@ impl Form {
 pub fn place(state: &SiteState, camera: Option<CameraId>) -> &str {
     match camera {
         None => "All cameras",
-        Some(id) if id.is_nil() => "A camera that you may not see",
         Some(id) => widgets::camera_name(state, id),
     }
 }

@@ -41,8 +41,11 @@ pub fn text_on(fill: Color32) -> Color32 {
     if luminance > 0.18 { Color32::BLACK } else { Color32::WHITE }
 }
 
-/// The name of a camera, or words when it is gone.
+/// The name of a camera, or words when it is gone, or none of this user's.
 pub fn camera_name(state: &SiteState, id: CameraId) -> &str {
+    if id.is_nil() {
+        return "A camera that you may not see";
+    }
     camera(state, id).map_or("Removed camera", |view| view.camera.name.as_str())
 }
 
