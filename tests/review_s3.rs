@@ -64,7 +64,7 @@ fn what_is_on_a_server_is_watched_analysed_and_handed_out_whatever_became_of_the
     until(&site, "the login", |s| matches!(s.access, Access::LoggedIn(_)));
     let camera = site.cameras()[0].camera.id;
 
-    site.send(Command::Upload(UploadCommand::Look(vec![video.clone()])));
+    site.send(Command::Upload(UploadCommand::Look(vec![video])));
     let state = until(&site, "the look", |s| s.uploads.first().is_some_and(|u| u.stage == UploadStage::Ready));
     let (id, starts_at) = (state.uploads[0].id, Timestamp::parse("2026-11-20T10:00:00Z").unwrap());
     site.send(Command::Upload(UploadCommand::Start { id, camera, starts_at }));
