@@ -227,12 +227,15 @@ fn an_investigation_from_the_uploaded_video_to_the_verified_package() {
     let start = Instant::now();
     while at_work.count(confirmed) == 0 {
         assert!(start.elapsed() < Duration::from_secs(60), "nothing could be confirmed; see investigation-find.png");
-        // On the first card, the stay that was marked, "Same" is selected already: the next card is to its right.
+        // On the first card, the stay that was marked, "Same" is selected already: that of the next card lies to its right, behind "Other".
+        display.xdotool(&["mousemove", "1590", "880"]); // a button under the pointer has another colour
+        std::thread::sleep(Duration::from_millis(800));
         let own = at_work.buttons("find", SELECTED).into_iter().find(|b| b.top > 150);
         let Some(own) = own else { continue };
         let same = at_work.buttons("find", CONTROL).into_iter();
-        let mut same = same.filter(|b| b.middle().1.abs_diff(own.middle().1) < 6 && b.left > own.right);
-        let (Some(_other), Some(next)) = (same.next(), same.next()) else { continue };
+        let behind_other = own.right + (own.right - own.left) + 16;
+        let mut same = same.filter(|b| b.middle().1.abs_diff(own.middle().1) < 6 && b.left > behind_other);
+        let Some(next) = same.next() else { continue };
         display.click(next.middle().0, next.middle().1);
         std::thread::sleep(Duration::from_millis(1500));
     }

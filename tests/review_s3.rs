@@ -43,7 +43,12 @@ fn until(site: &Site, what: &str, mut done: impl FnMut(&SiteState) -> bool) -> S
         if done(&state) {
             return state;
         }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not come; notices are {:?}", state.notices);
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{what} did not come; review is {:?}, notices are {:?}",
+            state.review,
+            state.notices
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -70,6 +75,8 @@ fn what_is_on_a_server_is_watched_analysed_and_handed_out_whatever_became_of_the
     site.send(Command::Upload(UploadCommand::Start { id, camera, starts_at }));
     let state = until(&site, "the upload", |s| s.uploads[0].stage == UploadStage::Done);
     let upload = state.uploads[0].upload.unwrap();
+
+    until(&site, "the delivery", |s| s.stores.iter().all(|store| store.backlog == 0));
 
     // Twice: as they are after the start, and after somebody tidied up.
     for round in 0..2 {

@@ -276,7 +276,6 @@ fn what_is_hidden_is_refused_in_the_words_for_what_is_not_there() {
     // Each with an identity in the cellar, and the same with one of nothing.
     let commands = |camera: CameraId, suspect: Uuid, sighting: Uuid, bookmark: Uuid, case: Uuid| {
         let find = |who, cameras| Command::Find(FindCommand::Start { who, cameras, from: Timestamp(0), until: now });
-        let clicked = || Clicked { camera, track: TrackId(3), frame: frame(now), rect: RECT };
         vec![
             Command::SelectSuspect {
                 camera,
@@ -286,7 +285,6 @@ fn what_is_hidden_is_refused_in_the_words_for_what_is_not_there() {
                 reason: "hidden".into(),
                 expires_in: Duration::from_secs(60),
             },
-            Command::OpenCard(clicked()),
             Command::Decide { sighting, judgement: Judgement::Confirm, seen: seen() },
             Command::Undo(Undo::Match { sighting, decision: Decision::Pending }),
             Command::Undo(Undo::End { suspect, ended_at: now }),
@@ -309,6 +307,10 @@ fn what_is_hidden_is_refused_in_the_words_for_what_is_not_there() {
     let hidden = commands(scene.cellar, scene.proposed, scene.below, scene.bookmark, scene.case);
     let absent = commands(nothing(), nothing(), nothing(), nothing(), nothing());
     let asked = hidden.len();
+    // A card is nothing that is entered; of a hidden camera there is none.
+    let card = Clicked { camera: scene.cellar, track: TrackId(3), frame: frame(now), rect: RECT };
+    console.0.send(Command::OpenCard(card));
+    assert!(console.0.state().card.is_none());
     for (hidden, absent) in hidden.into_iter().zip(absent) {
         console.0.send(hidden);
         console.0.send(absent);

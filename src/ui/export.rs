@@ -6,11 +6,16 @@ use super::{
     widgets::{self},
 };
 use crate::{
-    model::{Case, CaseId},
-    site::{Command, ExportCommand, ExportOf, ExportPlan, ExportRequest, ExportStage, ExportView, SiteState},
+    model::{Case, CaseId, Timestamp},
+    site::{
+        Command, ExportCommand, ExportOf, ExportPlan, ExportRequest, ExportStage, ExportView, NoticeLevel, SiteState,
+    },
 };
 use egui::{ComboBox, Context, ProgressBar, RichText, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
+
+/// A plan that has not come after this long will not come, seconds: the site waits at most 15 s for a file under way.
+const PLANNED_WITHIN: f64 = 20.0;
 
 /// What is typed; forgotten for another suspect or stretch.
 #[derive(Default)]
@@ -26,13 +31,41 @@ pub struct Form {
     fresh: bool,
     dialog: Option<FileDialog>,
     trouble: Option<String>,
+    /// Since when a plan is asked for.
+    asked_at: Option<Timestamp>,
 }
 
 impl Form {
+    /// A plan was just asked for.
+    pub fn is_asked(&mut self, state: &SiteState) {
+        self.asked_at = Some(state.now);
+    }
+
+    /// Says that the plan is under way: the site may wait for the file that is being recorded.
+    fn waits(&self, context: &Context, state: &SiteState) {
+        let Some(at) = self.asked_at.filter(|at| state.now.seconds_since(*at) < PLANNED_WITHIN) else { return };
+        if state.notices.iter().any(|notice| notice.level == NoticeLevel::Error && notice.at >= at) {
+            return;
+        }
+        egui::Area::new(egui::Id::unique("export is planned"))
+            .order(egui::Order::Middle)
+            .anchor(egui::Align2::CENTER_TOP, egui::vec2(0.0, tokens::BAR_HEIGHT + 12.0))
+            .interactable(false)
+            .show(context, |ui| {
+                widgets::card(false).show(ui, |ui| {
+                    ui.horizontal(|ui| {
+                        ui.spinner();
+                        ui.label("Looking what there is; what is being recorded now is finished first");
+                    });
+                });
+            });
+    }
+
     /// Draws the dialog where an export was asked for.
     pub fn ui(&mut self, context: &Context, state: &SiteState) -> Option<Command> {
         let Some(view) = &state.export else {
-            *self = Self::default();
+            self.waits(context, state);
+            *self = Self { asked_at: self.asked_at, ..Self::default() };
             return None;
         };
         if self.of.as_ref() != Some(&view.of) {

@@ -472,6 +472,9 @@ impl Session {
         }
         self.dialogs(ui.ctx(), state, asked);
         self.pin(asked);
+        if asked.iter().any(|command| matches!(command, Command::Export(ExportCommand::Plan { .. }))) {
+            self.export.is_asked(state);
+        }
         self.keys.end(ui.ctx());
     }
 
