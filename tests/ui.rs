@@ -187,6 +187,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         find: None,
         card: None,
         recording: Vec::new(),
+        records: false,
         casework: Arc::default(),
     }
 }

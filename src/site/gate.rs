@@ -158,6 +158,7 @@ impl Gate {
             find,
             card,
             recording,
+            records,
         } = state;
         let is_admin = self.user.as_ref().is_some_and(|user| user.is_admin);
         let words = Words::new(&self.rights, cameras.iter().map(|v| &v.camera));
@@ -187,6 +188,7 @@ impl Gate {
             find: find.filter(|view| view.hits.iter().all(|hit| self.camera(hit.camera))),
             card: card.filter(|card| self.camera(card.camera)),
             recording: recording.into_iter().filter(|id| self.camera(*id)).collect(),
+            records, // whoever quits must know that it ends something, though not what
         }
     }
 

@@ -433,6 +433,7 @@ impl Site {
         };
         let cameras = self.shared.cameras.paths().iter().map(view).collect();
         let gate = board.gate();
+        let recorded = self.shared.recording.recorded();
         let state = SiteState {
             now,
             name: self.shared.config.name.clone(),
@@ -475,7 +476,8 @@ impl Site {
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&gate),
             card: board.card_view(),
-            recording: self.shared.recording.recorded(),
+            records: !recorded.is_empty(),
+            recording: recorded,
         };
         gate.pass(state)
     }

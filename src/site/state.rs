@@ -459,8 +459,10 @@ pub struct SiteState {
     pub find: Option<Arc<FindView>>,
     /// What is kept of the person whose card is open.
     pub card: Option<CardView>,
-    /// The cameras whose video this console is recording now: what closing it would end.
+    /// The cameras whose video this console is recording now, of those the user may see.
     pub recording: Vec<CameraId>,
+    /// Whether closing this console would end any recording, also of cameras that the user may not see.
+    pub records: bool,
 }
 
 /// Who is searched for.

@@ -235,6 +235,7 @@ fn site(tiles: usize) -> SiteState {
         find: None,
         card: None,
         recording: Vec::new(),
+        records: false,
         casework: Arc::default(),
     }
 }

@@ -60,6 +60,8 @@ pub fn ends(state: &SiteState) -> Vec<String> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let cameras = widgets::count(recorded.len() as u64, "camera", "cameras");
         ends.push(format!("the recording of {cameras}: {}{more}", names.join(", ")));
+    } else if state.records {
+        ends.push("the recording of cameras that you may not see".to_owned());
     }
     if state.export.as_ref().is_some_and(|view| matches!(view.stage, ExportStage::Running { .. })) {
         ends.push("the export that is being written".to_owned());

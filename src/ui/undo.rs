@@ -19,8 +19,9 @@ impl Offer {
             newest(state).filter(|(notice, _)| self.taken.is_none_or(|taken| notice.serial > taken))?;
         let frame =
             widgets::card(false).stroke(Stroke::new(1.0, tokens::ACCENT)).inner_margin(Margin::symmetric(16, 10));
-        let place = vec2(14.0, -(tokens::STATUS_HEIGHT + 14.0));
-        let area = Area::new(Id::unique("undo")).order(Order::Middle).anchor(Align2::LEFT_BOTTOM, place);
+        // In the middle of what lies beside the panel: notices have the corner.
+        let place = vec2(-tokens::SIDE_WIDTH / 2.0, -(tokens::STATUS_HEIGHT + 14.0));
+        let area = Area::new(Id::unique("undo")).order(Order::Middle).anchor(Align2::CENTER_BOTTOM, place);
         let clicked = area
             .show(context, |ui| {
                 frame

@@ -402,6 +402,11 @@ fn quitting_asks_where_it_would_end_a_recording() {
     harness.get_by_role_and_label(Role::Button, "Quit").click();
     harness.run_steps(2);
     assert!(closes(&harness));
+    // What the user may not see is recorded: that is asked, too.
+    let mut harness = open(SiteState { records: true, ..site() });
+    harness.key_press_modifiers(Modifiers::CTRL, Key::Q);
+    harness.run_steps(2);
+    assert!(!closes(&harness) && shows(&harness, "cameras that you may not see"));
     // Nothing is recorded: nothing to ask.
     let mut harness = open(site());
     harness.key_press_modifiers(Modifiers::CTRL, Key::Q);
