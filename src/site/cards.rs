@@ -1,7 +1,10 @@
 //! Whoever was clicked, kept from the click on: a person is gone from view long before the operator has typed a reason. What was seen of the
 //! track up to the click is pinned at once, so that a mark minutes later is a mark of whoever was clicked.
 use super::{Access, CardView, Clicked, Command, Shared, board::Contents};
-use crate::model::{CameraId, Descriptor, TrackId, Tracklet};
+use crate::{
+    model::{CameraId, Descriptor, Rect, Timestamp, TrackId, Tracklet},
+    vision,
+};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -19,6 +22,8 @@ pub(super) struct Pinned {
     track: Vec<Descriptor>,
     /// The stay on a recording that the box belongs to.
     stay: Option<Tracklet>,
+    /// Why the clicked picture is a bad one to look for somebody by.
+    flaw: Option<&'static str>,
 }
 
 impl Pinned {
@@ -50,7 +55,7 @@ impl Card {
             track: *track,
             at: frame.captured_at(),
             looks: self.pinned.get().map(Pinned::looks),
-            poor: None,
+            poor: self.pinned.get().and_then(|pinned| pinned.flaw).map(str::to_owned),
             better: None,
         }
     }
@@ -99,7 +104,15 @@ impl Shared {
         // First what is there only while the track is.
         let seen = self.follower().appearance_of(*camera, *track);
         let stay = self.recorded_stay(*camera, *track, frame.captured_at()).await;
-        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay }
+        let flaw = vision::why_poor(frame, *rect, &self.everybody_on(*camera, frame.captured_at()));
+        Pinned { clicked: self.describe(frame, *rect).await, track: seen, stay, flaw }
+    }
+
+    /// The boxes of everybody who is known to be on the picture that a camera took then; of one of long ago none.
+    fn everybody_on(&self, camera: CameraId, at: Timestamp) -> Vec<Rect> {
+        let path = self.cameras.paths().iter().find(|path| path.camera.id == camera).cloned();
+        let tracks = path.and_then(|path| path.seen.get()).map(|seen| seen.tracks);
+        tracks.iter().flat_map(|tracks| tracks.iter()).filter_map(|view| view.track.rect_at(at)).collect()
     }
 
     /// How the person in a box looks, the crop of that box first, and the stay on a recording that the box belongs to. Where the card of this very

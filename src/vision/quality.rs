@@ -46,12 +46,30 @@ impl QualityGate {
         let shown = (1.0 - covered).max(0.0) * visible.area() / rect.area().max(1.0);
         Look {
             quality: visible.area().sqrt() * sharpness.max(1e-3) * shown * if cut { 0.5 } else { 1.0 },
-            good: visible.h >= LEAST_HEIGHT
-                && visible.w >= LEAST_WIDTH
-                && covered <= MOST_COVERED
-                && !cut
-                && sharpness >= LEAST_SHARPNESS * usual,
+            good: flaw(visible, covered, cut).is_none() && sharpness >= LEAST_SHARPNESS * usual,
         }
+    }
+}
+
+/// Why the person at `rect` is seen too badly to be compared with others, in words for the operator; `all` are the boxes of everybody
+/// known on the frame. How sharp it is only a [`QualityGate`] knows, which has seen more of that camera.
+pub fn why_poor(frame: &Frame, rect: Rect, all: &[Rect]) -> Option<&'static str> {
+    let size = (frame.width() as f32, frame.height() as f32);
+    match rect.clamped(size.0, size.1) {
+        Some(visible) => flaw(visible, covered(rect, all), is_cut(rect, size)),
+        None => Some("This person is outside the picture"),
+    }
+}
+
+fn flaw(visible: Rect, covered: f32, cut: bool) -> Option<&'static str> {
+    if visible.h < LEAST_HEIGHT || visible.w < LEAST_WIDTH {
+        Some("This person is too small in the picture to be compared well")
+    } else if covered > MOST_COVERED {
+        Some("Somebody nearer to the camera covers this person")
+    } else if cut {
+        Some("The edge of the picture cuts this person off")
+    } else {
+        None
     }
 }
 
@@ -99,6 +117,18 @@ fn sharpness(frame: &Frame, r: Rect) -> f32 {
 mod tests {
     use super::*;
     use crate::{model::Timestamp, video::Color};
+
+    #[test]
+    fn why_a_picture_is_a_poor_one_is_told_in_words() {
+        let frame = striped(2);
+        let person = Rect::new(100.0, 60.0, 40.0, 120.0);
+        assert_eq!(why_poor(&frame, person, &[person]), None);
+        let told = |rect: Rect, all: &[Rect]| why_poor(&frame, rect, all).unwrap_or_default();
+        assert!(told(Rect::new(100.0, 60.0, 10.0, 30.0), &[]).contains("too small"));
+        assert!(told(person, &[person, Rect::new(105.0, 90.0, 60.0, 120.0)]).contains("covers"));
+        assert!(told(Rect::new(0.0, 60.0, 20.0, 120.0), &[]).contains("edge"));
+        assert!(told(Rect::new(900.0, 60.0, 40.0, 120.0), &[]).contains("outside"));
+    }
 
     /// A picture of stripes, each `width` pixels wide.
     fn striped(width: usize) -> Frame {
