@@ -181,7 +181,8 @@ fn a_spool_that_cannot_be_written_is_told_and_tried_again() {
     let spool = folder.path().join("spool");
     let site = Site::start(&server.urls()[0], &spool, |_| {});
     site.segments_once(1);
-    fs::remove_dir_all(&spool).unwrap();
+    // The recorder may begin a file while the folder is being emptied.
+    wait(|| fs::remove_dir_all(&spool).is_ok().then_some(()), || "the spool does not go away".to_owned());
     fs::write(&spool, "in the way").unwrap();
     let failed = || site.told.lock().unwrap().iter().any(|r| matches!(r, Recorded::Failed(_))).then_some(());
     wait(failed, || format!("a failure: {:?}", site.told));
