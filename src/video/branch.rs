@@ -5,6 +5,7 @@ use crate::model::Timestamp;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -16,6 +17,8 @@ const WAITING_BYTES: u64 = 16 << 20;
 const LATE_MAX: Duration = Duration::from_secs(2);
 /// So many packets on their way through the decoder keep their stamp.
 const STAMPS: usize = 4096;
+/// A frame further than this from every packet is of none of them.
+const SHIFTED_MAX: Duration = Duration::from_secs(1);
 
 /// What is known of a packet since it came, and of its frame later.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +28,7 @@ pub(super) struct Stamp {
     pub arrived: Instant,
 }
 
-/// The stamps of the packets that are not decoded yet, by their presentation time in nanoseconds.
+/// The stamps of the latest packets, by their presentation time in nanoseconds.
 #[derive(Default)]
 pub(super) struct Stamps(Mutex<BTreeMap<u64, Stamp>>);
 
@@ -43,11 +46,19 @@ impl Stamps {
         });
     }
 
-    /// The stamp of this frame. Frames come in the order of their time: what is earlier does not come any more.
-    pub fn take(&self, pts: gst::ClockTime) -> Option<Stamp> {
+    /// The stamp of this frame. A parser or decoder may have shifted its time a little, or made one up where it was missing: it is
+    /// then told from the packet next to it.
+    pub fn of(&self, pts: gst::ClockTime) -> Option<Stamp> {
+        let pts = pts.nseconds();
         self.with(|stamps| {
-            *stamps = stamps.split_off(&pts.nseconds());
-            stamps.remove(&pts.nseconds())
+            let (before, after) = (stamps.range(..=pts).next_back(), stamps.range(pts..).next());
+            let (near, stamp) = before.into_iter().chain(after).min_by_key(|(at, _)| at.abs_diff(pts))?;
+            let apart = Duration::from_nanos(near.abs_diff(pts));
+            let shifted = match pts.cmp(near) {
+                Ordering::Less => (stamp.captured_at.minus(apart), stamp.stream_time.saturating_sub(apart)),
+                _ => (stamp.captured_at.plus(apart), stamp.stream_time + apart),
+            };
+            (apart <= SHIFTED_MAX).then_some(Stamp { captured_at: shifted.0, stream_time: shifted.1, ..*stamp })
         })
     }
 
@@ -163,8 +174,9 @@ mod tests {
         for n in [0, 120, 40, 80] {
             stamps.put(pts(n), stamp(n as i64)); // as they are decoded, not as they are shown
         }
-        let shown = [0, 40, 80, 90, 120].map(|n| stamps.take(pts(n)).map(|s| s.captured_at.0));
-        assert_eq!(shown, [Some(0), Some(40), Some(80), None, Some(120)]);
+        let shown = [0, 40, 80, 90, 120, 80, 5000].map(|n| stamps.of(pts(n)).map(|s| s.captured_at.0));
+        // 90 ms is of no packet: 10 ms, in microseconds, after the one at 80 ms.
+        assert_eq!(shown, [Some(0), Some(40), Some(80), Some(80 + 10_000), Some(120), Some(80), None]);
         (0..5000).for_each(|n| stamps.put(pts(n), stamp(0)));
         assert!(stamps.arrived(pts(4999)).is_some() && stamps.arrived(pts(0)).is_none());
     }

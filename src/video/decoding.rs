@@ -167,6 +167,31 @@ pub(super) fn packet_parser(target: &gst::Element, seen: &Seen) -> Result<gst::E
     Ok(parser)
 }
 
+/// What takes the pictures of an RTP stream of this encoding to `target`, whole: `None` where [`packet_parser`] finds the way.
+///
+/// Depayloaded as a byte stream, a picture whose slices each come with their parameter sets would be told as several.
+pub(super) fn rtp_parser(bin: &gst::Bin, encoding: &str, target: &gst::Element) -> Option<gst::Element> {
+    let (depayloader, caps, parser) = match encoding {
+        "H264" => ("rtph264depay", ("video/x-h264", "avc"), "h264parse"),
+        "H265" => ("rtph265depay", ("video/x-h265", "hvc1"), "h265parse"),
+        _ => return None,
+    };
+    let way = || {
+        let caps = gst::Caps::builder(caps.0).field("stream-format", caps.1).field("alignment", "au").build();
+        let (depayloader, filter, parser) = (make(depayloader)?, make("capsfilter")?, make(parser)?);
+        filter.set_property("caps", caps);
+        parser.set_property("config-interval", -1i32);
+        bin.add_many([&depayloader, &filter, &parser]).map_err(|_| MissingElement(encoding.to_owned()))?;
+        let linked = gst::Element::link_many([&depayloader, &filter, &parser, target]);
+        linked.map_err(|_| MissingElement(encoding.to_owned()))?;
+        for element in [&parser, &filter, &depayloader] {
+            let _ = element.sync_state_with_parent();
+        }
+        Ok::<_, MissingElement>(depayloader)
+    };
+    way().inspect_err(|error| tracing::warn!(%error, "the camera's stream cannot be taken apart")).ok()
+}
+
 /// Sound, captions and data leave undecoded, so that nothing is spent on them and no plugin is missed for them.
 fn is_of_other_kind(caps: &gst::Caps) -> bool {
     let media = caps.structure(0).map(|s| s.name().as_str().to_owned()).unwrap_or_default();

@@ -3,19 +3,22 @@
 //! A killed server posts an end of stream, a failed one an error, a frozen one nothing at all: so the supervisor watches
 //! the bus *and* the time of the last packet. What is decoded goes another way ([`Branch`]), whose trouble leaves the
 //! connection alone.
+mod config;
+mod pipeline;
+mod tap;
+
 use super::{
     Frame,
-    address::{Address, RtspAddress, scrubbed},
-    branch::{Branch, Stamp, Stamps, is_key},
+    address::{Address, scrubbed},
+    branch::{Branch, Stamp, Stamps},
     camera_clock::CameraClock,
-    decoding::{Cause, MissingElement, Seen, chain, frame_sink, make, packet_parser},
+    decoding::{Cause, MissingElement, Seen},
     recorder::Packet,
 };
 use crate::model::{Clock, ClockOffset, Timestamp, redact_url};
+pub use config::{SourceConfig, Transport};
 use gstreamer::{self as gst, prelude::*};
-use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
-use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     sync::{
@@ -39,99 +42,12 @@ const KEY_FRAME_SOON: Duration = Duration::from_secs(1);
 /// How long the last pictures may be in the decoder when a camera has ended its stream, and a file.
 const LAST_PICTURES: Duration = Duration::from_millis(300);
 const LAST_PICTURES_OF_FILE: Duration = Duration::from_secs(5);
-/// A stamp that lies further back than this, seconds, was made by a clock that was set.
-const SET_BACK: f64 = 0.25;
+/// Wall time and the stream's own part by this much, seconds, between two pictures when the clock was set.
+const SET: f64 = 0.25;
 /// How long a pipeline may take to come down before it is left to itself.
 const TEARDOWN_MAX: Duration = Duration::from_secs(2);
-/// The camera's clock is measured at most so often, nanoseconds.
-const MEASURE_EVERY: u64 = 100_000_000;
 /// How long [`Source::stop`] waits for the supervisor.
 const STOP_MAX: Duration = Duration::from_millis(300);
-
-/// How RTP packets travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// What suits most sites: TCP.
-    #[default]
-    Auto,
-    /// Inside the RTSP connection: nothing is lost.
-    Tcp,
-    /// Datagrams: less delay on a good network, torn pictures on a bad one.
-    Udp,
-}
-
-/// A camera's address and how to read it. Durations are written in seconds in configuration files.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SourceConfig {
-    /// `rtsp://user:password@host/path`, `file:///path` (played at its own speed, over and over) or `test:`.
-    pub url: String,
-    /// How RTP packets travel.
-    #[serde(default)]
-    pub transport: Transport,
-    /// How long a late or missing packet is waited for.
-    #[serde(default = "default_latency", with = "seconds")]
-    pub latency: Duration,
-    /// A live camera without a packet for this long is stale.
-    #[serde(default = "default_stall_after", with = "seconds")]
-    pub stall_after: Duration,
-    /// An attempt without a first packet for this long has failed.
-    #[serde(default = "default_connect_timeout", with = "seconds")]
-    pub connect_timeout: Duration,
-}
-
-fn default_latency() -> Duration {
-    Duration::from_millis(100)
-}
-fn default_stall_after() -> Duration {
-    Duration::from_secs(3)
-}
-fn default_connect_timeout() -> Duration {
-    Duration::from_secs(10)
-}
-
-/// Durations as seconds, negative and absurd ones refused.
-mod seconds {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use std::time::Duration;
-
-    pub fn serialize<S: Serializer>(d: &Duration, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_f64(d.as_secs_f64())
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(d)?)
-            .ok()
-            .filter(|d| *d <= Duration::from_secs(3600))
-            .ok_or_else(|| D::Error::custom("a duration is a number of seconds from 0 to 3600"))
-    }
-}
-
-impl SourceConfig {
-    /// This address with the usual settings: TCP, 100 ms latency, stale after 3 s, 10 s to connect.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            transport: Transport::Auto,
-            latency: default_latency(),
-            stall_after: default_stall_after(),
-            connect_timeout: default_connect_timeout(),
-        }
-    }
-}
-
-impl fmt::Debug for SourceConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SourceConfig")
-            .field("url", &redact_url(&self.url))
-            .field("transport", &self.transport)
-            .field("latency", &self.latency)
-            .field("stall_after", &self.stall_after)
-            .field("connect_timeout", &self.connect_timeout)
-            .finish()
-    }
-}
 
 /// How a source is doing. Never holds credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,7 +111,8 @@ struct Status {
 struct Run {
     frames: u64,
     last_frame_at: Option<Instant>,
-    last_captured: Option<Timestamp>,
+    /// The last frame's instant and its position in the connection.
+    last: Option<(Timestamp, Duration)>,
     first_packet_at: Option<Instant>,
     last_packet_at: Option<Instant>,
     /// Since when there is something that can be decoded.
@@ -614,242 +531,12 @@ impl Shared {
         let (shared, stamps) = (Arc::downgrade(self), Arc::clone(&decoder.stamps));
         let takes = move |sample: &gst::Sample| {
             let shared = shared.upgrade().ok_or(gst::FlowError::Eos)?;
-            let stamp = sample.buffer().and_then(|b| b.pts()).and_then(|pts| stamps.take(pts));
+            let stamp = sample.buffer().and_then(|b| b.pts()).and_then(|pts| stamps.of(pts));
             shared.take(attempt, sample, stamp)
         };
         let branch = Branch::start(&decoder.stamps, seen, tells, takes)?;
         *decoder.branch() = Some(branch);
         Ok(())
-    }
-
-    fn build(
-        self: &Arc<Self>,
-        address: &Address,
-        seen: &Seen,
-        attempt: u64,
-        decoder: &Arc<Decoder>,
-    ) -> Result<gst::Pipeline, MissingElement> {
-        let pipeline = gst::Pipeline::new();
-        let bin: &gst::Bin = pipeline.upcast_ref();
-        match address {
-            Address::Test => {
-                let (target, sink) = frame_sink(bin)?;
-                sink.set_property("sync", false);
-                sink.set_property("max-buffers", 1u32);
-                let source = make("videotestsrc")?;
-                source.set_property("is-live", true);
-                source.set_property_from_str("pattern", "ball");
-                let caps = make("capsfilter")?;
-                let format = gst_video::VideoCapsBuilder::new()
-                    .format(gst_video::VideoFormat::I420)
-                    .width(640)
-                    .height(480)
-                    .framerate(gst::Fraction::new(25, 1))
-                    .build();
-                caps.set_property("caps", &format);
-                chain(bin, &[&source, &caps])?;
-                caps.link(&target).map_err(|_| MissingElement("videotestsrc".into()))?;
-                let (shared, weak) = (Arc::downgrade(self), pipeline.downgrade());
-                let takes = move |sink: &gst_app::AppSink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let (Some(shared), Some(pipeline)) = (shared.upgrade(), weak.upgrade()) else {
-                        return Err(gst::FlowError::Eos);
-                    };
-                    let stamp = shared.stamp(&pipeline, &sample).map(|(stamp, _)| stamp);
-                    shared.status().run.packet(Instant::now(), true);
-                    shared.take(attempt, &sample, stamp)
-                };
-                sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(takes).build());
-            }
-            Address::File(uri) => {
-                let source = make("filesrc")?;
-                let path = gst::glib::filename_from_uri(uri).map(|(path, _)| path).unwrap_or_default();
-                source.set_property("location", path.to_string_lossy().as_ref());
-                // A file comes at its own speed, as a camera does.
-                let pace = make("clocksync")?;
-                let sink = self.tap(attempt, &pipeline, decoder);
-                chain(bin, &[&pace, &sink])?;
-                chain(bin, &[&source, &packet_parser(&pace, seen)?])?;
-            }
-            Address::Rtsp(rtsp) => {
-                let sink = self.tap(attempt, &pipeline, decoder);
-                chain(bin, &[&sink])?;
-                let parser = packet_parser(&sink, seen)?;
-                let source = self.rtsp(rtsp, &parser, seen)?;
-                self.measure_clock(attempt, &pipeline, &source);
-                bin.add_many([&source, &parser]).map_err(|_| MissingElement("rtspsrc".into()))?;
-            }
-        }
-        Ok(pipeline)
-    }
-
-    fn rtsp(&self, address: &RtspAddress, parser: &gst::Element, seen: &Seen) -> Result<gst::Element, MissingElement> {
-        let source = make("rtspsrc")?;
-        source.set_property("location", &address.location);
-        if let Some((user, password)) = &address.credentials {
-            source.set_property("user-id", user);
-            source.set_property("user-pw", password);
-        }
-        let protocols = if self.config.transport == Transport::Udp { "udp" } else { "tcp" };
-        source.set_property_from_str("protocols", protocols);
-        source.set_property("latency", u32::try_from(self.config.latency.as_millis()).unwrap_or(u32::MAX));
-        let micros = u64::try_from(self.config.connect_timeout.as_micros()).unwrap_or(u64::MAX);
-        source.set_property("tcp-timeout", micros);
-        source.set_property("timeout", micros);
-        if source.has_property("add-reference-timestamp-meta") {
-            source.set_property("add-reference-timestamp-meta", true); // GStreamer 1.22 and later
-        }
-        // Only the first video stream is asked for: no sound, no second profile, no metadata.
-        let noted = seen.clone();
-        let chosen = Mutex::new(None);
-        source.connect("select-stream", false, move |values| {
-            let number = values.get(1).and_then(|v| v.get::<u32>().ok())?;
-            let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-            let video =
-                caps.as_ref().and_then(|c| c.structure(0)).is_some_and(|s| s.get::<&str>("media") == Ok("video"));
-            if !video {
-                noted.note_other();
-                return Some(false.to_value());
-            }
-            noted.note_video();
-            let mut chosen = chosen.lock().unwrap_or_else(PoisonError::into_inner);
-            Some((*chosen.get_or_insert(number) == number).to_value())
-        });
-        let weak = parser.downgrade();
-        source.connect_pad_added(move |_, pad| {
-            let sink = weak.upgrade().and_then(|d| d.static_pad("sink")).filter(|s| !s.is_linked());
-            if let Some(Err(error)) = sink.map(|s| pad.link(&s)) {
-                tracing::warn!(%error, "the camera's stream could not be linked");
-            }
-        });
-        Ok(source)
-    }
-
-    /// Notes that something comes, even where the parser can make nothing of it yet, and compares what the camera's reports say of its
-    /// pictures with when these come.
-    fn measure_clock(self: &Arc<Self>, attempt: u64, pipeline: &gst::Pipeline, source: &gst::Element) {
-        let (shared, weak) = (Arc::downgrade(self), pipeline.downgrade());
-        source.connect_pad_added(move |_, pad| {
-            let (shared, weak, last) = (shared.clone(), weak.clone(), AtomicU64::new(0));
-            pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-                if let Some(shared) = shared.upgrade() {
-                    let mut status = shared.status();
-                    if status.attempt == attempt {
-                        status.run.packet(Instant::now(), false);
-                    }
-                }
-                let measure = || {
-                    let buffer = info.buffer()?;
-                    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-                    let running = segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)?;
-                    if running.nseconds().abs_diff(last.load(Ordering::Relaxed)) < MEASURE_EVERY {
-                        return None;
-                    }
-                    let told = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
-                    let ntp =
-                        told.filter(|m| m.reference().structure(0).is_some_and(|s| s.name() == "timestamp/x-ntp"));
-                    let ntp = ntp.map(|m| m.timestamp()).next()?;
-                    let (shared, pipeline) = (shared.upgrade()?, weak.upgrade()?);
-                    last.store(running.nseconds(), Ordering::Relaxed);
-                    let arrived = shared.captured_at(&pipeline, Some(running));
-                    let mut status = shared.status();
-                    if status.attempt == attempt {
-                        status.run.camera_clock.picture(ntp.nseconds(), arrived);
-                    }
-                    Some(())
-                };
-                measure();
-                gst::PadProbeReturn::Ok
-            });
-        });
-    }
-
-    /// The wall clock at this running time. Smoothed over the network's jitter, a picture may be of a little later than it came.
-    fn captured_at(&self, pipeline: &gst::Pipeline, running: Option<gst::ClockTime>) -> Timestamp {
-        // Both clocks must be read at the same instant, and between two readings a thread may lose its turn.
-        let mut before = self.clock.now();
-        let mut both = (before, running);
-        for _ in 0..4 {
-            let running_now = pipeline.current_running_time();
-            let after = self.clock.now();
-            both = (after, running_now.or(running));
-            if after.seconds_since(before).abs() < 0.000_5 {
-                break;
-            }
-            before = after;
-        }
-        let (now, running_now) = both;
-        let (then, running_now) = (running.unwrap_or_default(), running_now.or(running).unwrap_or_default());
-        let age = Duration::from_nanos(running_now.saturating_sub(then).nseconds());
-        let ahead = Duration::from_nanos(then.saturating_sub(running_now).nseconds());
-        now.minus(age).plus(ahead)
-    }
-
-    /// When this picture came, and its running time. The jitter buffer stamps packets with their smoothed arrival in running time.
-    fn stamp(&self, pipeline: &gst::Pipeline, sample: &gst::Sample) -> Option<(Stamp, gst::ClockTime)> {
-        let pts = sample.buffer()?.pts()?;
-        let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-        let running = segment.to_running_time(pts)?;
-        let stream_time = segment.to_stream_time(pts).map_or(Duration::ZERO, Duration::from);
-        let captured_at = self.captured_at(pipeline, Some(running));
-        Some((Stamp { captured_at, stream_time, arrived: Instant::now() }, running))
-    }
-
-    /// The end of the connection's own pipeline: every packet is stamped, handed on, and given to the decoder, if there is one.
-    fn tap(self: &Arc<Self>, attempt: u64, pipeline: &gst::Pipeline, decoder: &Arc<Decoder>) -> gst::Element {
-        let sink =
-            gst_app::AppSink::builder().sync(false).async_(false).enable_last_sample(false).max_buffers(1).build();
-        let (shared, weak, decoder) = (Arc::downgrade(self), pipeline.downgrade(), Arc::downgrade(decoder));
-        let mut latest: Option<(gst::ClockTime, Timestamp)> = None;
-        let takes = move |sink: &gst_app::AppSink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let (Some(shared), Some(pipeline), Some(decoder)) = (shared.upgrade(), weak.upgrade(), decoder.upgrade())
-            else {
-                return Err(gst::FlowError::Eos);
-            };
-            let (Some(buffer), Some(caps)) = (sample.buffer_owned(), sample.caps_owned()) else {
-                return Ok(gst::FlowSuccess::Ok);
-            };
-            let stamped = shared.stamp(&pipeline, &sample).map(|(mut stamp, running)| {
-                // Clocks that are read twice differ by microseconds; the pictures keep their order all the same.
-                match latest {
-                    Some((before, at)) if running > before => {
-                        let least = at.plus(Duration::from_micros(1));
-                        if least.seconds_since(stamp.captured_at) < SET_BACK {
-                            stamp.captured_at = stamp.captured_at.max(least);
-                        }
-                    }
-                    Some((after, at)) => stamp.captured_at = at.minus((after - running).into()),
-                    None => {}
-                }
-                if latest.is_none_or(|(before, _)| running > before) {
-                    latest = Some((running, stamp.captured_at));
-                }
-                (stamp, running)
-            });
-            let offset = {
-                let mut status = shared.status();
-                if status.stopped || status.attempt != attempt {
-                    return Err(gst::FlowError::Eos);
-                }
-                status.run.packet(Instant::now(), is_key(&buffer));
-                status.run.camera_clock.offset()
-            };
-            if let (Some((stamp, _)), Some(pts)) = (stamped, buffer.pts()) {
-                decoder.stamps.put(pts, stamp);
-            }
-            let encoded = caps.structure(0).is_some_and(|s| !s.name().starts_with("video/x-raw"));
-            if let (Some(on_packet), Some((stamp, running)), true) = (&shared.on_packet, stamped, encoded) {
-                let (caps, buffer, captured_at) = (caps.clone(), buffer.clone(), stamp.captured_at);
-                on_packet(Packet { run: attempt, caps, buffer, at: running.into(), captured_at, offset });
-            }
-            if let Some(branch) = &mut *decoder.branch() {
-                branch.push(&caps, buffer);
-            }
-            Ok(gst::FlowSuccess::Ok)
-        };
-        sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(takes).build());
-        sink.upcast()
     }
 
     /// Makes a frame of the sample and hands it on, unless its pipeline is already given up.
@@ -871,16 +558,20 @@ impl Shared {
             }
             let status = &mut *status;
             let run = &mut status.run;
-            if let Some(last) = run.last_captured {
+            // A clock that was set in between begins a new epoch, so that nothing waits for the time to be caught up with.
+            let set = run.last.filter(|_| stamp.is_some()).is_some_and(|(last, position)| {
+                (captured_at.seconds_since(last) - (stream_time.as_secs_f64() - position.as_secs_f64())).abs() > SET
+            });
+            if let Some((last, _)) = run.last.filter(|_| !set) {
                 captured_at = captured_at.max(last.plus(Duration::from_micros(1)));
             }
             let seq = run.frames;
             let frame = Frame::new(buffer, &info, seq, captured_at, stream_time).map_err(|_| gst::FlowError::Error)?;
-            if run.frames == 0 {
+            if run.frames == 0 || set {
                 status.epoch += 1;
             }
             run.frames += 1;
-            run.last_captured = Some(captured_at);
+            run.last = Some((captured_at, stream_time));
             run.last_frame_at = Some(Instant::now());
             run.undecoded = None;
             status.state = SourceState::Live;
