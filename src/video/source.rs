@@ -111,8 +111,7 @@ struct Status {
 struct Run {
     frames: u64,
     last_frame_at: Option<Instant>,
-    /// The last frame's instant and its position in the connection.
-    last: Option<(Timestamp, Duration)>,
+    last_captured: Option<Timestamp>,
     first_packet_at: Option<Instant>,
     last_packet_at: Option<Instant>,
     /// Since when there is something that can be decoded.
@@ -417,7 +416,9 @@ impl Shared {
             let start_in = start_at.map_or(left, |at| at.saturating_duration_since(Instant::now()));
             match events.recv_timeout(left.min(start_in).min(Duration::from_secs(1))) {
                 Ok(Event::Message(of, message)) if of == attempt => match message.view() {
-                    gst::MessageView::Eos(_) if last.is_none() => return failed(words(&Cause::NoVideo, address)),
+                    gst::MessageView::Eos(_) if self.status().run.last_packet_at.is_none() => {
+                        return failed(words(&Cause::NoVideo, address));
+                    }
                     gst::MessageView::Eos(_) => {
                         let (reason, wait) = match address {
                             Address::File(_) => ("The file has ended; it starts again.", LAST_PICTURES_OF_FILE),
@@ -558,20 +559,18 @@ impl Shared {
             }
             let status = &mut *status;
             let run = &mut status.run;
-            // A clock that was set in between begins a new epoch, so that nothing waits for the time to be caught up with.
-            let set = run.last.filter(|_| stamp.is_some()).is_some_and(|(last, position)| {
-                (captured_at.seconds_since(last) - (stream_time.as_secs_f64() - position.as_secs_f64())).abs() > SET
-            });
-            if let Some((last, _)) = run.last.filter(|_| !set) {
+            // A clock that was set back begins a new epoch, so that nothing waits for the time to be caught up with.
+            let set_back = run.last_captured.is_some_and(|last| last.seconds_since(captured_at) > SET);
+            if let Some(last) = run.last_captured.filter(|_| !set_back) {
                 captured_at = captured_at.max(last.plus(Duration::from_micros(1)));
             }
             let seq = run.frames;
             let frame = Frame::new(buffer, &info, seq, captured_at, stream_time).map_err(|_| gst::FlowError::Error)?;
-            if run.frames == 0 || set {
+            if run.frames == 0 || set_back {
                 status.epoch += 1;
             }
             run.frames += 1;
-            run.last = Some((captured_at, stream_time));
+            run.last_captured = Some(captured_at);
             run.last_frame_at = Some(Instant::now());
             run.undecoded = None;
             status.state = SourceState::Live;
