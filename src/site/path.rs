@@ -258,6 +258,12 @@ impl CameraPath {
         }
     }
 
+    /// Whether it is connected, but no picture came yet at which a video can begin.
+    pub fn waits_for_key_frame(&self) -> bool {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.as_ref().is_some_and(Source::waits_for_key_frame)
+    }
+
     /// How far the camera's own clock is from the console's, as far as it told.
     pub fn clock_offset(&self) -> Option<ClockOffset> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(Source::clock_offset)

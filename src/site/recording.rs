@@ -510,6 +510,7 @@ impl Recording {
             }
             let path = paths.iter().find(|p| p.camera.id == *camera);
             let reason = per.failure.clone().unwrap_or_else(|| match path.map(|p| p.status()) {
+                _ if path.is_some_and(|p| p.waits_for_key_frame()) => "no key frame yet".to_owned(),
                 Some(CameraStatus::Stale { reason, .. }) => reason,
                 Some(CameraStatus::Connecting) => "The camera was not connected yet".to_owned(),
                 Some(CameraStatus::Live) => "The camera's pictures could not be recorded".to_owned(),

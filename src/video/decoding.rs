@@ -57,6 +57,11 @@ impl Seen {
         self.with(|s| s.missing.push(name));
     }
 
+    /// What was missing did not matter.
+    pub fn forget_missing(&self) {
+        self.with(|s| s.missing.clear());
+    }
+
     /// What an error on the bus means, given what was seen before it.
     pub fn cause(&self, error: &gst::glib::Error) -> Cause {
         if let Some(missing) = self.with(|s| s.missing.first().cloned()) {
@@ -105,14 +110,9 @@ pub(super) fn video_decoder(
     threads: Option<i32>,
 ) -> Result<gst::Element, MissingElement> {
     let decoder = make("decodebin")?;
-    // Sound, captions and data leave undecoded, so that nothing is spent on them and no plugin is missed for them.
     decoder.connect("autoplug-continue", false, |values| {
         let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-        let media =
-            caps.as_ref().and_then(|c| c.structure(0)).map(|s| s.name().as_str().to_owned()).unwrap_or_default();
-        let wanted =
-            !["audio/", "text/", "subpicture/", "closedcaption/", "meta/"].iter().any(|p| media.starts_with(p));
-        Some(wanted.to_value())
+        Some(caps.is_none_or(|caps| !is_of_other_kind(&caps)).to_value())
     });
     let (weak, noted) = (target.downgrade(), seen.clone());
     decoder.connect_pad_added(move |_, pad| {
@@ -135,6 +135,67 @@ pub(super) fn video_decoder(
         });
     }
     Ok(decoder)
+}
+
+/// A `parsebin` that links the first video stream to `target`'s sink pad, still encoded: whole pictures, each key frame with
+/// all that a decoder needs.
+pub(super) fn packet_parser(target: &gst::Element, seen: &Seen) -> Result<gst::Element, MissingElement> {
+    let parser = make("parsebin")?;
+    parser.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
+        Some(caps.is_none_or(|caps| !is_of_other_kind(&caps)).to_value())
+    });
+    let (weak, noted) = (target.downgrade(), seen.clone());
+    parser.connect_pad_added(move |_, pad| {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if !caps.structure(0).is_some_and(|s| s.name().starts_with("video/") || s.name().starts_with("image/")) {
+            return noted.note_other();
+        }
+        noted.note_video();
+        let sink = weak.upgrade().and_then(|t| t.static_pad("sink")).filter(|s| !s.is_linked());
+        if let Some(Err(error)) = sink.map(|s| pad.link(&s)) {
+            tracing::warn!(%error, "the stream's packets could not be linked");
+        }
+    });
+    if let Some(bin) = parser.downcast_ref::<gst::Bin>() {
+        bin.connect_deep_element_added(|_, _, element| {
+            if element.factory().is_some_and(|f| matches!(f.name().as_str(), "h264parse" | "h265parse")) {
+                element.set_property("config-interval", -1i32);
+            }
+        });
+    }
+    Ok(parser)
+}
+
+/// What takes the pictures of an RTP stream of this encoding to `target`, whole: `None` where [`packet_parser`] finds the way.
+///
+/// Depayloaded as a byte stream, a picture whose slices each come with their parameter sets would be told as several.
+pub(super) fn rtp_parser(bin: &gst::Bin, encoding: &str, target: &gst::Element) -> Option<gst::Element> {
+    let (depayloader, caps, parser) = match encoding {
+        "H264" => ("rtph264depay", ("video/x-h264", "avc"), "h264parse"),
+        "H265" => ("rtph265depay", ("video/x-h265", "hvc1"), "h265parse"),
+        _ => return None,
+    };
+    let way = || {
+        let caps = gst::Caps::builder(caps.0).field("stream-format", caps.1).field("alignment", "au").build();
+        let (depayloader, filter, parser) = (make(depayloader)?, make("capsfilter")?, make(parser)?);
+        filter.set_property("caps", caps);
+        parser.set_property("config-interval", -1i32);
+        bin.add_many([&depayloader, &filter, &parser]).map_err(|_| MissingElement(encoding.to_owned()))?;
+        let linked = gst::Element::link_many([&depayloader, &filter, &parser, target]);
+        linked.map_err(|_| MissingElement(encoding.to_owned()))?;
+        for element in [&parser, &filter, &depayloader] {
+            let _ = element.sync_state_with_parent();
+        }
+        Ok::<_, MissingElement>(depayloader)
+    };
+    way().inspect_err(|error| tracing::warn!(%error, "the camera's stream cannot be taken apart")).ok()
+}
+
+/// Sound, captions and data leave undecoded, so that nothing is spent on them and no plugin is missed for them.
+fn is_of_other_kind(caps: &gst::Caps) -> bool {
+    let media = caps.structure(0).map(|s| s.name().as_str().to_owned()).unwrap_or_default();
+    ["audio/", "text/", "subpicture/", "closedcaption/", "meta/"].iter().any(|p| media.starts_with(p))
 }
 
 /// `videoconvert ! appsink` for [`Frame`](super::Frame)s: I420 and NV12 pass untouched, everything else is converted.

@@ -1,6 +1,7 @@
 //! GStreamer: live cameras and whole files become decoded frames (still YUV, still in GStreamer's memory), and files
 //! become virtual cameras. Nothing above this room knows GStreamer but through [`Frame`].
 mod address;
+mod branch;
 pub mod burn;
 mod camera_clock;
 pub mod clip;

@@ -6,6 +6,7 @@
 //! stays until whoever stores it deletes both ([`Spooled::remove`]). The live picture never waits for the disk.
 use super::{
     InitError,
+    branch::is_key,
     decoding::{MissingElement, chain, make},
     file::Running,
 };
@@ -67,7 +68,7 @@ pub struct Packet {
 impl Packet {
     /// Whether decoding can begin here.
     pub fn is_key(&self) -> bool {
-        !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+        is_key(&self.buffer)
     }
 
     /// When the picture was captured, as of its decoded frame.
@@ -80,37 +81,6 @@ impl std::fmt::Debug for Packet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Packet({} bytes at {}, key: {})", self.buffer.size(), self.captured_at, self.is_key())
     }
-}
-
-/// Calls `take` with every encoded picture that goes into whatever decoder a `decodebin` chooses: its description, itself, and
-/// its running time in nanoseconds.
-pub(super) fn encoded_pictures(
-    decodebin: &gst::Element,
-    take: impl Fn(gst::Caps, gst::Buffer, u64) + Send + Sync + 'static,
-) {
-    let Some(bin) = decodebin.downcast_ref::<gst::Bin>() else { return };
-    let take = Arc::new(take);
-    bin.connect_deep_element_added(move |_, _, element| {
-        let Some(factory) = element.factory() else { return };
-        if matches!(factory.name().as_str(), "h264parse" | "h265parse") {
-            element.set_property("config-interval", -1i32); // each key frame with all that a decoder needs
-        }
-        let decodes = factory.metadata("klass").is_some_and(|k| k.starts_with("Codec/Decoder"));
-        let Some(pad) = element.static_pad("sink").filter(|_| decodes) else { return };
-        let take = Arc::clone(&take);
-        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-            let running = |buffer: &gst::Buffer| {
-                let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-                segment.segment().downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?)
-            };
-            if let (Some(buffer), Some(caps)) = (info.buffer(), pad.current_caps())
-                && let Some(running) = running(&buffer.to_owned())
-            {
-                take(caps, buffer.to_owned(), running.nseconds());
-            }
-            gst::PadProbeReturn::Ok
-        });
-    });
 }
 
 /// Why nothing can be recorded, in words for the operator.
@@ -201,7 +171,8 @@ impl Spooled {
 }
 
 enum Message {
-    Packet(Packet),
+    /// A picture, and whether others before it were lost.
+    Packet(Packet, bool),
     Event(Timestamp),
     Cut,
 }
@@ -212,6 +183,7 @@ struct Progress {
     /// The last picture that was taken care of: written or, between events, kept for the next.
     covered_until: Mutex<Option<Timestamp>>,
     waiting: AtomicUsize,
+    /// Pictures were lost since the last one that was taken.
     lost: AtomicBool,
 }
 
@@ -245,7 +217,8 @@ impl Recorder {
     pub fn take(&self, packet: Packet) {
         let size = packet.buffer.size();
         let waiting = self.progress.waiting.fetch_add(size, Ordering::Relaxed);
-        if waiting + size > WAITING_BYTES || !self.send(Message::Packet(packet)) {
+        let after_loss = self.progress.lost.swap(false, Ordering::Relaxed);
+        if waiting + size > WAITING_BYTES || !self.send(Message::Packet(packet, after_loss)) {
             self.progress.waiting.fetch_sub(size, Ordering::Relaxed);
             self.progress.lost.store(true, Ordering::Relaxed);
         }
@@ -321,9 +294,9 @@ impl Work {
     fn run(mut self, messages: &Receiver<Message>) {
         loop {
             match messages.recv_timeout(SYNC_EVERY) {
-                Ok(Message::Packet(packet)) => {
+                Ok(Message::Packet(packet, after_loss)) => {
                     self.seen.waiting.fetch_sub(packet.buffer.size(), Ordering::Relaxed);
-                    self.packet(packet);
+                    self.packet(packet, after_loss);
                 }
                 Ok(Message::Event(at)) => {
                     self.forget(at);
@@ -339,8 +312,8 @@ impl Work {
         }
     }
 
-    fn packet(&mut self, packet: Packet) {
-        if self.seen.lost.swap(false, Ordering::Relaxed) {
+    fn packet(&mut self, packet: Packet, after_loss: bool) {
+        if after_loss {
             self.finish();
             self.state.run = None;
             (self.told)(Recorded::Failed(RecorderError::Slow));

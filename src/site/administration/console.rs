@@ -347,7 +347,10 @@ fn first_picture(
                 break picture.map(|p| (p, size)).ok_or_else(|| "The stream's picture cannot be shown".to_owned());
             }
             Err(_) => match source.state() {
-                SourceState::Stale { reason, .. } => break Err(reason),
+                // One that is connected may only wait for a key frame.
+                SourceState::Stale { reason, .. } if !source.is_connected() || Instant::now() >= deadline => {
+                    break Err(reason);
+                }
                 _ if Instant::now() >= deadline => break Err("The address does not answer in time".to_owned()),
                 _ => {}
             },

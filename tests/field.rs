@@ -1,0 +1,10 @@
+//! What happens in the field: real RTSP streams, decoders that are slow or absent, cameras that are joined midway.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // helpers of tests fail as tests do
+#[path = "field/cameras.rs"]
+mod cameras;
+#[path = "field/joins_between_key_frames.rs"]
+mod joins_between_key_frames;
+#[path = "field/records_what_cannot_be_shown.rs"]
+mod records_what_cannot_be_shown;
+#[path = "field/records_while_the_decoder_sleeps.rs"]
+mod records_while_the_decoder_sleeps;
