@@ -294,8 +294,8 @@ impl Shared {
         records.extend(analysis::object(&crop_url, &crop));
         let mut events = match &stay {
             Some(stay) => {
-                self.follower().follow(suspect.clone());
-                vec![Event::Changed(Stay::from(stay).origin(&suspect, place_in_view))]
+                let origin = Stay::from(stay).origin(&suspect, place_in_view);
+                self.follower().mark_stay(&suspect, origin)
             }
             None => self.follower().mark(&suspect, track, place_in_view),
         };

@@ -228,7 +228,7 @@ impl Frame {
     }
 
     /// This frame, which nobody else holds, as a part of a picture.
-    pub(super) fn as_part(self, part: Part) -> Option<Self> {
+    pub(super) fn into_part(self, part: Part) -> Option<Self> {
         let inner = Arc::try_unwrap(self.0).ok()?;
         Some(Self(Arc::new(Inner { part: Some(part), ..inner })))
     }

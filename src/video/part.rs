@@ -40,7 +40,7 @@ impl Frame {
         }
         let cut = Self::from_i420(w as u32, h as u32, &bytes, self.color(), self.seq(), self.captured_at()).ok()?;
         let shown = self.in_whole(Rect::new(x as f32, y as f32, step as f32, 0.0));
-        cut.as_part(Part { corner: (shown.x, shown.y), step: shown.w, whole: self.whole_size() })
+        cut.into_part(Part { corner: (shown.x, shown.y), step: shown.w, whole: self.whole_size() })
     }
 
     /// A stored picture of what lay under `region` of a picture of the size `whole` at that instant. `None` where it is no picture.
@@ -70,7 +70,7 @@ impl Frame {
         bytes.append(&mut blue);
         bytes.append(&mut red);
         let frame = Self::from_i420(picture.width(), picture.height(), &bytes, JPEG, 0, at).ok()?;
-        frame.as_part(Part { corner: (region.x, region.y), step: region.w / w as f32, whole })
+        frame.into_part(Part { corner: (region.x, region.y), step: region.w / w as f32, whole })
     }
 
     /// Whether this shows a part of a picture only.

@@ -152,7 +152,7 @@ fn whoever_was_found_is_marked_with_reason_and_expiry_and_the_search_goes_on() {
     assert!(asked(&mut harness).is_empty(), "the first has no record in the stores yet");
     harness.get_all_by_label("Mark as suspect…").nth(1).unwrap().click();
     harness.run_steps(3);
-    let told = asked(&mut harness);
+    let told = std::mem::take(&mut harness.state_mut().asked);
     let [Command::OpenCard(clicked)] = &told[..] else { panic!("{told:?}") };
     assert_eq!((clicked.camera, clicked.track, clicked.rect), (person.camera, person.track, rect));
     assert!(shows(&harness, "Hall") && shows(&harness, "90 %"), "beside the hits");

@@ -373,6 +373,10 @@ fn a_bad_picture_of_a_person_says_so_and_a_better_one_can_be_taken() {
     let words = format!("Take the picture of {}", better.at.local_time());
     press_label(&mut harness, &words);
     assert!(!shows(&harness, "This person is half hidden"));
+    look(&mut harness, "card-better");
+    press_label(&mut harness, "Back to the clicked picture");
+    assert!(shows(&harness, "This person is half hidden"));
+    press_label(&mut harness, &words);
     press(&mut harness, Key::M);
     harness.run_steps(2);
     write(&mut harness, "theft");

@@ -424,7 +424,7 @@ impl Cases {
         );
         field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, true, "New note"));
         fields.check(ui, &field, needed("Type the note first")(note));
-        let pressed = ui.button("Add note").clicked();
+        let pressed = ui.horizontal(|ui| ui.button("Add note").clicked()).inner;
         if fields.sends(pressed) {
             let text = std::mem::take(note).trim().to_owned();
             *note_tried = false;
