@@ -126,8 +126,9 @@ impl Card {
                 }
             }
             _ if !at_click => {
-                ui.horizontal(|ui| {
-                    ui.label(tokens::small(format!("Taken {} instead of the click", at.local_time())));
+                // Wrapped: a line that is too long would widen the panel.
+                ui.horizontal_wrapped(|ui| {
+                    ui.label(tokens::small(format!("Picture of {}", at.local_time())));
                     if ui.link("Back to the clicked picture").clicked() {
                         self.take(Shot { frame: self.click.frame.clone(), rect: self.click.rect });
                     }

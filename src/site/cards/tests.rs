@@ -1,5 +1,5 @@
 //! Marks by the card, on what a detector and an appearance model say of real footage.
-use super::super::{Access, CameraConfig, FindCommand, FindWho, Site, SiteConfig, analysis::Analysis};
+use super::super::{Access, CameraConfig, FindCommand, FindWho, HitView, Site, SiteConfig, analysis::Analysis};
 use super::*;
 use crate::{
     cli::prerequisites,
@@ -259,7 +259,7 @@ fn a_poor_click_offers_a_better_instant_of_the_track_by_which_a_mark_follows_as_
     panic!("nobody was found by either mark");
 }
 
-/// Searches for somebody who was clicked, when the stay is over, marks whom the search found first, and tells whom the hall saw then; beside it the
+/// Searches for somebody who was clicked, when the stay is over, marks whom the search found, and tells whom the hall saw then; beside it the
 /// same for who clicked on that person and marked at the same time.
 fn mark_from_a_search(footage: &[Analysed], track: TrackId) -> [BTreeSet<u64>; 2] {
     let mut room = Room::new(footage);
@@ -279,15 +279,17 @@ fn mark_from_a_search(footage: &[Analysed], track: TrackId) -> [BTreeSet<u64>; 2
         shared.find(&user, FindCommand::Start { who, cameras, from: room.started, until }, None).await;
     });
     let hits = room.site.state().find.unwrap().hits.clone();
-    let best = hits[0].person.clone().expect("its picture and its record are in the stores");
-    assert_eq!((best.camera, best.track), (camera, track.recorded()));
+    let is_it = |hit: &&HitView| hit.person.as_ref().is_some_and(|person| person.track == track.recorded());
+    let hit = hits.iter().find(is_it).expect("the stay with its picture is in the stores");
+    let best = hit.person.clone().unwrap();
+    assert_eq!(best.camera, camera);
     let at = best.frame.captured_at();
-    assert!(at >= hits[0].starts_at && at <= hits[0].ends_at, "{at} {:?}", hits[0]);
+    assert!(at >= hit.starts_at && at <= hit.ends_at, "{at} {hit:?}");
     let card = room.open(&best);
     let looks = room.mark(best.clone(), Some(&card));
     let origin: Vec<_> = room.sightings().into_iter().filter(|s| s.decision == Decision::Origin).collect();
     let [first] = &origin[..] else { panic!("{origin:?}") };
-    assert_eq!((first.track, first.entered_at, first.last_seen_at), (track, hits[0].starts_at, hits[0].ends_at));
+    assert_eq!((first.track, first.entered_at, first.last_seen_at), (track, hit.starts_at, hit.ends_at));
     assert!(first.rect.iou(&best.frame.in_whole(best.rect)) > 0.99, "{first:?}");
     shared.runtime.block_on(async {
         assert!(shared.records.delivery.flush().await);
