@@ -269,7 +269,7 @@ fn mark_from_a_search(footage: &[Analysed], track: TrackId) -> [BTreeSet<u64>; 2
     while room.tracks().iter().any(|t| t.id == track) {
         room.see_until(room.frames + 1);
     }
-    room.see_until(room.frames + 15); // what is recorded waits a second
+    room.see_until(room.frames + 60); // a track that is out of view ends later, and what is recorded waits a second
     let (marked_at, (user, shared)) = (room.frames, (room.user(), Arc::clone(&room.site.shared)));
     shared.board.lock().enter(Access::LoggedIn(user.clone()), room.clock.now());
     let who = FindWho::Person { camera, track, frame, rect };
@@ -312,7 +312,7 @@ fn mark_from_a_search(footage: &[Analysed], track: TrackId) -> [BTreeSet<u64>; 2
 }
 
 #[test]
-fn whoever_a_search_found_is_marked_like_one_who_was_clicked() {
+fn whoever_a_search_found_is_followed_at_least_as_well_as_one_who_was_clicked() {
     gstreamer::init().unwrap();
     let footage = footage(LONG);
     let mut room = Room::new(&footage);
@@ -325,6 +325,9 @@ fn whoever_a_search_found_is_marked_like_one_who_was_clicked() {
     let there = room.tracks();
     well.retain(|t| there.iter().all(|other| other.id != t.id)); // whose stay is over while the hall still sees them
     drop(room);
-    let all: Vec<_> = well.iter().take(4).map(|t| (t.id, mark_from_a_search(&footage, t.id))).collect();
-    assert!(all.iter().any(|(_, [hit, click])| !hit.is_empty() && hit == click), "{all:?}");
+    let all: Vec<_> = well.iter().take(3).map(|t| (t.id, mark_from_a_search(&footage, t.id))).collect();
+    // The hall sees the gate's pictures, so everybody has the same number there. A stay has more looks than were seen up to the click.
+    let rightly = |track: &TrackId, hit: &BTreeSet<u64>| hit.iter().all(|found| *found == track.0);
+    assert!(all.iter().all(|(track, [hit, click])| hit.is_superset(click) && rightly(track, hit)), "{all:?}");
+    assert!(all.iter().any(|(_, [hit, _])| !hit.is_empty()), "{all:?}");
 }
