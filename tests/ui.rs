@@ -983,8 +983,19 @@ fn the_log_is_filtered_paged_opened_and_exported() {
     look(&mut harness, "log_export");
     harness.get_by_label("JSON lines").click();
     harness.run_steps(2);
-    harness.get_by_label("Export").click();
-    harness.run_steps(2);
+    let proposed = harness.get_by_label("File").value().unwrap();
+    let retype = |harness: &mut Harness<'_, App>, text: &str| {
+        harness.get_by_label("File").focus();
+        harness.run_steps(2);
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        harness.run_steps(2);
+        write(harness, text);
+        harness.get_by_label("Export").click();
+        harness.run_steps(2);
+    };
+    retype(&mut harness, "log.jsonl");
+    assert!(asked(&mut harness).is_empty() && shows(&harness, "Type the whole path of the file"));
+    retype(&mut harness, &proposed);
     let Some(Command::Log(LogCommand::Export { filter, format, to, replace })) = asked(&mut harness).pop() else {
         panic!("not exported")
     };

@@ -493,6 +493,12 @@ impl Follower {
         self.tracks.get(&(camera, track)).map(|t| t.gallery.vectors().to_vec()).unwrap_or_default()
     }
 
+    /// Follows a suspect that was marked on the record of a stay that is over: `origin`, its first sighting.
+    pub fn mark_stay(&mut self, suspect: &Suspect, origin: &Sighting) {
+        self.follow(suspect.clone());
+        self.is_certainly(origin);
+    }
+
     /// Follows a suspect that an operator just marked on `track`: that stay is its first sighting. A possible match of the same
     /// track with another suspect is closed by it. A track that has ended meanwhile gives a sighting that is closed already.
     pub fn mark(&mut self, suspect: &Suspect, track: TrackId, rect: Rect) -> Vec<Event> {

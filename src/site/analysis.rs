@@ -136,6 +136,7 @@ impl Analysis {
         }
 
         drop(order); // what follows changes neither follower nor records
+        self.shared.looks.take(analysed.camera, frame, &seen.tracks, &seen.looks, seen.usual_sharpness);
         let suspects = seen.tracks.iter().filter(|t| matches.contains_key(&t.id));
         if let Err(error) = outlined.and(self.shared.outlines.refresh(analysed.camera, frame, suspects)) {
             self.shared.trouble(About::Everybody, error.to_string());
@@ -208,12 +209,17 @@ impl Shared {
 
     /// The detection row of a suspect seen on `frame`, with the outline where there is one, and the frame itself as an object.
     pub fn detection_of(&self, sighting: &Sighting, frame: &Frame) -> Vec<Record> {
-        let metadata = json!({
+        let mut metadata = json!({
             "track": sighting.track, "probability": sighting.probability, "sighting": sighting.id,
             "decision": sighting.decision, "model": self.model,
         });
+        // The box is in pixels of the stored image, also where that is a part of the camera's picture.
+        let rect = frame.in_part(sighting.rect);
+        if let (true, Some(metadata)) = (frame.is_part(), metadata.as_object_mut()) {
+            metadata.insert("box_in_whole_picture".to_owned(), json!(sighting.rect));
+        }
         let outline = self.outlines.of(sighting.camera, sighting.track, frame.captured_at());
-        let outline = outline.map_or_else(|| sighting.rect.polygon().to_vec(), |o| o.on(&sighting.rect));
+        let outline = outline.map_or_else(|| rect.polygon().to_vec(), |o| o.on(&rect));
         detection(sighting.camera, frame, outline, Some(sighting.suspect), vec![DetectionKind::Suspect], metadata)
     }
 
@@ -281,6 +287,7 @@ impl Shared {
     pub async fn tick(&self) {
         let _order = self.order.lock().await;
         let now = self.records.clock.now();
+        self.looks.forget(now);
         let mut events = Vec::new();
         let topology = self.topology();
         {
@@ -319,7 +326,17 @@ pub(super) fn alert(sighting: &Sighting, suspect: Option<&SuspectView>, camera: 
 
 /// The crop of a person as it is stored and shown.
 pub(super) fn crop(frame: &Frame, rect: Rect) -> Option<Picture> {
-    frame.picture(rect.grown(CROP_MARGIN), CROP_SIDE)
+    frame.picture(around(rect), CROP_SIDE)
+}
+
+/// What a stored crop shows of the picture.
+pub(super) fn around(rect: Rect) -> Rect {
+    rect.grown(CROP_MARGIN)
+}
+
+/// Width and height of the stored crop that shows `region`, which lies in the picture.
+pub(super) fn crop_size(region: Rect) -> (u32, u32) {
+    Frame::size_of_picture(region, CROP_SIDE)
 }
 
 /// A picture as an object record under an address.

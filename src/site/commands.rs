@@ -247,6 +247,7 @@ impl Shared {
         let (gallery, stay) = self.looks_of(&clicked, card).await;
         let Clicked { camera, track, frame, rect } = clicked;
         let at = frame.captured_at();
+        let place_in_view = frame.in_whole(rect); // a better look is a part of a picture
         let place = json!({ "camera": self.camera_name(camera), "camera_id": camera, "at": at.to_string(), "track": track, "reason": reason });
         let refuse = |why: &str| {
             let mut entry = self.user_action(user, Action::SelectSuspect, Outcome::Refused(why.to_owned()));
@@ -293,10 +294,10 @@ impl Shared {
         records.extend(analysis::object(&crop_url, &crop));
         let mut events = match &stay {
             Some(stay) => {
-                self.follower().follow(suspect.clone());
-                vec![Event::Changed(Stay::from(stay).origin(&suspect, rect))]
+                let origin = Stay::from(stay).origin(&suspect, place_in_view);
+                self.follower().mark_stay(&suspect, origin)
             }
-            None => self.follower().mark(&suspect, track, rect),
+            None => self.follower().mark(&suspect, track, place_in_view),
         };
         self.tell_of_mark(&mut events, id);
         records.extend(self.records_of(&events, None));

@@ -111,14 +111,7 @@ impl Shared {
     pub(super) async fn undo(&self, user: &User, undo: Undo) {
         match undo {
             Undo::Match { sighting, decision } => {
-                let (probability, hidden) = {
-                    let board = self.board.lock();
-                    let known = board.sighting(sighting).map(|v| &v.sighting);
-                    (known.map(|s| s.probability), known.is_some_and(|s| !board.rights.allow(s.camera)))
-                };
-                if hidden {
-                    return self.refuse_decision(user, Action::DecideMatch, sighting, HIDDEN, Value::Null).await;
-                }
+                let probability = self.board.lock().sighting(sighting).map(|v| v.sighting.probability);
                 let seen = SeenMatch { decision, probability: probability.unwrap_or_default() };
                 self.decide(user, sighting, Judgement::Undecide, Some(&seen)).await;
             }

@@ -55,6 +55,10 @@ impl Following {
             }
             Told::TakeOver { suspect, at } => self.follower.take_over(suspect, *at),
             Told::Mark { suspect, track, rect } => self.follower.mark(suspect, *track, *rect),
+            Told::MarkStay { suspect, origin } => {
+                self.follower.mark_stay(suspect, origin);
+                vec![Event::Changed(origin.clone())]
+            }
             Told::End { suspect } => self.follower.end(*suspect),
             Told::Resume { suspect } => self.follower.resume(suspect),
             Told::Expire { at } => self.follower.expire(*at),
@@ -100,16 +104,16 @@ impl Following {
         events
     }
 
-    pub fn follow(&mut self, suspect: Suspect) {
-        self.take(&Told::Follow { suspect });
-    }
-
     pub fn take_over(&mut self, suspect: &Suspect, at: Timestamp) -> Vec<Event> {
         self.take(&Told::TakeOver { suspect: suspect.clone(), at })
     }
 
     pub fn mark(&mut self, suspect: &Suspect, track: TrackId, rect: Rect) -> Vec<Event> {
         self.take(&Told::Mark { suspect: suspect.clone(), track, rect })
+    }
+
+    pub fn mark_stay(&mut self, suspect: &Suspect, origin: Sighting) -> Vec<Event> {
+        self.take(&Told::MarkStay { suspect: suspect.clone(), origin })
     }
 
     pub fn end(&mut self, suspect: SuspectId) -> Vec<Event> {

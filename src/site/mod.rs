@@ -22,10 +22,12 @@ mod finding;
 mod following;
 mod gate;
 mod grounds;
+mod hits;
 mod jobs;
 mod known;
 mod log;
 mod looking;
+mod looks;
 mod map;
 mod memory;
 mod migrate;
@@ -177,6 +179,7 @@ struct Shared {
     analysis: String,
     appearance: Arc<Appearance>,
     outlines: Outlines,
+    looks: looks::Looks,
     search: Search,
     looking: looking::Looking,
 }
@@ -310,6 +313,7 @@ impl Site {
             analysis,
             appearance,
             outlines,
+            looks: looks::Looks::default(),
             search: Search::new(),
             looking: looking::Looking::default(),
         });
@@ -433,6 +437,7 @@ impl Site {
         };
         let cameras = self.shared.cameras.paths().iter().map(view).collect();
         let gate = board.gate();
+        let sightings = board.sightings();
         let recorded = self.shared.recording.recorded();
         let state = SiteState {
             now,
@@ -440,12 +445,11 @@ impl Site {
             access: board.access.clone(),
             cameras,
             suspects: board.suspects.clone(),
-            sightings: board.sightings(),
             recent_reasons: board.reasons.clone(),
             admin: board.admin_state(),
             session: board.session_times(self.shared.config.session),
             review: match &board.access {
-                Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &board.sightings()),
+                Access::LoggedIn(user) => self.shared.review.state(user, &board.rights, &sightings),
                 _ => ReviewState::default(),
             },
             casework: match &board.access {
@@ -475,7 +479,8 @@ impl Site {
             notices: board.notices.iter().cloned().collect(),
             analysis: self.shared.analysis.clone(),
             find: self.shared.search.view(&gate),
-            card: board.card_view(),
+            card: board.card_view(&self.shared.looks),
+            sightings,
             records: !recorded.is_empty(),
             recording: recorded,
         };

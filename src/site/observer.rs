@@ -5,7 +5,7 @@ use crate::{
     model::{CameraId, Class, Descriptor, Detection, MatchView, Timestamp, Track, TrackId},
     sync::Record,
     tracking::{Observation, Tracker, TrackerConfig},
-    vision::Analysed,
+    vision::{Analysed, Look},
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -102,6 +102,10 @@ impl Observers {
 pub(super) struct Observations {
     /// The tracks of the frame.
     pub tracks: Vec<Track>,
+    /// How well each of those measured on it is seen.
+    pub looks: BTreeMap<TrackId, Look>,
+    /// How sharp crops of this camera usually are.
+    pub usual_sharpness: Option<f32>,
     /// Those that ended.
     pub ended: Vec<TrackId>,
     /// What changed about suspects.
@@ -201,6 +205,17 @@ impl Observer {
         let people: Vec<_> = step.tracks.iter().map(|t| (t.id, t.rect)).collect();
         let weapons = self.weapons.step(at, &analysed.detections, &people);
         let armed = self.weapons.standing(at).collect();
-        Observations { tracks: step.tracks, ended: step.ended, events, matches, tracklets, weapons, armed, new_tracks }
+        Observations {
+            tracks: step.tracks,
+            looks,
+            usual_sharpness: self.tracklets.usual_sharpness(),
+            ended: step.ended,
+            events,
+            matches,
+            tracklets,
+            weapons,
+            armed,
+            new_tracks,
+        }
     }
 }

@@ -67,7 +67,7 @@ struct Find {
     strangers: Vec<Gallery>,
     judged: BTreeMap<TrackletId, bool>,
     hits: Vec<(Hit, f32)>,
-    pictures: BTreeMap<TrackletId, Picture>,
+    pictures: BTreeMap<TrackletId, (Picture, Option<Clicked>)>,
     range: Range,
     view: Arc<FindView>,
 }
@@ -467,7 +467,8 @@ impl Shared {
             if !find.pictures.contains_key(&hit.stay.id)
                 && let Some(picture) = self.picture(&hit.stay.crop_url).await
             {
-                find.pictures.insert(hit.stay.id, picture);
+                let person = self.person_of(&hit.stay, &picture).await;
+                find.pictures.insert(hit.stay.id, (picture, person));
             }
         }
         let hits = find.hits.iter().map(|(hit, probability)| HitView {
@@ -476,7 +477,8 @@ impl Shared {
             starts_at: hit.stay.starts_at,
             ends_at: hit.stay.ends_at,
             probability: *probability,
-            crop: find.pictures.get(&hit.stay.id).cloned(),
+            crop: find.pictures.get(&hit.stay.id).map(|(picture, _)| picture.clone()),
+            person: find.pictures.get(&hit.stay.id).and_then(|(_, person)| person.clone()),
             judged: find.judged.get(&hit.stay.id).copied().or_else(|| self.decided(find.suspect?, &hit.stay)),
         });
         find.view = Arc::new(FindView { hits: hits.collect(), compared, ..(*find.view).clone() });
@@ -502,7 +504,8 @@ impl Shared {
         let looks = Gallery::new(hit.looks.clone());
         let recorded = match find.suspect {
             Some(id) => {
-                self.judge_of_suspect(user, id, &hit, probability, find.pictures.get(&tracklet).cloned(), same).await
+                let crop = find.pictures.get(&tracklet).map(|(picture, _)| picture.clone());
+                self.judge_of_suspect(user, id, &hit, probability, crop, same).await
             }
             None => {
                 let mut entry = self.records.entry((&user.cc, &user.name), Action::FindPerson, Outcome::Succeeded);

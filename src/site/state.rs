@@ -544,6 +544,8 @@ pub struct HitView {
     pub probability: f32,
     /// Its picture.
     pub crop: Option<Picture>,
+    /// The person on that picture, to be marked like one who was clicked; `None` while there is no picture, or no record of the stay.
+    pub person: Option<Clicked>,
     /// What the operator said of it.
     pub judged: Option<bool>,
 }

@@ -57,6 +57,8 @@ pub(super) enum Told {
     TakeOver { suspect: Suspect, at: Timestamp },
     /// A click.
     Mark { suspect: Suspect, track: TrackId, rect: Rect },
+    /// A click on the record of a stay that is over.
+    MarkStay { suspect: Suspect, origin: Sighting },
     /// Following ends.
     End { suspect: SuspectId },
     /// An ended follow goes on.
@@ -178,7 +180,7 @@ impl Files {
 pub(super) fn log_lines(told: &Told, tracks: &[Track], events: &[Event]) -> String {
     let head = match told {
         Told::Frame { name, at, .. } => format!("{at} {name}"),
-        Told::Mark { suspect, .. } => format!("{} marked", suspect.label),
+        Told::Mark { suspect, .. } | Told::MarkStay { suspect, .. } => format!("{} marked", suspect.label),
         Told::Expire { at } => format!("{at} expired"),
         Told::Decide { sighting, .. } => format!("decided {}", sighting.id),
         Told::CameraLost { camera } => format!("lost {camera}"),

@@ -51,6 +51,11 @@ impl Tracklets {
         Self { camera, upload, gate: QualityGate::default(), growing: BTreeMap::new() }
     }
 
+    /// How sharp crops of this camera usually are.
+    pub fn usual_sharpness(&self) -> Option<f32> {
+        self.gate.usual_sharpness()
+    }
+
     /// How well each of the tracks measured on this frame is seen.
     pub fn looks(&mut self, frame: &Frame, tracks: &[Track]) -> BTreeMap<TrackId, Look> {
         let boxes: Vec<Rect> = tracks.iter().map(|t| t.rect).collect();
@@ -77,7 +82,7 @@ impl Tracklets {
             let (camera, upload) = (self.camera, self.upload);
             let growing =
                 self.growing.entry(track.id).or_insert_with(|| Growing::new(camera, upload, frame, track.id, track.at));
-            let look = looks.get(&track.id).copied().unwrap_or(Look { quality: 0.0, good: false });
+            let look = looks.get(&track.id).copied().unwrap_or_default();
             growing.see(frame, track, look, appearance.get(&track.id).copied());
             growing.tracklet.suspect = matches.get(&track.id).map(|m| m.suspect);
             let stay = growing.tracklet.ends_at.seconds_since(growing.tracklet.starts_at);

@@ -1,5 +1,8 @@
 //! The form of a bookmark: what there is to see, at which instant or in which stretch, on one camera or on all.
-use super::{modal, tokens, widgets};
+use super::{
+    form::{Fields, needed},
+    modal, tokens, widgets,
+};
 use crate::{
     model::{Bookmark, CameraId, CaseId, Timestamp},
     site::{BookmarkCommand, Command, SiteState},
@@ -15,12 +18,14 @@ pub struct Form {
     case: Option<CaseId>,
     words: String,
     focus: bool,
+    /// Whether it was tried to send it as it is.
+    tried: bool,
 }
 
 impl Form {
     /// A bookmark on this camera, of an instant or a stretch.
     pub fn new(camera: CameraId, from: Timestamp, until: Timestamp) -> Self {
-        Self { camera, from, until, everywhere: false, case: None, words: String::new(), focus: true }
+        Self { camera, from, until, everywhere: false, case: None, words: String::new(), focus: true, tried: false }
     }
 
     /// Whether something is typed.
@@ -46,26 +51,28 @@ impl Form {
                 field.request_focus();
             }
             let entered = widgets::entered(ui, &field);
+            let mut tried = self.tried;
+            let mut fields = Fields::new("bookmark", &mut tried);
+            let missing = "Say what there is to see: a bookmark is found by its words";
+            fields.check(ui, &field, needed(missing)(&self.words));
             ui.checkbox(&mut self.everywhere, "On all cameras");
             self.choose_case(ui, state);
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let ready = !self.words.trim().is_empty();
-                let put = ui.add_enabled(ready, widgets::primary("Put bookmark")).on_hover_text("Enter");
-                if ready && (put.clicked() || entered) {
+                let put = ui.add(widgets::primary("Put bookmark")).on_hover_text("Enter");
+                if fields.sends(put.clicked() || entered) {
                     let camera = (!self.everywhere).then_some(self.camera);
                     let words = self.words.trim().to_owned();
                     let (from, until, case) = (self.from, self.until, self.case);
                     let put = BookmarkCommand::Put { camera, from, until, words, case };
                     command = Some(Command::Bookmark(put));
                     *open = false;
-                } else if entered {
-                    self.focus = true;
                 }
                 if ui.button("Not now").on_hover_text("Esc").clicked() {
                     *open = false;
                 }
             });
+            self.tried = tried;
         });
         command
     }

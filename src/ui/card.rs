@@ -1,7 +1,7 @@
 //! The card of a clicked person, and the form that marks that person as a suspect.
 use super::commands::UiCommand;
+use super::tokens;
 use super::widgets::{self, Pictures};
-use super::{tokens, wall::Click};
 use crate::model::{CameraId, Picture, Rect, SuspectId, TrackId};
 use crate::site::{CardView, Clicked, Command, FindWho, MatchView, SiteState};
 use crate::video::Frame;
@@ -22,7 +22,7 @@ const MARGIN: f32 = 0.12;
 
 /// The person that was clicked, frozen at that frame.
 pub struct Card {
-    click: Click,
+    click: Clicked,
     /// The picture that a suspect is made from: the clicked one, or a better one of the same person.
     shot: Shot,
     crop: Option<Picture>,
@@ -65,7 +65,7 @@ pub enum Outcome {
 
 impl Card {
     /// A card of this click. A form that was open on `before` stays open with what was typed.
-    pub fn new(click: Click, before: Option<Self>) -> Self {
+    pub fn new(click: Clicked, before: Option<Self>) -> Self {
         let form = before.and_then(|card| card.form).map(|form| Form { focus: true, ..form });
         let shot = Shot { frame: click.frame.clone(), rect: click.rect };
         Self { crop: shot.crop(), shot, click, form }
@@ -73,8 +73,12 @@ impl Card {
 
     /// What the site is told of it, so that it keeps what was seen of this person.
     pub fn clicked(&self) -> Clicked {
-        let Click { camera, track, frame, rect } = self.click.clone();
-        Clicked { camera, track, frame, rect }
+        self.click.clone()
+    }
+
+    /// Whether it is of a stored picture, not of one that was clicked.
+    pub fn is_stored(&self) -> bool {
+        self.click.frame.is_part()
     }
 
     /// Whether it is the card of this click.
@@ -96,10 +100,16 @@ impl Card {
         state.card.as_ref().filter(is_own)
     }
 
+    fn take(&mut self, shot: Shot) {
+        self.crop = shot.crop();
+        self.shot = shot;
+    }
+
     /// Says where the picture is a bad one to look for somebody by, and offers a better one.
     fn quality(&mut self, ui: &mut Ui, state: &SiteState) {
         let Some(view) = self.view(state) else { return };
-        let at_click = self.shot.frame.captured_at() == self.click.frame.captured_at();
+        let at = self.shot.frame.captured_at();
+        let at_click = at == self.click.frame.captured_at();
         match &view.poor {
             Some(why) if at_click => {
                 widgets::note(ui, tokens::WARN, &format!("{why}. Somebody marked by this picture may not be found"));
@@ -108,12 +118,21 @@ impl Card {
                         let words = format!("Take the picture of {}", better.at.local_time());
                         let help = "A better look at the same person, seconds apart";
                         if ui.button(words).on_hover_text(help).clicked() {
-                            self.shot = Shot { frame: better.frame.clone(), rect: better.rect };
-                            self.crop = self.shot.crop();
+                            self.take(Shot { frame: better.frame.clone(), rect: better.rect });
                         }
                     }
+                    None if self.is_stored() => {} // of that stay it is the best picture
                     None => drop(ui.label(tokens::small("Click on this person again at a better instant"))),
                 }
+            }
+            _ if !at_click => {
+                // Wrapped: a line that is too long would widen the panel.
+                ui.horizontal_wrapped(|ui| {
+                    ui.label(tokens::small(format!("Picture of {}", at.local_time())));
+                    if ui.link("Back to the clicked picture").clicked() {
+                        self.take(Shot { frame: self.click.frame.clone(), rect: self.click.rect });
+                    }
+                });
             }
             _ if view.looks == Some(0) => widgets::note(
                 ui,
@@ -134,8 +153,8 @@ impl Card {
         if let Some(known) = self.taken_for(state).filter(|found| found.certain) {
             return FindWho::Suspect(known.suspect);
         }
-        let Click { camera, track, frame, rect, .. } = &self.click;
-        FindWho::Person { camera: *camera, track: *track, frame: frame.clone(), rect: *rect }
+        let (Clicked { camera, track, .. }, Shot { frame, rect }) = (&self.click, self.shot.clone());
+        FindWho::Person { camera: *camera, track: *track, frame, rect }
     }
 
     /// The suspect that the person is taken for now, live or on the recording that is watched.

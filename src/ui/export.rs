@@ -2,6 +2,7 @@
 //! and how far it is.
 use super::{
     dialog::FileDialog,
+    form::{Fields, needed},
     modal, tokens,
     widgets::{self},
 };
@@ -29,6 +30,8 @@ pub struct Form {
     burn_in: bool,
     /// Just opened: the first field has the keyboard.
     fresh: bool,
+    /// Whether it was tried to send it as it is.
+    tried: bool,
     dialog: Option<FileDialog>,
     trouble: Option<String>,
     /// Since when a plan is asked for.
@@ -136,27 +139,27 @@ impl Form {
             }
             ExportOf::Stretch { .. } => self.for_case(ui, state),
         }
-        for (label, hint, text) in [
-            ("Reason", "why it is handed out: a case number, a warrant", &mut self.reason),
-            ("Recipient", "to whom", &mut self.recipient),
-        ] {
-            let name = ui.label(tokens::small(label));
-            let field = TextEdit::singleline(text).hint_text(hint).desired_width(f32::INFINITY);
-            let field = ui.add(field).labelled_by(name.id);
-            if label == "Reason" && std::mem::take(&mut self.fresh) {
-                field.request_focus();
-            }
+        let mut fields = Fields::new("export", &mut self.tried);
+        let why = "Say why it is handed out: that goes into the action log and the package";
+        let hint = "why it is handed out: a case number, a warrant";
+        let reason = fields.text(ui, "Reason", hint, &mut self.reason, needed(why));
+        if std::mem::take(&mut self.fresh) {
+            reason.request_focus();
         }
-        let name = ui.label(tokens::small("File"));
-        ui.horizontal(|ui| {
+        fields.text(ui, "Recipient", "to whom", &mut self.recipient, needed("Say to whom it is handed out"));
+        let name = ui.label(tokens::strong("File").size(13.0));
+        let file = ui.horizontal(|ui| {
             let field = TextEdit::singleline(&mut self.path).hint_text("/media/stick/package.zip").desired_width(440.0);
-            ui.add(field).labelled_by(name.id);
-            if ui.add_enabled(self.dialog.is_none(), egui::Button::new("Choose…")).clicked() {
+            let file = ui.add(field).labelled_by(name.id);
+            let choose = ui.add_enabled(self.dialog.is_none(), egui::Button::new("Choose…"));
+            if choose.on_disabled_hover_text("A dialog is open already").clicked() {
                 self.trouble = None;
                 let proposed = Path::new(&self.path).file_name().map(|n| n.to_string_lossy().into_owned());
                 self.dialog = Some(FileDialog::save(ui.ctx(), "Packages", &["zip"], proposed.unwrap_or_default()));
             }
+            file
         });
+        fields.check(ui, &file.inner, needed("Name the file into which it is written")(&self.path));
         if let Some(trouble) = &self.trouble {
             ui.label(RichText::new(trouble).color(tokens::WARN));
         }
@@ -165,10 +168,11 @@ impl Form {
         }
         ui.add_space(6.0);
         ui.horizontal(|ui| {
-            let said = [&self.reason, &self.recipient, &self.path].iter().all(|text| !text.trim().is_empty());
             let word = if matches!(view.of, ExportOf::Suspect(_)) { "Export" } else { "Save" };
-            let export = ui.add_enabled(view.plan.is_ok() && said, widgets::primary(word));
-            if export.on_disabled_hover_text("Say why, to whom, and into which file").clicked() {
+            let export = ui.add_enabled(view.plan.is_ok(), widgets::primary(word));
+            let pressed =
+                export.on_disabled_hover_text("See above: it is not known what there is to hand out").clicked();
+            if fields.sends(pressed) {
                 asked = Some(ExportCommand::Start(ExportRequest {
                     to: PathBuf::from(self.path.trim()),
                     reason: self.reason.trim().to_owned(),

@@ -2,7 +2,7 @@
 use super::widgets::{self, Pictures};
 use super::{modal, tokens};
 use crate::model::CameraId;
-use crate::site::{Command, FindCommand, FindView, FindWho, HitView, SiteState};
+use crate::site::{Clicked, Command, FindCommand, FindView, FindWho, HitView, SiteState};
 use egui::{Align, Layout, RichText, ScrollArea, Ui, vec2};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,11 +26,13 @@ pub struct Find {
     span: usize,
     /// Cameras left out.
     without: BTreeSet<CameraId>,
+    /// Whom the operator just wants to mark.
+    marked: Option<Clicked>,
 }
 
 impl Default for Find {
     fn default() -> Self {
-        Self { who: None, span: 1, without: BTreeSet::new() }
+        Self { who: None, span: 1, without: BTreeSet::new(), marked: None }
     }
 }
 
@@ -46,6 +48,11 @@ impl Find {
             from: state.now.minus(span),
             until: state.now.plus(Duration::from_secs(1)),
         })
+    }
+
+    /// Whom the operator just wants to mark: a card opens for the form.
+    pub fn take_marked(&mut self) -> Option<Clicked> {
+        self.marked.take()
     }
 
     /// Draws the panel.
@@ -66,7 +73,11 @@ impl Find {
                     "Nobody is searched for",
                     "Click on a person on the wall, or open a suspect, and choose Find: whoever looks alike appears here",
                 ),
-                Some(view) => command = results(ui, state, view, pictures).or(command.take()),
+                Some(view) => match results(ui, state, view, pictures) {
+                    Some(Wish::Ask(asked)) => command = Some(asked),
+                    Some(Wish::Mark(person)) => self.marked = Some(person),
+                    None => {}
+                },
             }
         });
         command
@@ -105,8 +116,14 @@ impl Find {
     }
 }
 
-fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictures) -> Option<Command> {
-    let mut command = None;
+/// What a click among the hits asks for.
+enum Wish {
+    Ask(Command),
+    Mark(Clicked),
+}
+
+fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictures) -> Option<Wish> {
+    let mut wish = None;
     ui.horizontal_top(|ui| {
         widgets::card(false).show(ui, |ui| {
             ui.set_width(170.0);
@@ -120,7 +137,7 @@ fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictu
                     "Confirming and rejecting improves the order. A match is possible, never certain.",
                 ));
                 if ui.button("Close search").clicked() {
-                    command = Some(Command::Find(FindCommand::Close));
+                    wish = Some(Wish::Ask(Command::Find(FindCommand::Close)));
                 }
             });
         });
@@ -138,19 +155,27 @@ fn results(ui: &mut Ui, state: &SiteState, view: &FindView, pictures: &mut Pictu
                 for row in view.hits.chunks(columns) {
                     ui.horizontal_top(|ui| {
                         for hit in row {
-                            let card = ui.push_id(hit.tracklet, |ui| hit_card(ui, state, hit, pictures));
-                            command = card.inner.or(command.take());
+                            // Who is the suspect already is not marked again.
+                            let known = view.suspect.is_some() && hit.judged == Some(true);
+                            let card = ui.push_id(hit.tracklet, |ui| hit_card(ui, state, hit, !known, pictures));
+                            wish = card.inner.or(wish.take());
                         }
                     });
                 }
             });
         });
     });
-    command
+    wish
 }
 
-fn hit_card(ui: &mut Ui, state: &SiteState, hit: &HitView, pictures: &mut Pictures) -> Option<Command> {
-    let mut judged = None;
+fn hit_card(
+    ui: &mut Ui,
+    state: &SiteState,
+    hit: &HitView,
+    can_be_marked: bool,
+    pictures: &mut Pictures,
+) -> Option<Wish> {
+    let mut wish = None;
     widgets::card(hit.judged == Some(true)).show(ui, |ui| {
         ui.set_width(CARD_WIDTH);
         ui.vertical(|ui| {
@@ -174,11 +199,20 @@ fn hit_card(ui: &mut Ui, state: &SiteState, hit: &HitView, pictures: &mut Pictur
                 for (words, same, tooltip) in [("Same", true, "The same person"), ("Other", false, "Somebody else")] {
                     let button = egui::Button::selectable(hit.judged == Some(same), words).frame_when_inactive(true);
                     if ui.add(button.min_size(vec2(half, 26.0))).on_hover_text(tooltip).clicked() {
-                        judged = Some(same);
+                        wish = Some(Wish::Ask(Command::Find(FindCommand::Judge { tracklet: hit.tracklet, same })));
                     }
                 }
             });
+            let button = egui::Button::new("Mark as suspect…").min_size(vec2(CARD_WIDTH, 26.0));
+            let help = "Follows this person from now on, for a reason";
+            let why = "The picture or the record of this stay is not in the stores yet";
+            if can_be_marked
+                && let mark = ui.add_enabled(hit.person.is_some(), button).on_hover_text(help)
+                && mark.on_disabled_hover_text(why).clicked()
+            {
+                wish = hit.person.clone().map(Wish::Mark);
+            }
         });
     });
-    judged.map(|same| Command::Find(FindCommand::Judge { tracklet: hit.tracklet, same }))
+    wish
 }

@@ -1,5 +1,5 @@
 //! The action log, for administrators: filtered, page by page, each entry with all its details; verified and exported.
-use super::{commands::UiCommand, dialog::FileDialog, modal, tokens, widgets};
+use super::{commands::UiCommand, dialog::FileDialog, form::Fields, modal, tokens, widgets};
 use crate::audit::Format;
 use crate::model::{Action, ActionRecord, KeptAction, Outcome, OutcomeKind, Timestamp};
 use crate::site::{Command, LogCommand, LogSheet, LogWork, SiteState, Verdict};
@@ -49,6 +49,8 @@ struct Export {
     /// What was chosen in a dialog, which has asked whether a file may be replaced.
     chosen: Option<PathBuf>,
     note: Option<&'static str>,
+    /// Whether it was tried to send it as it is.
+    tried: bool,
 }
 
 impl Asked {
@@ -201,9 +203,9 @@ impl Log {
             }
             let changed = state.log.page.as_ref().is_some_and(|page| Some(&page.filter) != asked.filter().as_ref());
             let ready = asked.filter().is_some() && state.log.work.is_none();
-            if changed && ui.add_enabled(ready, widgets::primary("Read")).clicked() {
-                read = true;
-            }
+            let why =
+                if state.log.work.is_some() { "The log is being read or verified" } else { "A time cannot be read" };
+            read |= changed && ui.add_enabled(ready, widgets::primary("Read")).on_disabled_hover_text(why).clicked();
             if from_wrong || until_wrong {
                 ui.label(RichText::new("A time looks like 2026-11-25 14:00").color(tokens::BAD));
             }
@@ -352,23 +354,34 @@ impl Log {
                     }
                 }
             });
-            ui.horizontal(|ui| {
+            let file = ui.horizontal(|ui| {
                 let label = ui.label(tokens::small("File"));
                 let width = ui.available_width() - 110.0;
-                ui.add(TextEdit::singleline(&mut form.path).desired_width(width)).labelled_by(label.id);
-                if ui.add_enabled(form.dialog.is_none(), egui::Button::new("Browse…")).clicked() {
+                let file = ui.add(TextEdit::singleline(&mut form.path).desired_width(width)).labelled_by(label.id);
+                let browse = ui.add_enabled(form.dialog.is_none(), egui::Button::new("Browse…"));
+                if browse.on_disabled_hover_text("A dialog is open already").clicked() {
                     form.note = None;
                     form.dialog = Some(form.browse(context));
                 }
+                file
             });
+            let path = PathBuf::from(form.path.trim());
+            let mut fields = Fields::new("export log", &mut form.tried);
+            let fault = (!path.is_absolute()).then_some("Type the whole path of the file, such as /home/ana/log.csv");
+            fields.check(ui, &file.inner, fault);
             if let Some(note) = form.note {
                 ui.label(RichText::new(note).color(tokens::WARN));
             }
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let path = PathBuf::from(form.path.trim());
-                let ready = filter.is_some() && path.is_absolute() && state.log.work.is_none() && form.dialog.is_none();
-                if ui.add_enabled(ready, widgets::primary("Export")).clicked() {
+                let blocked = match &filter {
+                    None => Some("The filter has a time that cannot be read"),
+                    Some(_) if state.log.work.is_some() => Some("The log is being read or verified: wait for that"),
+                    Some(_) if form.dialog.is_some() => Some("A dialog is open: choose a file there first"),
+                    Some(_) => None,
+                };
+                let export = ui.add_enabled(blocked.is_none(), widgets::primary("Export"));
+                if fields.sends(export.on_disabled_hover_text(blocked.unwrap_or_default()).clicked()) {
                     let replace = form.chosen.as_ref() == Some(&path);
                     let filter = filter.clone().unwrap_or_default();
                     outcome = Some(Some(LogCommand::Export { filter, format: form.format, to: path, replace }));
@@ -391,7 +404,7 @@ impl Export {
         let stamp: String = now.local_date_time().chars().map(|c| if c == ' ' { '-' } else { c }).collect();
         let name = format!("action-log-{}.{}", stamp.replace(':', ""), ending(format));
         let path = home.join(name).display().to_string();
-        Self { format, path, dialog: None, chosen: None, note: None }
+        Self { format, path, dialog: None, chosen: None, note: None, tried: false }
     }
 
     fn browse(&self, context: &egui::Context) -> FileDialog {

@@ -18,6 +18,7 @@ pub mod commands;
 mod dialog;
 mod export;
 mod find;
+mod form;
 mod health;
 mod held;
 mod inbox;

@@ -52,22 +52,22 @@ impl Proposals {
         let card = ui.push_id(suspect.id, |ui| {
             widgets::card(has_keys).show(ui, |ui| {
                 ui.set_width(ui.available_width());
-                ui.horizontal_top(|ui| {
-                    pictures.show(ui, view.crop.as_ref(), vec2(64.0, 92.0), "The proposed suspect");
-                    ui.vertical(|ui| {
-                        ui.spacing_mut().item_spacing.y = 3.0;
-                        ui.horizontal(|ui| {
-                            widgets::swatch(ui, suspect);
-                            ui.label(tokens::strong(format!("{} · proposed", suspect.label)).size(15.0));
-                        });
+                let size = vec2(64.0, 92.0);
+                widgets::suspect_head(
+                    ui,
+                    view,
+                    pictures,
+                    size,
+                    |_| (),
+                    |ui| {
                         ui.label(RichText::new(&suspect.reason).color(tokens::BAD));
                         ui.label(widgets::camera_name(state, suspect.camera));
                         let left = suspect.proposed_until.map_or(0.0, |until| until.seconds_since(state.now));
                         let more = waiting.len() - 1;
                         let more = if more > 0 { format!(" · {more} more") } else { String::new() };
                         ui.label(tokens::small(format!("Decide within {}{more}", widgets::span(left))));
-                    });
-                });
+                    },
+                );
                 let half = (ui.available_width() - tokens::SPACE) / 2.0;
                 ui.horizontal(|ui| {
                     for (entry, confirm) in [(UiCommand::ConfirmProposal, true), (UiCommand::DropProposal, false)] {

@@ -1,7 +1,7 @@
 //! Questions before something is lost: what was typed, or what closing the console would end.
 use super::{modal, tokens, widgets};
 use crate::site::{ExportStage, SiteState};
-use egui::{Context, Id};
+use egui::{Context, Id, Ui};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,18 +12,20 @@ pub enum Question {
     Quit,
 }
 
-/// The answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Do it.
-    Yes,
-    /// Leave it as it is.
-    No,
+/// The two answers to a question, what would be lost at the left: whether it is to be done. Nothing is chosen beforehand, so that no key typed for
+/// something else answers it.
+pub fn answers(ui: &mut Ui, yes: &str, no: &str) -> Option<bool> {
+    ui.horizontal(|ui| {
+        let done = ui.add(widgets::danger(yes)).clicked();
+        let left = ui.button(no).clicked();
+        if left { Some(false) } else { done.then_some(true) }
+    })
+    .inner
 }
 
 impl Question {
-    /// Draws the question; nothing is chosen beforehand, so that no key typed for something else answers it.
-    pub fn ui(self, context: &Context, state: &SiteState) -> Option<Answer> {
+    /// Draws the question; whether it is to be done, once that is answered.
+    pub fn ui(self, context: &Context, state: &SiteState) -> Option<bool> {
         modal::dialog(context, "question", 420.0, |ui| {
             let (title, yes, no) = match self {
                 Self::Discard => ("Drop what you typed?", "Drop it", "Keep typing"),
@@ -40,12 +42,7 @@ impl Question {
                 }
             }
             ui.add_space(8.0);
-            ui.horizontal(|ui| {
-                let dropped = ui.add(widgets::danger(yes)).clicked();
-                let kept = ui.add(widgets::primary(no)).on_hover_text("Esc").clicked();
-                if kept { Some(Answer::No) } else { dropped.then_some(Answer::Yes) }
-            })
-            .inner
+            answers(ui, yes, no)
         })
     }
 }

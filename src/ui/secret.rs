@@ -27,11 +27,6 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Forgets what is typed.
-    pub fn wipe(&mut self) {
-        self.0.zeroize();
-    }
-
     /// The field under its label, in a form called `scope`; its letters are hidden unless `shown`. `entered` becomes true when Enter was
     /// pressed in it.
     pub fn field(
@@ -73,7 +68,7 @@ impl Secret {
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.wipe();
+        self.0.zeroize();
     }
 }
 

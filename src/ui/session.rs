@@ -5,7 +5,7 @@ use super::{
     export, find, health, inbox,
     keys::{Innermost, Keys},
     log, map, modal, proposals,
-    questions::{self, Answer, Question},
+    questions::{self, Question},
     review, sheet, suspects, tokens, undo, wall,
     widgets::{self, Pictures},
 };
@@ -131,14 +131,14 @@ impl Session {
             Screen::Cases => self.cases.dialog_is_dirty().map(|dirty| (Opened::Case, dirty)),
             Screen::Log => self.log.has_dialog().then_some((Opened::LogExport, false)),
             Screen::Administration => self.administration.is_dirty().then_some((Opened::Administration, true)),
-            Screen::Wall | Screen::Review => match self.card.as_ref().and_then(card::Card::form_is_dirty) {
+            Screen::Wall | Screen::Review | Screen::Find => match self.form_on_card() {
                 Some(dirty) => Some((Opened::MarkForm, dirty)),
                 None if self.screen == Screen::Wall && self.card.is_none() && self.tab == Tab::Suspects => {
                     self.suspects.is_dirty(state).then_some((Opened::Suspects, true))
                 }
                 None => None,
             },
-            Screen::Map | Screen::Find => None,
+            Screen::Map => None,
         }
     }
 
@@ -317,7 +317,8 @@ impl Session {
 
     /// Nothing lies over the screen: what is open on it is closed, at last the screen itself.
     fn back_on_screen(&mut self, state: &SiteState, asked: &mut Vec<Command>) {
-        if matches!(self.screen, Screen::Wall | Screen::Review) && self.card.take().is_some() {
+        if self.shows_card() {
+            self.card = None;
             self.keys.give(self.base());
             return;
         }
@@ -337,9 +338,9 @@ impl Session {
     /// The answer to a question.
     fn answer(&mut self, context: &egui::Context, state: &SiteState, asked: &mut Vec<Command>) {
         let Some(question) = self.question else { return };
-        let Some(answer) = question.ui(context, state) else { return };
+        let Some(yes) = question.ui(context, state) else { return };
         self.question = None;
-        if answer == Answer::No {
+        if !yes {
             return;
         }
         match question {
@@ -399,7 +400,7 @@ impl Session {
                 self.health = !self.health;
             }
         });
-        if self.screen == Screen::Wall || (self.screen == Screen::Review && self.card.is_some()) {
+        if self.screen == Screen::Wall || self.shows_card() {
             let side = Frame::new().fill(tokens::PANEL).inner_margin(Margin::same(12));
             egui::Panel::right("side")
                 .resizable(false)
@@ -430,8 +431,12 @@ impl Session {
             Screen::Find => {
                 self.keys.claim(ui, Part::Other, ui.max_rect());
                 let command = self.find.ui(ui, state, pictures);
+                if let Some(person) = self.find.take_marked() {
+                    self.open_card(person);
+                }
                 if matches!(command, Some(Command::Find(FindCommand::Close))) {
                     self.find = find::Find::default();
+                    self.card.take_if(|card| card.is_stored());
                     self.go(Screen::Wall, state, asked);
                 }
                 asked.extend(command);
@@ -507,8 +512,22 @@ impl Session {
         self.answer(context, state, asked);
     }
 
+    /// Whether a card is on the screen. Beside a search it is only that of somebody whom it found.
+    fn shows_card(&self) -> bool {
+        self.card.as_ref().is_some_and(|card| match self.screen {
+            Screen::Wall | Screen::Review => true,
+            Screen::Find => card.is_stored(),
+            Screen::Map | Screen::Cases | Screen::Log | Screen::Administration => false,
+        })
+    }
+
+    /// Whether something is typed in the form on the card, where one is on the screen.
+    fn form_on_card(&self) -> Option<bool> {
+        self.card.as_ref().filter(|_| self.shows_card())?.form_is_dirty()
+    }
+
     /// The card of a person who was just clicked takes the keys.
-    fn open_card(&mut self, click: wall::Click) {
+    fn open_card(&mut self, click: Clicked) {
         self.card = Some(card::Card::new(click, self.card.take()));
         self.keys.give(Some(Part::Card));
     }
@@ -606,8 +625,8 @@ impl Session {
                 }
                 card::Outcome::Marked(command) => {
                     asked.push(command);
-                    if self.screen == Screen::Review {
-                        self.card = None; // what is watched goes on
+                    if self.screen != Screen::Wall {
+                        self.card = None; // what is watched, or searched, goes on
                         self.keys.give(self.base());
                     } else {
                         self.show(Tab::Suspects);

@@ -2,7 +2,7 @@
 use super::commands::UiCommand;
 use super::inbox::times;
 use super::widgets::{self, Pictures};
-use super::{modal, tokens};
+use super::{modal, questions, tokens};
 use crate::model::{CameraId, CaseChange, Characteristics, ColourName, Decision, Suspect, SuspectId};
 use crate::site::{CaseCommand, Command, ExportCommand, ExportOf, Judgement, SightingView, SiteState, SuspectView};
 use egui::{Align, Color32, Layout, RichText, ScrollArea, Ui, vec2};
@@ -97,80 +97,63 @@ impl Suspects {
         let card = widgets::card(self.ending == Some(suspect.id)).show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().interact_size.y = 22.0;
-            ui.horizontal_top(|ui| {
-                pictures.show(ui, view.crop.as_ref(), vec2(72.0, 104.0), "The suspect when marked");
-                ui.vertical(|ui| {
-                    ui.spacing_mut().item_spacing.y = 4.0;
-                    ui.horizontal(|ui| {
-                        widgets::swatch(ui, suspect);
-                        ui.label(tokens::strong(&suspect.label).size(15.0));
-                        if suspect.proposed_until.is_some() {
-                            widgets::chip(ui, "proposed", tokens::WARN);
-                        }
-                        if suspect.is_followed(state.now) {
-                            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                                if ui
-                                    .add(
-                                        egui::Button::new(RichText::new("End follow…").size(12.5))
-                                            .min_size(vec2(0.0, 24.0)),
-                                    )
-                                    .clicked()
-                                {
-                                    self.ending = Some(suspect.id);
-                                }
-                                let find =
-                                    egui::Button::new(RichText::new("Find…").size(12.5)).min_size(vec2(0.0, 24.0));
-                                if ui.add(find).on_hover_text("Searches everybody seen for this suspect").clicked() {
-                                    self.finding = Some(suspect.id);
-                                }
-                            });
-                        }
+            let (mut ends, mut finds) = (false, false);
+            let small = |words: &str| egui::Button::new(RichText::new(words).size(12.5)).min_size(vec2(0.0, 24.0));
+            let beside = |ui: &mut Ui| {
+                if suspect.is_followed(state.now) {
+                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                        ends = ui.add(small("End follow…")).clicked();
+                        let help = "Searches everybody seen for this suspect";
+                        finds = ui.add(small("Find…")).on_hover_text(help).clicked();
                     });
-                    ui.label(&suspect.reason);
-                    looks(ui, &suspect.characteristics);
-                    let (words, tint) = if let Some(ended) = suspect.ended_at {
-                        (format!("Ended {}", ended.local_date_time()), tokens::TEXT_WEAK)
-                    } else if suspect.is_followed(state.now) {
-                        let rest = suspect.expires_at.seconds_since(state.now);
-                        (format!("Followed for another {}", widgets::span(rest)), tokens::GOOD)
-                    } else {
-                        (format!("Expired {}", suspect.expires_at.local_date_time()), tokens::TEXT_WEAK)
-                    };
-                    ui.label(RichText::new(words).size(12.5).color(tint));
-                    if let Some(words) = seen_lately(state, suspect.id) {
-                        ui.label(RichText::new(words).size(12.5));
+                }
+            };
+            widgets::suspect_head(ui, view, pictures, vec2(72.0, 104.0), beside, |ui| {
+                ui.label(&suspect.reason);
+                looks(ui, &suspect.characteristics);
+                let (words, tint) = if let Some(ended) = suspect.ended_at {
+                    (format!("Ended {}", ended.local_date_time()), tokens::TEXT_WEAK)
+                } else if suspect.is_followed(state.now) {
+                    let rest = suspect.expires_at.seconds_since(state.now);
+                    (format!("Followed for another {}", widgets::span(rest)), tokens::GOOD)
+                } else {
+                    (format!("Expired {}", suspect.expires_at.local_date_time()), tokens::TEXT_WEAK)
+                };
+                ui.label(RichText::new(words).size(12.5).color(tint));
+                if let Some(words) = seen_lately(state, suspect.id) {
+                    ui.label(RichText::new(words).size(12.5));
+                }
+                ui.label(tokens::small(format!(
+                    "Marked {} by {}",
+                    suspect.marked_at.local_date_time(),
+                    suspect.marked_by
+                )));
+                // Wrapped: a card is as wide as its panel, whatever the words.
+                ui.horizontal_wrapped(|ui| {
+                    if self.editing.as_ref().is_none_or(|(id, _)| *id != suspect.id)
+                        && ui.add(small("Edit looks…")).on_hover_text("Colours, carried object and notes").clicked()
+                    {
+                        self.editing = Some((suspect.id, suspect.characteristics.clone()));
                     }
-                    ui.label(tokens::small(format!(
-                        "Marked {} by {}",
-                        suspect.marked_at.local_date_time(),
-                        suspect.marked_by
-                    )));
-                    // Wrapped: a card is as wide as its panel, whatever the words.
-                    ui.horizontal_wrapped(|ui| {
-                        let button =
-                            |words: &str| egui::Button::new(RichText::new(words).size(12.5)).min_size(vec2(0.0, 24.0));
-                        if self.editing.as_ref().is_none_or(|(id, _)| *id != suspect.id)
-                            && ui
-                                .add(button("Edit looks…"))
-                                .on_hover_text("Colours, carried object and notes")
-                                .clicked()
-                        {
-                            self.editing = Some((suspect.id, suspect.characteristics.clone()));
-                        }
-                        let help = "Hands out all video of this suspect, with pictures and log, as one signed package";
-                        if ui.add(button("Export…")).on_hover_text(help).clicked() {
-                            command = Some(Command::Export(ExportCommand::Plan {
-                                of: ExportOf::Suspect(suspect.id),
-                                pending: false,
-                            }));
-                        }
-                        if ui.add(button("On the map")).on_hover_text("Shows where this suspect went").clicked() {
-                            self.on_the_map = Some(suspect.id);
-                        }
-                        command = add_to_case(ui, state, suspect.id).or(command.take());
-                    });
+                    let help = "Hands out all video of this suspect, with pictures and log, as one signed package";
+                    if ui.add(small("Export…")).on_hover_text(help).clicked() {
+                        command = Some(Command::Export(ExportCommand::Plan {
+                            of: ExportOf::Suspect(suspect.id),
+                            pending: false,
+                        }));
+                    }
+                    if ui.add(small("On the map")).on_hover_text("Shows where this suspect went").clicked() {
+                        self.on_the_map = Some(suspect.id);
+                    }
+                    command = add_to_case(ui, state, suspect.id).or(command.take());
                 });
             });
+            if ends {
+                self.ending = Some(suspect.id);
+            }
+            if finds {
+                self.finding = Some(suspect.id);
+            }
             if let Some((_, draft)) = self.editing.as_mut().filter(|(id, _)| *id == suspect.id) {
                 ui.separator();
                 match form(ui, draft) {
@@ -189,15 +172,10 @@ impl Suspects {
                     "End the follow of {}? Cameras stop looking for this person; the record stays.",
                     suspect.label
                 ));
-                ui.horizontal(|ui| {
-                    if ui.add(widgets::danger("End follow")).clicked() {
-                        command = Some(Command::EndSuspect(suspect.id));
-                        self.ending = None;
-                    }
-                    if ui.button("Keep following").clicked() {
-                        self.ending = None;
-                    }
-                });
+                if let Some(yes) = questions::answers(ui, "End follow", "Keep following") {
+                    command = yes.then_some(Command::EndSuspect(suspect.id)).or(command.take());
+                    self.ending = None;
+                }
             }
             command = sightings(ui, state, suspect.id).or(command.take());
         });

@@ -3,7 +3,7 @@ use super::tokens;
 use super::widgets;
 use super::yuv::{self, Look};
 use crate::model::{CameraId, Class, Detection, Rect, Timestamp, TrackId};
-use crate::site::{CameraStatus, CameraView, Keeper, SiteState, SuspectView, TrackView};
+use crate::site::{CameraStatus, CameraView, Clicked, Keeper, SiteState, SuspectView, TrackView};
 use crate::video::Frame;
 use egui::{
     Align, Align2, Color32, CornerRadius, CursorIcon, FontId, Label, Layout, Painter, Pos2, RichText, Sense, Shape,
@@ -20,19 +20,6 @@ const WEAPON_WITHIN: f64 = 0.6;
 const FROZEN_AFTER: f64 = 5.0;
 /// A click this far outside a box still means it, points.
 const CLICK_SLACK: f32 = 5.0;
-
-/// A person that was clicked, on the very frame that was on screen.
-#[derive(Clone)]
-pub struct Click {
-    /// The camera.
-    pub camera: CameraId,
-    /// The track.
-    pub track: TrackId,
-    /// The frame.
-    pub frame: Frame,
-    /// The box on that frame, pixels.
-    pub rect: Rect,
-}
 
 /// What the wall remembers between two repaints.
 #[derive(Default)]
@@ -77,7 +64,7 @@ impl Wall {
         state: &SiteState,
         largest: Option<u32>,
         open: Option<(CameraId, TrackId)>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         if state.cameras.is_empty() {
             widgets::empty(
                 ui,
@@ -130,7 +117,7 @@ impl Wall {
         rect: egui::Rect,
         largest: Option<u32>,
         open: Option<TrackId>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         let id = view.camera.id;
         let health = self.health(state, view);
         // Nothing is filled twice: under a software renderer every layer of the whole window costs more than the pictures.
@@ -148,7 +135,7 @@ impl Wall {
         let clicked = response.clicked().then(|| response.interact_pointer_pos()).flatten().and_then(|at| {
             let seen = self.seen.get(&id)?;
             let (track, rect) = hit(&seen.boxes, to_frame(at, body, &seen.frame)?, slack(body, &seen.frame))?;
-            Some(Click { camera: id, track, frame: seen.frame.clone(), rect })
+            Some(Clicked { camera: id, track, frame: seen.frame.clone(), rect })
         });
         if response.double_clicked() && clicked.is_none() {
             self.alone = if self.alone == Some(id) { None } else { Some(id) };

@@ -167,6 +167,33 @@ pub fn swatch(ui: &mut Ui, suspect: &Suspect) {
     ui.painter().rect_filled(square, 3.0, colour(suspect.colour));
 }
 
+/// The head of a suspect's card: the picture, and at its right the name with its colour, with what `beside` adds to that line, over what `below`
+/// tells.
+pub fn suspect_head(
+    ui: &mut Ui,
+    view: &SuspectView,
+    pictures: &mut Pictures,
+    size: Vec2,
+    beside: impl FnOnce(&mut Ui),
+    below: impl FnOnce(&mut Ui),
+) {
+    ui.horizontal_top(|ui| {
+        pictures.show(ui, view.crop.as_ref(), size, "The suspect when marked");
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            ui.horizontal(|ui| {
+                swatch(ui, &view.suspect);
+                ui.label(tokens::strong(&view.suspect.label).size(15.0));
+                if view.suspect.proposed_until.is_some() {
+                    chip(ui, "proposed", tokens::WARN);
+                }
+                beside(ui);
+            });
+            below(ui);
+        });
+    });
+}
+
 /// A few words in a tinted capsule.
 pub fn chip(ui: &mut Ui, text: impl Into<String>, tint: Color32) -> Response {
     let text = text.into();

@@ -1,4 +1,5 @@
 //! One decoded picture, still YUV and still in GStreamer's memory: cloning shares it, nothing is copied.
+use super::part::Part;
 use crate::model::{Picture, Rect, Timestamp};
 use gstreamer as gst;
 use gstreamer_video::{self as gst_video, prelude::*};
@@ -85,6 +86,8 @@ struct Inner {
     seq: u64,
     captured_at: Timestamp,
     stream_time: Duration,
+    /// `None` for a whole picture.
+    part: Option<Part>,
 }
 
 /// Why a buffer is not a frame.
@@ -117,7 +120,7 @@ impl Frame {
         };
         let color = Color::of(info);
         let video = gst_video::VideoFrame::from_buffer_readable(buffer, info).map_err(|_| FrameError::Map)?;
-        Ok(Self(Arc::new(Inner { video, layout, color, seq, captured_at, stream_time })))
+        Ok(Self(Arc::new(Inner { video, layout, color, seq, captured_at, stream_time, part: None })))
     }
 
     /// A frame of tightly packed I420 bytes: `width * height` luma, then the two chroma planes of
@@ -138,8 +141,11 @@ impl Frame {
         if w == 0 || h == 0 || bytes.len() < w * h + 2 * cw * ch {
             return Err(FrameError::Map);
         }
-        let matrix =
-            if color.kr < 0.25 { gst_video::VideoColorMatrix::Bt709 } else { gst_video::VideoColorMatrix::Bt601 };
+        let matrix = match color.kr {
+            ..0.25 => gst_video::VideoColorMatrix::Bt709,
+            ..0.28 => gst_video::VideoColorMatrix::Bt2020,
+            _ => gst_video::VideoColorMatrix::Bt601,
+        };
         let range = if color.full_range {
             gst_video::VideoColorRange::Range0_255
         } else {
@@ -216,6 +222,17 @@ impl Frame {
         self.0.stream_time
     }
 
+    /// Which part of a picture it shows; `None` for a whole one.
+    pub(super) fn part(&self) -> Option<Part> {
+        self.0.part
+    }
+
+    /// This frame, which nobody else holds, as a part of a picture.
+    pub(super) fn into_part(self, part: Part) -> Option<Self> {
+        let inner = Arc::try_unwrap(self.0).ok()?;
+        Some(Self(Arc::new(Inner { part: Some(part), ..inner })))
+    }
+
     /// Whether both are the same frame in memory.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -236,12 +253,17 @@ impl Frame {
         })
     }
 
+    /// Width and height of the [`picture`](Self::picture) of a region that lies in the frame.
+    pub fn size_of_picture(r: Rect, max_side: u32) -> (u32, u32) {
+        let scale = (max_side as f32 / r.w.max(r.h)).min(1.0);
+        (((r.w * scale).round() as u32).max(1), ((r.h * scale).round() as u32).max(1))
+    }
+
     /// The part under `rect` as RGB, scaled down so that no side is longer than `max_side`. Nearest sample; for crops and
     /// stored stills, never for the live picture. `None` when `rect` lies outside the frame.
     pub fn picture(&self, rect: Rect, max_side: u32) -> Option<Picture> {
         let r = rect.clamped(self.width() as f32, self.height() as f32)?;
-        let scale = (max_side as f32 / r.w.max(r.h)).min(1.0);
-        let (ow, oh) = (((r.w * scale).round() as u32).max(1), ((r.h * scale).round() as u32).max(1));
+        let (ow, oh) = Self::size_of_picture(r, max_side);
         let planes: Vec<_> = self.planes().collect();
         let luma = planes.first()?;
         let m = self.0.color.yuv_to_rgb();

@@ -8,6 +8,7 @@ pub mod clip;
 mod decoding;
 pub mod file;
 pub mod frame;
+mod part;
 pub mod player;
 pub mod probe;
 pub mod recorder;

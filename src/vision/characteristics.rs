@@ -21,7 +21,8 @@ const LEAST_PIXELS: u32 = 40;
 /// of the frame's. A colour is `None` where the pixels do not agree on one.
 pub fn characteristics(frame: &Frame, rect: Rect, outline: Option<&Outline>) -> Characteristics {
     let (width, height) = (frame.width() as f32, frame.height() as f32);
-    let mut found = Characteristics { height: Some(rect.h / height.max(1.0)), ..Characteristics::default() };
+    let tall = frame.in_whole(rect).h / frame.whole_size().1.max(1.0);
+    let mut found = Characteristics { height: Some(tall), ..Characteristics::default() };
     let (Some(seen), Some(picture)) = (rect.clamped(width, height), frame.picture(rect, SIDE)) else { return found };
     let corners = outline.map(|o| o.on(&rect));
     let (columns, rows) = (picture.width() as usize, picture.height() as usize);

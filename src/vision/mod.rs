@@ -20,7 +20,7 @@ pub use detector::{Comparison, Detector, DetectorConfig};
 pub use device::{Compute, DeviceChoice};
 pub use manifest::{ManifestError, ModelSlot, SiteModels};
 pub use outline::{OUTLINE_FILE, OUTLINE_SHA256, OutlineComparison, Outliner};
-pub use quality::{Look, QualityGate, why_poor};
+pub use quality::{Flaw, Look, QualityGate, why_poor};
 pub use weights::{DETECTOR_FILE, DETECTOR_SHA256, WeightsError, sha256_of};
 pub use worker::{Analysed, Background, Input, Inputs, Worker, describe_persons};
 

@@ -49,8 +49,11 @@ fn a_bookmark_is_put_on_the_frame_or_the_stretch_of_the_player() {
     press(&mut harness, Key::B);
     harness.run_steps(2);
     assert!(shows(&harness, "What is there to see?"));
+    assert!(!shows(&harness, "Say what there is to see"), "nobody is told of what they have not typed yet");
     press(&mut harness, Key::Enter);
     assert!(puts(&mut harness).is_empty(), "it needs words");
+    look(&mut harness, "bookmark-empty");
+    assert!(shows(&harness, "Say what there is to see: a bookmark is found by its words"));
     write(&mut harness, "a blue bag");
     look(&mut harness, "bookmark-form");
     press(&mut harness, Key::Enter);
@@ -246,9 +249,14 @@ fn a_case_is_opened_with_a_number_and_a_name() {
     assert!(!shows(&harness, "Nobody else sees it"));
     harness.get_by_label("New case…").click();
     harness.run_steps(3);
-    harness.get_by_label("Number").click();
+    harness.get_by_label("Open case").click();
     harness.run_steps(2);
-    write(&mut harness, "118/26");
+    look(&mut harness, "case-empty");
+    assert!(of_cases(&mut harness).is_empty());
+    assert!(shows(&harness, "Type the number of the case") && shows(&harness, "Type a name that tells"));
+    write(&mut harness, "118/26"); // the first field with a gap has the keyboard
+    harness.run_steps(2);
+    assert!(!shows(&harness, "Type the number of the case") && shows(&harness, "Type a name that tells"));
     harness.get_by_label("Name").click();
     harness.run_steps(2);
     write(&mut harness, "Kiosk");
@@ -348,8 +356,7 @@ fn video_is_held_and_let_go_and_closing_a_case_asks_what_becomes_of_it() {
     harness.get_by_label("Lift").click();
     harness.run_steps(2);
     assert!(of_cases(&mut harness).is_empty(), "it needs a reason");
-    harness.get_by_label("Reason").click();
-    harness.run_steps(2);
+    assert!(shows(&harness, "Say why it is no longer held"));
     write(&mut harness, "done");
     harness.get_by_label("Lift").click();
     harness.run_steps(2);
@@ -357,8 +364,9 @@ fn video_is_held_and_let_go_and_closing_a_case_asks_what_becomes_of_it() {
     harness.get_by_label("Close case…").click();
     harness.run_steps(3);
     assert!(shows(&harness, "One stretch of video is held for it"));
-    harness.get_by_label("Why").click();
+    harness.get_by_label("Close, lift the holds").click();
     harness.run_steps(2);
+    assert!(of_cases(&mut harness).is_empty() && shows(&harness, "Say why it is closed"));
     write(&mut harness, "solved");
     look(&mut harness, "case-close");
     harness.get_by_label("Close, keep holding").click();
@@ -392,4 +400,42 @@ fn a_bookmark_is_put_into_a_case() {
         matches!(&put[..], [BookmarkCommand::Put { case: Some(case), .. }] if *case == Uuid::from_u128(50)),
         "{put:?}"
     );
+}
+
+#[test]
+fn a_hold_says_which_time_is_wrong_and_a_note_and_a_colleague_are_not_sent_empty() {
+    let mut harness = open(with_a_case());
+    press(&mut harness, Key::F9);
+    harness.run_steps(3);
+    for (button, words) in [("Add note", "Type the note first"), ("Hand to", "Type the badge number of a colleague")] {
+        assert!(!shows(&harness, words));
+        harness.get_by_label(button).click();
+        harness.run_steps(2);
+        assert!(shows(&harness, words) && of_cases(&mut harness).is_empty(), "{button}");
+    }
+    look(&mut harness, "case-gaps");
+    harness.get_by_label("Hold video…").click();
+    harness.run_steps(3);
+    let retype = |harness: &mut Harness<'_, App>, field: &str, text: &str| {
+        harness.get_by_label(field).focus();
+        harness.run_steps(2);
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        harness.run_steps(2);
+        write(harness, text);
+        harness.get_by_label("Hold").click();
+        harness.run_steps(2);
+    };
+    let times = "Type a time such as 2026-11-22 14:03:22";
+    retype(&mut harness, "From", "yesterday");
+    look(&mut harness, "case-hold-gaps");
+    assert!(shows(&harness, times) && shows(&harness, "Say why the video is held"));
+    retype(&mut harness, "From", "2026-11-22 14:03:22Z");
+    assert!(!shows(&harness, times));
+    retype(&mut harness, "To", "2026-11-22 13:00:00Z");
+    assert!(shows(&harness, "This is before the beginning"));
+    retype(&mut harness, "To", "2026-11-22 15:00:00Z");
+    assert!(!shows(&harness, "This is before the beginning") && of_cases(&mut harness).is_empty());
+    retype(&mut harness, "Reason", "for the court");
+    let held = of_cases(&mut harness);
+    assert!(matches!(&held[..], [CaseCommand::Hold { reason, .. }] if reason == "for the court"), "{held:?}");
 }

@@ -51,11 +51,15 @@ fn evidence_is_handed_out_only_with_reason_recipient_and_a_look_at_what_is_missi
     harness.get_by_label("Export").click();
     harness.run_steps(2);
     assert!(asked(&mut harness).is_empty(), "neither why nor to whom is said");
+    look(&mut harness, "export-gaps");
+    assert!(shows(&harness, "Say why it is handed out") && shows(&harness, "Say to whom it is handed out"));
+    assert!(!shows(&harness, "Name the file"), "one is proposed");
     for (field, text) in [("Reason", "case 17"), ("Recipient", "the court")] {
         harness.get_by_label(field).focus();
         harness.run_steps(2);
         write(&mut harness, text);
     }
+    assert!(!shows(&harness, "Say why it is handed out") && !shows(&harness, "Say to whom"));
     harness.get_by_label("Export").click();
     harness.run_steps(2);
     let commands = asked(&mut harness);

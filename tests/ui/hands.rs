@@ -170,7 +170,7 @@ fn press_label(harness: &mut Harness<'_, App>, label: &str) {
 #[test]
 fn redo_in_a_text_confirms_no_proposal() {
     let mut harness = open(site());
-    assert!(shows(&harness, "Suspect 5 · proposed"));
+    assert!(shows(&harness, "Suspect 5") && shows(&harness, "Decide within"));
     for key in [Key::Y, Key::N] {
         harness.key_press_modifiers(Modifiers::CTRL, key);
         harness.run_steps(2);
@@ -194,7 +194,7 @@ fn the_proposal_that_is_shown_and_has_the_keys_is_decided_and_no_other() {
     // A more urgent one comes: what is shown stays, and so does what the key means.
     harness.state_mut().state.suspects.insert(0, proposed(6, 10));
     harness.run_steps(2);
-    assert!(shows(&harness, "Suspect 5 · proposed"));
+    assert!(shows(&harness, "Suspect 5") && shows(&harness, "Decide within"));
     harness.key_press_modifiers(Modifiers::CTRL, Key::Y);
     harness.run_steps(2);
     let commands = asked(&mut harness);
@@ -373,6 +373,10 @@ fn a_bad_picture_of_a_person_says_so_and_a_better_one_can_be_taken() {
     let words = format!("Take the picture of {}", better.at.local_time());
     press_label(&mut harness, &words);
     assert!(!shows(&harness, "This person is half hidden"));
+    look(&mut harness, "card-better");
+    press_label(&mut harness, "Back to the clicked picture");
+    assert!(shows(&harness, "This person is half hidden"));
+    press_label(&mut harness, &words);
     press(&mut harness, Key::M);
     harness.run_steps(2);
     write(&mut harness, "theft");
@@ -431,6 +435,7 @@ fn find_is_a_grid_that_scrolls_with_the_best_first() {
         ends_at: NOW,
         probability: 0.99 - n as f32 / 100.0,
         crop: None,
+        person: None,
         judged: None,
     };
     state.find = Some(Arc::new(FindView {

@@ -41,6 +41,8 @@ fn a_video_is_bound_to_a_camera_and_a_start_before_it_is_uploaded() {
     harness.get_by_label("Upload").click();
     harness.run_steps(2);
     assert!(asked(&mut harness).is_empty(), "no camera yet");
+    look(&mut harness, "review-gap");
+    assert!(shows(&harness, "Choose the camera that took this video"));
     harness.get_all_by_role(egui::accesskit::Role::ComboBox).last().unwrap().click();
     harness.run_steps(3);
     harness.get_by_label("Hall").click();

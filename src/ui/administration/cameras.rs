@@ -1,5 +1,8 @@
 //! Cameras: name, address, place, on or off.
-use super::{Column, Conflict, Pending, change, confirm, conflict, row, side, table, text, titles, users::submit};
+use super::{
+    Column, Conflict, Pending, change, confirm, conflict, row, side, table, text, titles,
+    users::{save, submit},
+};
 use crate::{
     model::{Camera, CameraId, FieldOfView},
     site::{AdminCommand, CameraEdit, CameraStatus, CameraView, SiteState, TestOutcome},
@@ -252,8 +255,7 @@ impl Form {
         let mut entered = false;
         let tested = self.fields(ui, state, pictures, "rtsp://user:password@10.0.0.21/stream1", &mut entered);
         pending.ui(ui);
-        let ready =
-            self.fault_of_name().is_none() && self.fault_of_address().is_none() && self.fault_of_place().is_none();
+        let ready = self.is_ready();
         if submit(ui, "Register camera", ready, &mut self.tried, pending, entered) {
             return Some(AdminCommand::AddCamera(self.edit()));
         }
@@ -291,12 +293,9 @@ impl Form {
             self.fields(ui, state, pictures, &now.camera.url, &mut entered)
         };
         pending.ui(ui);
-        let ready =
-            self.fault_of_name().is_none() && self.fault_of_address().is_none() && self.fault_of_place().is_none();
+        let ready = self.is_ready();
         let is_changed = self.is_changed();
-        let pressed =
-            ui.add_enabled_ui(is_changed, |ui| submit(ui, "Save", ready, &mut self.tried, pending, entered)).inner;
-        if pressed && is_changed {
+        if save(ui, is_changed, ready, &mut self.tried, pending, entered) {
             asked = Some(AdminCommand::EditCamera { id: now.camera.id, edit: self.edit() });
         }
         if now.camera.configured {
@@ -337,7 +336,8 @@ impl Form {
             let possible = (camera.is_some() || !typed.is_empty()) && !(self.tested && testing);
             let button = egui::Button::new("Test the address");
             let help = "Connects and shows the first picture; that is recorded";
-            if ui.add_enabled(possible, button).on_hover_text(help).clicked() {
+            let why = if self.tested && testing { "It is being tested" } else { "Type an address first" };
+            if ui.add_enabled(possible, button).on_hover_text(help).on_disabled_hover_text(why).clicked() {
                 self.tested = true;
                 let url = (!typed.is_empty()).then(|| typed.to_owned());
                 asked = Some(AdminCommand::TestAddress { camera, url });
@@ -408,6 +408,10 @@ impl Form {
     /// The address that is typed, if any.
     fn typed_url(&self) -> Option<&str> {
         Some(self.url.as_str().trim()).filter(|url| !url.is_empty())
+    }
+
+    fn is_ready(&self) -> bool {
+        [self.fault_of_name(), self.fault_of_address(), self.fault_of_place()].iter().all(Option::is_none)
     }
 
     fn fault_of_name(&self) -> Option<&'static str> {

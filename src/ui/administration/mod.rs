@@ -6,7 +6,7 @@ mod users;
 
 pub use password::OwnPassword;
 
-use super::{secret::Secret, tokens, widgets};
+use super::{questions::answers, secret::Secret, tokens, widgets};
 use crate::{
     model::{Timestamp, User},
     site::{AdminCommand, Command, SiteState},
@@ -243,20 +243,12 @@ fn change(what: &str, before: &str, now: &str) -> Option<String> {
 
 /// A question before something that hurts; `Some(true)` when it is meant.
 fn confirm(ui: &mut Ui, question: &str, yes: &str, no: &str) -> Option<bool> {
-    let mut answer = None;
-    widgets::card(true).show(ui, |ui| {
+    let asked = widgets::card(true).show(ui, |ui| {
         ui.set_width(ui.available_width());
         ui.label(question);
-        ui.horizontal(|ui| {
-            if ui.add(widgets::danger(yes)).clicked() {
-                answer = Some(true);
-            }
-            if ui.button(no).clicked() {
-                answer = Some(false);
-            }
-        });
+        answers(ui, yes, no)
     });
-    answer
+    asked.inner
 }
 
 /// The two fields of a new password, with the rules.

@@ -119,11 +119,14 @@ impl Rights {
         } else {
             ui.horizontal(|ui| {
                 let any = !self.changed.is_empty() && !self.saving;
-                if ui.add_enabled(any, widgets::primary("Save changes")).clicked() {
+                let why = if self.saving { "The last change is being stored" } else { "Nothing is changed" };
+                let save = ui.add_enabled(any, widgets::primary("Save changes")).on_disabled_hover_text(why);
+                if save.clicked() {
                     self.asking = !hold;
                     self.saving = hold;
                 }
-                if ui.add_enabled(any, egui::Button::new("Discard")).clicked() {
+                let discard = ui.add_enabled(any, egui::Button::new("Discard")).on_disabled_hover_text(why);
+                if discard.clicked() {
                     self.changed.clear();
                     self.pending = Pending::default();
                 }

@@ -261,8 +261,7 @@ impl Edit {
             pending.ui(ui);
         }
         let is_changed = self.edited() != self.before;
-        let pressed = ui.add_enabled_ui(is_changed, |ui| submit(ui, "Save", fit, &mut false, pending, entered)).inner;
-        if pressed && is_changed {
+        if save(ui, is_changed, fit, &mut false, pending, entered) {
             self.sent = Some(Sent::Fields);
             asked = Some(AdminCommand::EditUser(self.edited()));
         }
@@ -405,10 +404,36 @@ pub(super) fn submit(
     pending: &Pending,
     entered: bool,
 ) -> bool {
-    let mut pressed = entered && !pending.waits();
+    button(ui, words, None, ready, tried, pending, entered)
+}
+
+/// The same for a form of what there is already: where nothing is changed there is nothing to save, and the button says so.
+pub(super) fn save(
+    ui: &mut Ui,
+    is_changed: bool,
+    ready: bool,
+    tried: &mut bool,
+    pending: &Pending,
+    entered: bool,
+) -> bool {
+    button(ui, "Save", (!is_changed).then_some("Nothing is changed"), ready, tried, pending, entered)
+}
+
+fn button(
+    ui: &mut Ui,
+    words: &str,
+    blocked: Option<&str>,
+    ready: bool,
+    tried: &mut bool,
+    pending: &Pending,
+    entered: bool,
+) -> bool {
+    let enabled = blocked.is_none() && !pending.waits();
+    let mut pressed = entered && enabled;
     ui.horizontal(|ui| {
         let button = widgets::primary(words).min_size(vec2(130.0, 32.0));
-        pressed |= ui.add_enabled(!pending.waits(), button).clicked();
+        let why = blocked.unwrap_or("The last change is being stored");
+        pressed |= ui.add_enabled(enabled, button).on_disabled_hover_text(why).clicked();
         if pending.waits() {
             ui.spinner();
         }

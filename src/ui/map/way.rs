@@ -124,6 +124,7 @@ impl Map {
         }
         if !stops.is_empty() {
             let save = ui.add_enabled(self.dialog.is_none(), egui::Button::new("Save as CSV…"));
+            let save = save.on_disabled_hover_text("A dialog is open already");
             if save.on_hover_text("Writes this list to a file; recorded in the action log").clicked() {
                 self.trouble = None;
                 self.dialog = Some(FileDialog::save(ui.ctx(), "Tables", &["csv"], "movement.csv".to_owned()));

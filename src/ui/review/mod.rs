@@ -8,11 +8,10 @@ mod uploads;
 pub(super) use timeline::TimelineView;
 
 use super::commands::UiCommand;
-use super::wall::Click;
 use super::widgets::Pictures;
 use super::{bookmark, tokens, widgets};
 use crate::model::{Bookmark, CameraId, TrackId};
-use crate::site::{Command, SiteState};
+use crate::site::{Clicked, Command, SiteState};
 use egui::{Context, Margin, ScrollArea, Ui, vec2};
 
 /// What the review screen remembers between two repaints.
@@ -44,7 +43,7 @@ impl Review {
         open: Option<(CameraId, TrackId)>,
         pictures: &mut Pictures,
         asked: &mut Vec<Command>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         let mut clicked = None;
         egui::Frame::new().inner_margin(Margin::symmetric(10, 8)).show(ui, |ui| {
             ui.horizontal(|ui| {

@@ -1,9 +1,9 @@
 //! The player: cameras on one instant, the keys and buttons that move it, and the timeline under it.
 use super::timeline::TimelineView;
 use crate::model::{CameraId, Rect, Timestamp, TrackId};
-use crate::site::{ChannelView, Command, ExportCommand, ExportOf, ReviewCommand, SiteState};
+use crate::site::{ChannelView, Clicked, Command, ExportCommand, ExportOf, ReviewCommand, SiteState};
 use crate::ui::commands::UiCommand;
-use crate::ui::wall::{self, Click};
+use crate::ui::wall;
 use crate::ui::yuv::{self, Look};
 use crate::ui::{bookmark, modal, tokens, widgets};
 use crate::video::{Frame, What};
@@ -192,7 +192,7 @@ impl PlayerView {
         largest: Option<u32>,
         open: Option<(CameraId, TrackId)>,
         asked: &mut Vec<Command>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         self.leaving = false;
         let review = &state.review;
         if !review.channels.iter().any(|c| Some(c.camera) == self.active) {
@@ -300,7 +300,7 @@ impl PlayerView {
         area: egui::Rect,
         largest: Option<u32>,
         open: Option<(CameraId, TrackId)>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         let channels = &state.review.channels;
         self.seen.retain(|id, _| channels.iter().any(|c| c.camera == *id));
         if channels.is_empty() {
@@ -333,7 +333,7 @@ impl PlayerView {
         rect: egui::Rect,
         largest: Option<u32>,
         open: Option<TrackId>,
-    ) -> Option<Click> {
+    ) -> Option<Clicked> {
         let id = channel.camera;
         let name = widgets::camera_name(state, id);
         let tint = if self.active == Some(id) { tokens::ACCENT } else { tokens::LINE };
@@ -366,7 +366,7 @@ impl PlayerView {
             let seen = self.seen.get(&id)?;
             let at = wall::to_frame(at, body, &seen.frame)?;
             let (track, rect) = wall::hit(&seen.boxes, at, wall::slack(body, &seen.frame))?;
-            Some(Click { camera: id, track, frame: seen.frame.clone(), rect })
+            Some(Clicked { camera: id, track, frame: seen.frame.clone(), rect })
         });
         let Some(frame) =
             channel.frame.as_ref().filter(|f| largest.is_some_and(|side| f.width().max(f.height()) <= side))

@@ -5,6 +5,7 @@ use crate::{
     site::{Command, SiteState, StartFrom, UploadCommand, UploadStage, UploadView},
     ui::{
         dialog::FileDialog,
+        form::Fields,
         modal, tokens,
         widgets::{self, Pictures},
     },
@@ -35,6 +36,8 @@ pub struct Uploads {
 struct Form {
     camera: Option<CameraId>,
     start: String,
+    /// Whether it was tried to send it as it is.
+    tried: bool,
 }
 
 impl Uploads {
@@ -72,7 +75,8 @@ impl Uploads {
             ui.add_space(8.0);
             let add = widgets::primary("Add videos…");
             let hover = "Uploads video files to a camera. They can be dropped onto the window, too";
-            if ui.add_enabled(self.dialog.is_none(), add).on_hover_text(hover).clicked() {
+            let add = ui.add_enabled(self.dialog.is_none(), add).on_hover_text(hover);
+            if add.on_disabled_hover_text("A dialog is open already").clicked() {
                 self.trouble = None;
                 self.dialog = Some(FileDialog::open(ui.ctx(), "Videos", ENDINGS));
             }
@@ -160,11 +164,12 @@ impl Uploads {
             camera: named(state, &view.name)
                 .or_else(|| self.camera.or(only).filter(|id| widgets::camera(state, *id).is_some())),
             start: view.starts_at.map(Timestamp::local_with_offset).unwrap_or_default(),
+            tried: false,
         });
-        ui.horizontal(|ui| {
+        let drawn = ui.horizontal(|ui| {
             let chosen = form.camera.map_or("Choose a camera", |id| widgets::camera_name(state, id));
             let list = egui::ComboBox::from_id_salt(("camera", view.id)).selected_text(chosen).width(180.0);
-            modal::choose(list, ui, |ui| {
+            let list = modal::choose(list, ui, |ui| {
                 for camera in &state.cameras {
                     if ui.selectable_value(&mut form.camera, Some(camera.camera.id), &camera.camera.name).changed() {
                         self.camera = form.camera;
@@ -175,10 +180,16 @@ impl Uploads {
                 .id(egui::Id::unique(("start", view.id)))
                 .hint_text("2026-11-22 14:03:22")
                 .desired_width(210.0);
-            ui.add(field).on_hover_text(
-                "Date and time of the first picture, with its offset from UTC; without one in the zone of this machine",
-            );
+            let help =
+                "Date and time of the first picture, with its offset from UTC; without one in the zone of this machine";
+            (list.response, ui.add(field).on_hover_text(help))
         });
+        let (list, field) = drawn.inner;
+        let start = form.start(view.id, state);
+        let mut tried = form.tried;
+        let mut fields = Fields::new("upload", &mut tried);
+        let chosen = form.camera.is_some_and(|id| widgets::camera(state, id).is_some());
+        fields.check(ui, &list, (!chosen).then_some("Choose the camera that took this video"));
         let (tint, words) = match Timestamp::parse_local(&form.start) {
             Some(at) if at > state.now => (tokens::BAD, "That is in the future".to_owned()),
             Some(at) => {
@@ -204,15 +215,18 @@ impl Uploads {
             ),
         };
         ui.label(RichText::new(words).color(tint).size(12.0));
+        if chosen && start.is_none() {
+            fields.points_at(&field); // what is wrong with it stands there already
+        }
         ui.horizontal(|ui| {
-            let start = form.start(view.id, state);
-            if ui.add_enabled(start.is_some(), widgets::primary("Upload")).clicked() {
+            if fields.sends(ui.add(widgets::primary("Upload")).clicked()) {
                 asked = start;
             }
             if ui.button("Leave out").clicked() {
                 asked = Some(UploadCommand::Dismiss(view.id));
             }
         });
+        form.tried = tried;
         asked
     }
 }

@@ -1,19 +1,22 @@
 //! Cases: their list, and one of them open with its suspects, bookmarks, held video, people, notes and what was handed out.
+mod dialog;
+
 use super::{
     bookmark::{place, when},
+    form::{Fields, needed},
     modal, tokens,
     widgets::{self, Pictures},
 };
 use crate::{
-    model::{Bookmark, CameraId, Case, CaseChange, CaseId, SuspectId, Timestamp, User},
+    model::{Bookmark, Case, CaseChange, CaseId, SuspectId, User},
     site::{CaseCommand, CaseSuspect, CaseView, Command, ExportCommand, ExportOf, ExportStage, SiteState, UploadStage},
 };
-use egui::{Align, ComboBox, Context, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
+use dialog::{Asked, Dialog};
+use egui::{Align, Context, Layout, Margin, RichText, ScrollArea, TextEdit, Ui, vec2};
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
-use uuid::Uuid;
 
 /// Width of the list.
 const LIST: f32 = 300.0;
@@ -31,7 +34,7 @@ pub struct Cases {
     search: String,
     /// What is typed for each case: a note belongs to the case it was begun in.
     drafts: BTreeMap<CaseId, Draft>,
-    dialog: Option<Dialog>,
+    dialog: Option<Asked>,
     exports: Exports,
     leads: Option<Leads>,
 }
@@ -41,6 +44,9 @@ pub struct Cases {
 struct Draft {
     note: String,
     person: String,
+    /// Whether one of these two was to be sent empty.
+    note_tried: bool,
+    person_tried: bool,
 }
 
 /// Where a click leads.
@@ -51,16 +57,6 @@ pub enum Leads {
     Suspect(SuspectId),
     /// To a suspect's way on the map.
     Map(SuspectId),
-}
-
-/// What is being said.
-enum Dialog {
-    Open { number: String, name: String },
-    Rename { case: CaseId, number: String, name: String },
-    Close { case: CaseId, why: String },
-    Reopen { case: CaseId, why: String },
-    Hold { case: CaseId, camera: Option<CameraId>, from: String, until: String, reason: String },
-    Lift { hold: Uuid, what: String, reason: String },
 }
 
 /// Suspects that are exported one after another, each by the dialog of exports.
@@ -101,7 +97,7 @@ impl Cases {
 
     /// Whether a dialog is open, and whether something is typed in it.
     pub fn dialog_is_dirty(&self) -> Option<bool> {
-        self.dialog.as_ref().map(Dialog::is_dirty)
+        self.dialog.as_ref().map(Asked::is_dirty)
     }
 
     /// Closes what is open on top; `false` when nothing was.
@@ -142,7 +138,7 @@ impl Cases {
             ui.label(tokens::strong("Cases").size(20.0));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if ui.add(widgets::primary("New case…")).clicked() {
-                    self.dialog = Some(Dialog::Open { number: String::new(), name: String::new() });
+                    self.dialog = Some(Asked::new(Dialog::Open { number: String::new(), name: String::new() }));
                 }
             });
         });
@@ -198,14 +194,14 @@ impl Cases {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if case.closed.is_none() {
                     if ui.button("Close case…").clicked() {
-                        self.dialog = Some(Dialog::Close { case: case.id, why: String::new() });
+                        self.dialog = Some(Asked::new(Dialog::Close { case: case.id, why: String::new() }));
                     }
                     if ui.button("Rename…").clicked() {
                         let (number, name) = (case.number.clone(), case.name.clone());
-                        self.dialog = Some(Dialog::Rename { case: case.id, number, name });
+                        self.dialog = Some(Asked::new(Dialog::Rename { case: case.id, number, name }));
                     }
                 } else if ui.button("Open again…").clicked() {
-                    self.dialog = Some(Dialog::Reopen { case: case.id, why: String::new() });
+                    self.dialog = Some(Asked::new(Dialog::Reopen { case: case.id, why: String::new() }));
                 }
                 let seen: VecDeque<_> =
                     case.suspects.iter().copied().filter(|id| widgets::suspect(state, *id).is_some()).collect();
@@ -329,7 +325,8 @@ impl Cases {
                             && ui.small_button("Hold…").on_hover_text("Keeps this video from being deleted").clicked()
                         {
                             let (from, until) = (b.from.minus(AROUND), b.until.plus(AROUND));
-                            self.dialog = Some(Dialog::hold(view.case.id, b.camera, from, until, b.words.clone()));
+                            self.dialog =
+                                Some(Asked::new(Dialog::hold(view.case.id, b.camera, from, until, b.words.clone())));
                         }
                         if ui.small_button("Go there").clicked() {
                             self.leads = Some(Leads::Watch(b.clone()));
@@ -345,7 +342,7 @@ impl Cases {
         if section(ui, "Held video", open.then_some("Hold video…")) {
             let camera = state.cameras.first().map(|v| v.camera.id);
             let from = state.now.minus(BEFORE_NOW);
-            self.dialog = Some(Dialog::hold(view.case.id, camera, from, state.now, String::new()));
+            self.dialog = Some(Asked::new(Dialog::hold(view.case.id, camera, from, state.now, String::new())));
         }
         if view.holds.is_empty() {
             ui.label(tokens::weak(
@@ -365,7 +362,7 @@ impl Cases {
                         widgets::chip(ui, "lifted", tokens::TEXT_WEAK);
                     } else if seen && ui.small_button("Lift…").clicked() {
                         let (hold, what) = (hold.id, what.clone());
-                        self.dialog = Some(Dialog::Lift { hold, what, reason: String::new() });
+                        self.dialog = Some(Asked::new(Dialog::Lift { hold, what, reason: String::new() }));
                     }
                 });
             });
@@ -386,19 +383,24 @@ impl Cases {
                 });
             });
         }
-        let mut entered = false;
-        let person = &mut self.drafts.entry(case.id).or_default().person;
+        let Draft { person, person_tried, .. } = self.drafts.entry(case.id).or_default();
+        let mut fields = Fields::new("person", person_tried);
+        let (mut pressed, mut typed) = (false, None);
         ui.horizontal(|ui| {
             let field = TextEdit::singleline(person).hint_text("badge number of a colleague").desired_width(240.0);
             let field = ui.add(field);
             field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Badge number of a colleague"));
-            entered |= widgets::entered(ui, &field);
-            let ready = !person.trim().is_empty();
+            pressed = widgets::entered(ui, &field);
             let help = "Your colleague works on the case from then on; which cameras they see does not change";
-            entered |= ui.add_enabled(ready, egui::Button::new("Hand to")).on_hover_text(help).clicked();
+            pressed |= ui.button("Hand to").on_hover_text(help).clicked();
+            typed = Some(field);
         });
-        if entered && !person.trim().is_empty() {
+        if let Some(field) = typed {
+            fields.check(ui, &field, needed("Type the badge number of a colleague")(person));
+        }
+        if fields.sends(pressed) {
             let cc = std::mem::take(person).trim().to_owned();
+            *person_tried = false;
             asked.push(change(case, CaseChange::AddPerson { cc, name: String::new() }));
         }
     }
@@ -412,176 +414,33 @@ impl Cases {
                 ui.add(egui::Label::new(&note.what).wrap().selectable(true));
             });
         }
-        let draft = &mut self.drafts.entry(case.id).or_default().note;
-        let field = TextEdit::multiline(draft).desired_rows(3).char_limit(Case::NOTE).desired_width(f32::INFINITY);
+        let Draft { note, note_tried, .. } = self.drafts.entry(case.id).or_default();
+        let mut fields = Fields::new("note", note_tried);
+        let field = TextEdit::multiline(note).desired_rows(3).char_limit(Case::NOTE).desired_width(f32::INFINITY);
         let field = ui.add(
             field
                 .hint_text("What is known, what is to be done. A note is never changed")
                 .margin(Margin::symmetric(10, 8)),
         );
         field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, true, "New note"));
-        let ready = !draft.trim().is_empty();
-        ui.horizontal(|ui| {
-            if ui.add_enabled(ready, egui::Button::new("Add note")).clicked() {
-                let text = std::mem::take(draft).trim().to_owned();
-                asked.push(change(case, CaseChange::Note { text }));
-            }
-        });
+        fields.check(ui, &field, needed("Type the note first")(note));
+        let pressed = ui.horizontal(|ui| ui.button("Add note").clicked()).inner;
+        if fields.sends(pressed) {
+            let text = std::mem::take(note).trim().to_owned();
+            *note_tried = false;
+            asked.push(change(case, CaseChange::Note { text }));
+        }
     }
 
     /// Draws what is being said; the command once it is said.
     fn dialog(&mut self, context: &Context, state: &SiteState, user: &User) -> Option<Command> {
-        let dialog = self.dialog.as_mut()?;
         let mut done = false;
-        let command = modal::dialog(context, "case", tokens::FORM_WIDTH, |ui| dialog.ui(ui, state, user, &mut done));
+        let command = self.dialog.as_mut()?.ui(context, state, user, &mut done);
         if done || command.is_some() {
             self.dialog = None;
         }
         command
     }
-}
-
-impl Dialog {
-    fn is_dirty(&self) -> bool {
-        let typed = |texts: &[&String]| texts.iter().any(|text| !text.trim().is_empty());
-        match self {
-            Self::Open { number, name } => typed(&[number, name]),
-            Self::Rename { .. } => true,
-            Self::Close { why: text, .. } | Self::Reopen { why: text, .. } => typed(&[text]),
-            Self::Hold { reason: text, .. } | Self::Lift { reason: text, .. } => typed(&[text]),
-        }
-    }
-
-    fn hold(case: CaseId, camera: Option<CameraId>, from: Timestamp, until: Timestamp, reason: String) -> Self {
-        let (from, until) = (from.local_with_offset(), until.local_with_offset());
-        Self::Hold { case, camera, from, until, reason }
-    }
-
-    fn ui(&mut self, ui: &mut Ui, state: &SiteState, user: &User, done: &mut bool) -> Option<Command> {
-        let mut entered = false;
-        let mut field = |ui: &mut Ui, label: &str, hint: &str, text: &mut String| {
-            widgets::field(ui, "case", label, hint, text, &mut entered);
-        };
-        let said = |text: &str| !text.trim().is_empty();
-        // The words of each button, whether it ends something, and what it asks for once all is said.
-        let mut buttons: Vec<(&str, bool, Option<CaseCommand>)> = Vec::new();
-        match self {
-            Self::Open { number, name } => {
-                title(
-                    ui,
-                    "New case",
-                    "You work on it, and whom you hand it to. Nobody else sees it but administrators",
-                );
-                field(ui, "Number", "118/2026", number);
-                field(ui, "Name", "Theft at the kiosk", name);
-                let ready = said(number) && said(name);
-                let open = ready.then(|| CaseCommand::Open { number: number.clone(), name: name.clone() });
-                buttons.push(("Open case", false, open));
-            }
-            Self::Rename { case, number, name } => {
-                title(ui, "Rename the case", "Its earlier names stay in the action log");
-                field(ui, "Number", "118/2026", number);
-                field(ui, "Name", "Theft at the kiosk", name);
-                let rename = CaseChange::Rename { number: number.clone(), name: name.clone() };
-                buttons.push((
-                    "Rename",
-                    false,
-                    (said(number) && said(name)).then_some(CaseCommand::Change(*case, rename)),
-                ));
-            }
-            Self::Close { case, why } => {
-                let id = *case;
-                let view = state.casework.cases.iter().find(|v| v.case.id == id);
-                let held = view.map_or(0, |v| v.holds.iter().filter(|h| h.released.is_none()).count());
-                let words = match held {
-                    0 => "Nothing is held for it. It can be opened again".to_owned(),
-                    1 => "One stretch of video is held for it: decide what becomes of it".to_owned(),
-                    n => format!("{n} stretches of video are held for it: decide what becomes of them"),
-                };
-                title(ui, "Close the case", &words);
-                field(ui, "Why", "solved, handed to the court, …", why);
-                let close =
-                    |lift_holds| said(why).then(|| CaseCommand::Close { case: id, why: why.clone(), lift_holds });
-                if held == 0 {
-                    buttons.push(("Close case", false, close(false)));
-                } else {
-                    buttons.push(("Close, keep holding", false, close(false)));
-                    buttons.push(("Close, lift the holds", true, close(true)));
-                }
-            }
-            Self::Reopen { case, why } => {
-                title(ui, "Open the case again", "Holds that were lifted stay lifted");
-                field(ui, "Why", "a new witness", why);
-                let reopen = CaseChange::Reopen { why: why.clone() };
-                buttons.push(("Open again", false, said(why).then_some(CaseCommand::Change(*case, reopen))));
-            }
-            Self::Hold { case, camera, from, until, reason } => {
-                title(
-                    ui,
-                    "Hold video",
-                    "What is held, with all that was seen on it, is not deleted until the hold is lifted",
-                );
-                ui.horizontal(|ui| {
-                    ui.label(tokens::strong("Camera").size(13.0));
-                    let list = ComboBox::from_id_salt("camera to hold").selected_text(place(state, *camera));
-                    modal::choose(list.width(240.0), ui, |ui| {
-                        if user.is_admin {
-                            ui.selectable_value(camera, None, "All cameras");
-                        }
-                        for view in &state.cameras {
-                            ui.selectable_value(camera, Some(view.camera.id), &view.camera.name);
-                        }
-                    });
-                });
-                field(ui, "From", "2026-11-22 14:03:22", from);
-                field(ui, "To", "2026-11-22 15:03:22", until);
-                field(ui, "Reason", "evidence for the court", reason);
-                let times = Timestamp::parse_local(from).zip(Timestamp::parse_local(until)).filter(|(a, b)| a <= b);
-                if times.is_none() {
-                    let words = "Write two times such as 2026-11-22 14:03:22, the earlier one first";
-                    ui.label(RichText::new(words).color(tokens::WARN));
-                }
-                let hold = times.filter(|_| said(reason)).map(|(from, until)| CaseCommand::Hold {
-                    case: *case,
-                    camera: *camera,
-                    from,
-                    until,
-                    reason: reason.clone(),
-                });
-                buttons.push(("Hold", false, hold));
-            }
-            Self::Lift { hold, what, reason } => {
-                title(
-                    ui,
-                    "Lift the hold",
-                    &format!("{what}. What is older than this site keeps is deleted soon after"),
-                );
-                field(ui, "Reason", "the court is done", reason);
-                let lift = said(reason).then(|| CaseCommand::Lift { hold: *hold, reason: reason.clone() });
-                buttons.push(("Lift", true, lift));
-            }
-        }
-        ui.add_space(8.0);
-        let only = buttons.len() == 1; // Enter decides only where there is nothing to choose
-        let mut command = None;
-        ui.horizontal(|ui| {
-            for (words, ends, wanted) in buttons {
-                let button = if ends { widgets::danger(words) } else { widgets::primary(words) };
-                let clicked = ui.add_enabled(wanted.is_some(), button).clicked();
-                if clicked || (entered && only && !ends) {
-                    command = wanted.or(command.take());
-                }
-            }
-            *done = ui.button("Not now").on_hover_text("Esc").clicked();
-        });
-        command.map(Command::Case)
-    }
-}
-
-fn title(ui: &mut Ui, title: &str, words: &str) {
-    ui.label(tokens::strong(title).size(18.0));
-    ui.label(tokens::weak(words));
-    ui.add_space(4.0);
 }
 
 /// A heading, with a button at its right where there is one; whether that was clicked.
