@@ -316,7 +316,7 @@ fn gap_from_row(row: &Row) -> sqlx::Result<Gap> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::store::{cameras::tests::camera, sql::tests::backends};
 
@@ -326,7 +326,7 @@ pub(super) mod tests {
         T0.plus(Duration::from_secs(seconds))
     }
 
-    pub(in crate::store) fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
+    pub(crate) fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
         let id = Uuid::new_v4();
         Segment {
             id,
