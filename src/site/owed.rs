@@ -63,3 +63,95 @@ impl Shared {
         Ok(there.iter().any(|e| e.log_id == entry.log_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::prerequisites,
+        model::{AgedBefore, Clock as _, Segment, SystemClock},
+        servers,
+        site::{CameraConfig, Site, SiteConfig, recording::tests::wait},
+        store::{Address, Addresses, Book, Deleted, DeletedBy, Kept, recordings::tests::segment},
+    };
+    use serde_json::json;
+    use std::{path::Path, sync::Arc};
+    use uuid::Uuid;
+
+    fn open(data: &Path, stores: Addresses) -> Site {
+        let camera = CameraConfig { active: false, ..CameraConfig::new("Gate", "test:") };
+        let config = SiteConfig { cameras: vec![camera], stores, ..SiteConfig::default() };
+        Site::open(config, data, &prerequisites::models_dir(None), Arc::new(SystemClock)).unwrap()
+    }
+
+    /// The ids that the log says were deleted.
+    fn told(site: &Site) -> Vec<Uuid> {
+        let shared = &site.shared;
+        shared.runtime.block_on(async {
+            assert!(shared.records.delivery.flush().await);
+            let filter = LogFilter { action: Some(Action::DeleteData), ..LogFilter::default() };
+            let log = shared.records.stores.actions.page(&filter, None, 100).await.unwrap();
+            log.iter().flat_map(|e| serde_json::from_value::<Vec<Uuid>>(e.details["ids"].clone()).unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn what_a_console_deleted_before_it_ended_is_in_the_log_once() {
+        for on_a_server in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let cameras = on_a_server.then(|| Address::parse(&servers::postgres().database()).unwrap());
+            let stores = Addresses { cameras, ..Addresses::default() };
+            let site = open(folder.path(), stores.clone());
+            let shared = &site.shared;
+            let old = SystemClock.now().minus(Duration::from_secs(40 * 86_400));
+            let (mut deleted, mut owed) = (Vec::new(), None);
+            shared.runtime.block_on(async {
+                assert!(shared.records.delivery.flush().await, "the camera is registered");
+                let store = &shared.records.stores.cameras;
+                let camera = store.cameras().await.unwrap()[0].id;
+                for n in 0..3 {
+                    let starts_at = old.plus(Duration::from_secs(100 * n));
+                    let ends_at = starts_at.plus(Duration::from_secs(10));
+                    store.put_segment(&Segment { starts_at, ends_at, ..segment(camera, 0, 10) }).await.unwrap();
+                }
+                let by = DeletedBy::Age(AgedBefore::of_test(SystemClock.now()));
+                let mut owing = Owing::default();
+                let mut entry = |piece: Deleted<'_>| {
+                    let Deleted::Recordings(segments) = piece else { return None };
+                    deleted.extend(segments.iter().map(|s| s.id));
+                    owed = Some(owing.owe(shared, json!({ "ids": deleted })));
+                    owed.clone()
+                };
+                let mut book = Book { kept: &Kept::default, entry: &mut entry };
+                let mut after = None;
+                for _ in 0..3 {
+                    let now = SystemClock.now();
+                    let piece =
+                        store.delete_oldest_recorded(by, now, &mut book, after, 1, &mut |_| true).await.unwrap();
+                    after = piece.next;
+                }
+            });
+            drop(site); // the console ends here: nobody has told the log
+            let site = open(folder.path(), stores.clone());
+            wait("the entry", || (!told(&site).is_empty()).then_some(()));
+            assert_eq!((told(&site), deleted.len()), (deleted.clone(), 3));
+
+            // It ends between the journal and the database: the entry is owed still, and in the log already.
+            let shared = &site.shared;
+            let again = async {
+                let store = &shared.records.stores.cameras;
+                let camera = store.cameras().await.unwrap()[0].id;
+                store.put_segment(&Segment { starts_at: old, ends_at: old, ..segment(camera, 0, 10) }).await.unwrap();
+                let mut entry = |_: Deleted<'_>| owed.clone().map(|owed| OwedEntry { instead_of: None, ..owed });
+                let mut book = Book { kept: &Kept::default, entry: &mut entry };
+                let by = DeletedBy::Age(AgedBefore::of_test(SystemClock.now()));
+                store.delete_oldest_recorded(by, SystemClock.now(), &mut book, None, 9, &mut |_| true).await.unwrap();
+                assert_eq!(store.owed_entries(&shared.records.console).await.unwrap().len(), 1);
+                shared.settle_owed(Owing::default()).await;
+                assert_eq!(store.owed_entries(&shared.records.console).await.unwrap().len(), 0);
+            };
+            shared.runtime.block_on(again);
+            assert_eq!(told(&site), deleted, "once");
+        }
+    }
+}

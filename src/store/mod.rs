@@ -30,6 +30,8 @@ mod timeline;
 pub mod tracklets;
 pub mod users;
 
+use crate::model::Timestamp;
+
 pub use actions::{ActionLog, LogCursor, LogFilter, LogIds, LogPage};
 pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
@@ -131,6 +133,22 @@ impl StoreError {
     pub fn is_bad_record(&self) -> bool {
         matches!(self, Self::BadRecord(_))
     }
+}
+
+/// What a failed connection has to do with this console's clock, where its words say so: a certificate is judged by it, and a clock that is
+/// wrong makes every server look like an impostor.
+fn certificate_time(words: &str, now: Timestamp) -> Option<String> {
+    let state = if words.contains("not valid yet") || words.contains("NotValidYet") {
+        "is not valid yet"
+    } else if words.contains("certificate expired") || words.contains("Expired") {
+        "has expired"
+    } else {
+        return None;
+    };
+    let shown = now.local_date_time();
+    Some(format!(
+        "its certificate {state} by this console's clock, which shows {shown}: if that is wrong, set it, or have it set by NTP"
+    ))
 }
 
 /// The stores of one site. Cloning shares them.

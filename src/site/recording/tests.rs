@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{AgedBefore, Class, Detection, Hold, Rect, SystemClock, TrackId},
+    model::{Action, AgedBefore, Class, Detection, Hold, Outcome, Rect, SystemClock, TrackId},
     site::{
         Access, CameraConfig, Command, Site, SiteConfig,
         analysis::Analysis,

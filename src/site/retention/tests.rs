@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{AgedBefore, DetectionRecord, Hold, Sighting, Suspect, SystemClock, Tracklet, Upload},
+    model::{Action, AgedBefore, DetectionRecord, Hold, Outcome, Sighting, Suspect, SystemClock, Tracklet, Upload},
     servers,
     site::{CameraConfig, Misfit, Site, SiteConfig},
     store::{

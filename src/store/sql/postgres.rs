@@ -1,6 +1,9 @@
 //! PostgreSQL: how a server is reached, what its errors mean, and the types that the driver lacks.
 use super::{Address, Row, Statement, StoreError};
-use crate::{model::Timestamp, store::examine::encryption};
+use crate::{
+    model::{Clock as _, SystemClock, Timestamp},
+    store::{certificate_time, examine::encryption},
+};
 use sqlx::{
     Decode, Encode, PgPool, PgTransaction, Postgres, Type,
     encode::IsNull,
@@ -161,6 +164,9 @@ fn meaning(place: &str, e: &sqlx::Error) -> StoreError {
         sqlx::Error::Encode(e) => StoreError::BadRecord(e.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
             StoreError::Damaged { place, detail: format!("a row cannot be read: {e}") }
+        }
+        sqlx::Error::Tls(e) if let Some(detail) = certificate_time(&e.to_string(), SystemClock.now()) => {
+            StoreError::Unavailable { place, detail }
         }
         sqlx::Error::Configuration(e) | sqlx::Error::Tls(e) => {
             StoreError::Misconfigured { place, detail: e.to_string() }

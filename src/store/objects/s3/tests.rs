@@ -208,3 +208,49 @@ async fn addresses_that_cannot_be_used_say_why() {
         assert!(error.to_string().contains(word), "{address}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_console_whose_clock_is_wrong_is_told_so_and_not_that_its_account_is() {
+    let store = s3(servers::s3()).await;
+    let raw = buckets(&store);
+    for (seconds, words) in
+        [(20 * 60, "20 min 0 s ahead"), (-20 * 60, "20 min 0 s behind"), (400 * 86_400, "400 d 0 h ahead")]
+    {
+        let now = Timestamp(SystemClock.now().0 + seconds * 1_000_000);
+        let wrong = std::time::UNIX_EPOCH + Duration::from_micros(now.0.unsigned_abs());
+        let wrong = || Config::builder().time_source(aws_smithy_async::time::StaticTimeSource::new(wrong));
+        let head = raw.client.head_bucket().bucket(raw.bucket("frames"));
+        let head = head.customize().config_override(wrong()).send().await.unwrap_err();
+        let list = raw.client.list_buckets().customize().config_override(wrong()).send().await.unwrap_err();
+        // What passes between the request and its answer may be seconds on a busy machine.
+        let minutes = words.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        for error in [raw.error_at(&head, now), raw.error_at(&list, now)] {
+            assert!(error.is_away(), "the console starts all the same: {error:?}");
+            let told = error.to_string();
+            let near = told.contains("19 min") || told.contains("399 d") || told.contains(&minutes);
+            let way = words.rsplit(' ').next().unwrap();
+            assert!(near && told.contains(&format!("{way} of the store's")), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_told_with_what_the_clock_shows() {
+    use rustls::{CertificateError, Error, pki_types::UnixTime};
+    let now = Timestamp::parse("2019-01-01T12:00:00Z").unwrap();
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let early = CertificateError::NotValidYetContext { time: at(1_546_344_000), not_before: at(1_795_000_000) };
+    for early in [early, CertificateError::NotValidYet] {
+        for words in [Error::InvalidCertificate(early.clone()).to_string(), format!("{early:?}")] {
+            let told = certificate_time(&words, now).unwrap_or_else(|| panic!("{words}"));
+            assert!(
+                told.starts_with("its certificate is not valid yet by this console's clock, which shows 2019-01-01"),
+                "{told}"
+            );
+        }
+    }
+    let late = CertificateError::ExpiredContext { time: at(1_795_000_000), not_after: at(1_546_344_000) };
+    let told = certificate_time(&Error::InvalidCertificate(late).to_string(), now).unwrap();
+    assert!(told.starts_with("its certificate has expired"), "{told}");
+    assert_eq!(certificate_time(&Error::InvalidCertificate(CertificateError::UnknownIssuer).to_string(), now), None);
+}
