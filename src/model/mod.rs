@@ -40,5 +40,5 @@ pub use suspect::{Decision, DetectionKind, DetectionRecord, MatchView, Sighting,
 pub use time::{Clock, ManualClock, SystemClock, Timestamp};
 pub use track::{Class, Descriptor, DescriptorKind, Detection, Track, TrackId};
 pub use tracklet::{Tracklet, TrackletId};
-pub use trust::{AgedBefore, ClockTrust, Judgement, Progress, TrustedNow, Witness};
+pub use trust::{AgedBefore, ClockTrust, Judgement, MADE_AFTER, NOTHING_BEFORE, Progress, TrustedNow, Witness};
 pub use user::{Rights, User};

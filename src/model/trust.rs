@@ -24,6 +24,9 @@ pub const STANDS_FOR: Duration = Duration::from_secs(86_400);
 /// 2026-11-01T00:00:00Z. This version was made after it: a clock that is before it was never set.
 pub const MADE_AFTER: Timestamp = Timestamp(1_793_491_200_000_000);
 
+/// 2025-01-01T00:00:00Z. Nothing was recorded before it: what says so was recorded by a clock that was not set, and may be of today.
+pub const NOTHING_BEFORE: Timestamp = Timestamp(1_735_689_600_000_000);
+
 /// An instant at which this console's clock was found to be right. Only [`ClockTrust::judge`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrustedNow(Timestamp);

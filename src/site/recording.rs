@@ -16,7 +16,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -149,6 +149,10 @@ struct State {
     spooled: VecDeque<Spooled>,
     /// The newest segments, oldest first.
     recent: VecDeque<Segment>,
+    /// Those of them that an earlier run recorded.
+    earlier: BTreeSet<Uuid>,
+    /// Those that got their time when the clock was set, until the log says so.
+    redated: Vec<clock::Redated>,
     /// Gaps to commit.
     owed: Vec<Record>,
     /// What the operator must be told.
@@ -222,6 +226,7 @@ impl Recording {
             Err(error) => state.notices.push(error.to_string()),
         }
         state.recent.extend(state.spooled.iter().map(|s| s.segment.clone()));
+        state.earlier.extend(state.spooled.iter().map(|s| s.segment.id));
         // Of several consoles, whoever gets the duty of a camera asks then.
         if duty.is_alone() {
             // A store that does not answer yet tells nothing of earlier runs; what is recorded from now on is recorded all the same.
@@ -389,7 +394,12 @@ impl Recording {
         }
         let mut state = self.state();
         match recorded {
-            Recorded::Segment(spooled) => {
+            Recorded::Segment(mut spooled) => {
+                // One that was under way when the clock was set.
+                if let Some(dated) = self.dated(&spooled.segment) {
+                    let seemed = std::mem::replace(&mut spooled.segment, dated.clone()).starts_at;
+                    state.redated.push((dated, seemed));
+                }
                 let spooled = addressed(spooled);
                 state.recent.push_back(spooled.segment.clone());
                 if state.recent.len() > RECENT {
@@ -399,12 +409,13 @@ impl Recording {
                 self.wake.notify_one();
             }
             Recorded::Resumed { last, at } => {
+                let ends = self.ends(&state);
                 let per = state.cameras.entry(camera).or_default();
                 let reason = per.failure.take().unwrap_or_else(|| "The camera sent no pictures".to_owned());
                 // Told before the clock is, where it was set meanwhile: so the clock is asked first.
                 let gaps = match per.gap.take() {
                     Some(gap) => {
-                        let mut gaps = self.gaps_between(camera, gap.from, at, &gap.reason);
+                        let mut gaps = self.gaps_between(camera, (gap.from, at), &gap.reason, &ends);
                         match gaps.first_mut().filter(|first| first.reason == gap.reason) {
                             Some(first) => first.id = gap.id,
                             // Nothing of it is left, but it was told of, and it ends.
@@ -412,7 +423,7 @@ impl Recording {
                         }
                         gaps
                     }
-                    None => last.map(|from| self.gaps_between(camera, from, at, &reason)).unwrap_or_default(),
+                    None => last.map(|from| self.gaps_between(camera, (from, at), &reason, &ends)).unwrap_or_default(),
                 };
                 state.owed.extend(gaps.into_iter().map(Record::Gap));
             }
@@ -518,6 +529,7 @@ impl Recording {
         let behind = self.is_behind_the_clock();
         let now = self.clock.now();
         let mut state = self.state();
+        let ends = self.ends(&state);
         let mut opened = Vec::new();
         for (camera, per) in &mut state.cameras {
             let Some(recorder) = per.recorder.as_ref().filter(|_| per.gap.is_none() && !behind) else { continue };
@@ -532,7 +544,7 @@ impl Recording {
                 Some(CameraStatus::Live) => "The camera's pictures could not be recorded".to_owned(),
                 Some(CameraStatus::Inactive) | None => "The camera was switched off".to_owned(),
             });
-            let gaps = self.gaps_since(*camera, from, now, &reason);
+            let gaps = self.gaps_since(*camera, (from, now), &reason, &ends);
             per.gap = gaps.last().cloned();
             opened.extend(gaps.into_iter().map(Record::Gap));
         }
@@ -613,6 +625,7 @@ impl Shared {
         for notice in notices {
             self.trouble(About::AllCameras, notice);
         }
+        self.tell_of_redated().await;
     }
 
     /// Brings files from the spool to the store, for as long as the site runs.
@@ -650,7 +663,8 @@ impl Shared {
             place: "the journal".to_owned(),
             detail: e.to_string(),
         };
-        self.records.journal.append(&[Record::Segment(spooled.segment.clone())]).await.map_err(unavailable)
+        let segment = self.recording.as_dated(&spooled.segment);
+        self.records.journal.append(&[Record::Segment(segment)]).await.map_err(unavailable)
     }
 
     /// Gives up the oldest files of a spool that holds too much.

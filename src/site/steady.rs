@@ -178,6 +178,49 @@ mod tests {
     }
 
     #[test]
+    fn what_is_recorded_before_the_clock_is_set_gets_its_time_and_the_log_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let video = folder.path().join("gate.mkv");
+        footage_of(&video, 60);
+        let clock = Arc::new(SetClock::default());
+        let behind = SystemClock.now().seconds_since(Timestamp::parse("2019-01-01T00:00:00Z").unwrap()).round() as i64;
+        clock.set(-behind);
+        let began = SystemClock.now();
+        let recording = RecordingConfig { record: RecordMode::Always, segment_s: 1.0, ..RecordingConfig::default() };
+        let config = config(format!("file://{}", video.display()), recording);
+        let data = folder.path().join("data");
+        let site = Site::open(config, &data, &prerequisites::models_dir(None), Arc::<SetClock>::clone(&clock)).unwrap();
+        let of_2019 = wait("two files", || Some(stored(&site)).filter(|all| all.len() >= 2));
+        assert!(of_2019.iter().all(|s| s.starts_at.to_string().starts_with("2019-01-01")), "{of_2019:?}");
+        let shared = &site.shared;
+        shared.runtime.block_on(shared.retain_recordings(60));
+        clock.set(behind);
+        let set = clock.now();
+        wait("what was recorded before in its time", || {
+            let all = stored(&site);
+            let after = all.iter().any(|s| s.starts_at > set);
+            (after && all.iter().all(|s| s.starts_at > began)).then_some(())
+        });
+        shared.runtime.block_on(shared.retain_recordings(60));
+        let all = stored(&site);
+        for old in &of_2019 {
+            let now = all.iter().find(|s| s.id == old.id).unwrap();
+            let moved = now.starts_at.seconds_since(old.starts_at) - behind as f64;
+            assert!(moved.abs() < 0.1, "moved by {moved} s more than the clock was");
+        }
+        let said = wait("the entry", || {
+            let log =
+                shared.runtime.block_on(shared.records.stores.actions.page(&LogFilter::default(), None, 100)).unwrap();
+            let told = log.iter().filter_map(|e| e.details["recordings"].as_array());
+            let ids: Vec<_> = told.flatten().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
+            of_2019.iter().all(|s| ids.contains(&s.id.to_string())).then_some(ids)
+        });
+        assert!(said.len() >= of_2019.len());
+        let long = gaps(&site).into_iter().filter(|g| g.until.is_none_or(|until| until.seconds_since(g.from) > 60.0));
+        assert_eq!(long.count(), 0, "{:?}", gaps(&site));
+    }
+
+    #[test]
     fn a_clock_that_is_set_is_told_once_makes_new_files_and_no_camera_is_blamed() {
         let folder = tempfile::tempdir().unwrap();
         let video = folder.path().join("gate.mkv");

@@ -9,7 +9,7 @@ use super::{
     sql::{Row, Transaction, sql},
     timeline::uncovered,
 };
-use crate::model::{AgedBefore, CameraId, Gap, Segment, SuspectId, Timestamp};
+use crate::model::{AgedBefore, CameraId, Gap, NOTHING_BEFORE, Segment, SuspectId, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
@@ -82,8 +82,11 @@ impl CameraStore {
         if let Some((from, until)) = span.filter(|_| !matches!(by, DeletedBy::Age(_))) {
             stretches.extend(needed(&mut tx, now, &kept, from.minus(AROUND), until.plus(AROUND)).await?);
         }
+        let aged = matches!(by, DeletedBy::Age(_));
         let stays = |s: &Segment| {
-            holds.iter().any(|h| h.keeps(s.camera, s.starts_at, s.ends_at))
+            // By a clock that was not set; of when it truly is, nobody knows.
+            (aged && s.starts_at < NOTHING_BEFORE)
+                || holds.iter().any(|h| h.keeps(s.camera, s.starts_at, s.ends_at))
                 || stretches.iter().any(|(camera, from, until)| {
                     camera.is_none_or(|c| c == s.camera) && s.starts_at <= *until && *from <= s.ends_at
                 })
@@ -298,6 +301,31 @@ mod tests {
             if after.is_none() {
                 return deleted;
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_by_a_clock_that_was_not_set_goes_only_to_make_room() {
+        for fresh in backends() {
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            let camera = camera();
+            store.upsert_camera(&camera).await.unwrap();
+            let unset = Timestamp::parse("2019-01-01T00:00:00Z").unwrap();
+            let ends_at = unset.plus(Duration::from_secs(10));
+            let of_2019 = Segment { starts_at: unset, ends_at, ..segment(camera.id, 0, 10) };
+            store.put_segment(&of_2019).await.unwrap();
+            store.put_segment(&segment(camera.id, 0, 10)).await.unwrap();
+            assert_eq!(delete(&store, all(), at(1000), &Kept::default()).await, [at(0)]);
+            // Given its time, it goes as everything does, and nothing is left of the other one.
+            let redated = Segment { starts_at: at(20), ends_at: at(30), ..of_2019 };
+            store.put_segment(&redated).await.unwrap();
+            assert_eq!(
+                store.coverage(&[camera.id], Timestamp(0), at(1000), 1).await.unwrap(),
+                [(camera.id, at(20), at(30))]
+            );
+            assert_eq!(delete(&store, all(), at(1000), &Kept::default()).await, [at(20)]);
+            store.put_segment(&Segment { starts_at: unset, ends_at, ..segment(camera.id, 0, 10) }).await.unwrap();
+            assert_eq!(delete(&store, DeletedBy::Size, at(1000), &Kept::default()).await, [unset]);
         }
     }
 

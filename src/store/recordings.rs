@@ -2,7 +2,7 @@
 use super::{
     CameraStore, StoreError,
     sql::{Row, Statement, json, sql},
-    timeline::covered,
+    timeline::{covered, uncovered},
 };
 use crate::model::{CameraId, ClockOffset, Gap, Hold, Release, Segment, Timestamp, Upload};
 use std::time::Duration;
@@ -40,7 +40,12 @@ impl CameraStore {
         .bind(s.upload)
         .bind(s.clock_offset.map(|offset| offset.0));
         let mut tx = self.db.write().await?;
+        let before = tx.fetch(sql("SELECT * FROM segments WHERE id = $1").bind(s.id), segment_from_row).await?;
         tx.execute(upsert).await?;
+        // One whose clock was set later is of another time now.
+        for before in before.iter().filter(|before| (before.starts_at, before.ends_at) != (s.starts_at, s.ends_at)) {
+            uncovered(&mut tx, before).await?;
+        }
         covered(&mut tx, s.camera, s.starts_at, s.ends_at).await?;
         tx.commit().await
     }
@@ -122,7 +127,7 @@ impl CameraStore {
         let gone = sql("SELECT * FROM segments WHERE id = $1").bind(id);
         let Some(gone) = tx.fetch(gone, segment_from_row).await?.pop() else { return Ok(()) };
         tx.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await?;
-        super::timeline::uncovered(&mut tx, &gone).await?;
+        uncovered(&mut tx, &gone).await?;
         tx.commit().await
     }
 

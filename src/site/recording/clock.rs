@@ -1,10 +1,13 @@
 //! What becomes of gaps and files when this console's clock is set: no gap is the camera's for time that never was, and none stays
 //! open because its end seems to lie before its beginning.
-use super::{GAP_AFTER, Recording};
+use super::{GAP_AFTER, NOT_RUNNING, Recording, State};
 use crate::{
-    model::{CameraId, ClockStep, Gap, Timestamp},
+    model::{Action, CameraId, ClockOffset, ClockStep, Gap, MADE_AFTER, Outcome, Segment, Timestamp},
+    site::{Shared, console_user, steady::capital},
     sync::Record,
 };
+use serde_json::json;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Two readings of the clock that are of one step lie no further apart, seconds: the watch looks once a second, and pictures come in
@@ -35,7 +38,8 @@ fn silences(from: Timestamp, until: Option<Timestamp>, now: Timestamp, steps: &[
     let end = until.unwrap_or(now);
     let crossed = crossed(from, end, steps);
     if crossed.is_empty() {
-        return vec![Silence { from, until, step: None }];
+        let whole = Silence { from, until, step: None };
+        return if end < from { Vec::new() } else { vec![whole] };
     }
     let mut at = from;
     let mut found = Vec::new();
@@ -87,23 +91,50 @@ fn crossed(from: Timestamp, end: Timestamp, steps: &[ClockStep]) -> Vec<ClockSte
 
 /// The reason of a gap that a step made.
 fn reason(step: ClockStep) -> String {
-    format!("{}: that time never was", super::super::steady::capital(&step.to_string()))
+    if was_unset(step) {
+        NOT_RUNNING.to_owned()
+    } else {
+        format!("{}: that time never was", capital(&step.to_string()))
+    }
 }
+
+/// Whether the clock had not been set before this step: it showed a time of before this version was made.
+fn was_unset(step: ClockStep) -> bool {
+    step.is_forward() && step.from < MADE_AFTER
+}
+
+/// Up to when each camera is known to have video.
+pub(super) type Ends = BTreeMap<CameraId, Vec<Timestamp>>;
+
+/// A recording that got the time that it is of: its id, and when it had seemed to start.
+pub(super) type Redated = (Segment, Timestamp);
 
 impl Recording {
     /// The gaps between two pictures, as the clock and the camera made them.
-    pub(super) fn gaps_between(&self, camera: CameraId, from: Timestamp, until: Timestamp, why: &str) -> Vec<Gap> {
-        self.gaps_of(camera, silences(from, Some(until), until, &self.steady.steps()), why)
+    pub(super) fn gaps_between(
+        &self,
+        camera: CameraId,
+        (from, until): (Timestamp, Timestamp),
+        why: &str,
+        ends: &Ends,
+    ) -> Vec<Gap> {
+        self.gaps_of(camera, silences(from, Some(until), until, &self.steady.steps()), why, ends)
     }
 
     /// The gaps since the last picture, where there is none for longer than a camera may take; the last of them is open.
-    pub(super) fn gaps_since(&self, camera: CameraId, from: Timestamp, now: Timestamp, why: &str) -> Vec<Gap> {
+    pub(super) fn gaps_since(
+        &self,
+        camera: CameraId,
+        (from, now): (Timestamp, Timestamp),
+        why: &str,
+        ends: &Ends,
+    ) -> Vec<Gap> {
         let silences = silences(from, None, now, &self.steady.steps());
         let silent = silences.iter().filter(|s| s.step.is_none()).map(|s| s.seconds(now)).sum::<f64>();
         if silent <= GAP_AFTER || silences.last().is_none_or(|s| s.until.is_some()) {
             return Vec::new(); // the clock's part is told with the next picture
         }
-        self.gaps_of(camera, silences, why)
+        self.gaps_of(camera, silences, why, ends)
     }
 
     /// Whether the clock was set and gaps do not go by that yet.
@@ -113,21 +144,93 @@ impl Recording {
 
     /// Whether pictures have been missing for longer than a camera may take, whatever the clock was set to meanwhile.
     pub(super) fn is_silent(&self, from: Timestamp, now: Timestamp) -> bool {
-        !self.gaps_since(CameraId::nil(), from, now, "").is_empty()
+        !self.gaps_since(CameraId::nil(), (from, now), "", &Ends::new()).is_empty()
     }
 
-    fn gaps_of(&self, camera: CameraId, silences: Vec<Silence>, why: &str) -> Vec<Gap> {
+    fn gaps_of(&self, camera: CameraId, silences: Vec<Silence>, why: &str, ends: &Ends) -> Vec<Gap> {
+        let ends = ends.get(&camera).map(Vec::as_slice).unwrap_or_default();
         let gap = |s: Silence| {
             let reason = s.step.map_or_else(|| why.to_owned(), reason);
-            Gap { id: Uuid::now_v7(), camera, from: s.from, until: s.until, reason }
+            let gap = Gap { id: Uuid::now_v7(), camera, from: s.from, until: s.until, reason };
+            s.step.map_or_else(|| Some(gap.clone()), |step| self.without_video(gap.clone(), step, ends))
         };
-        silences.into_iter().map(gap).collect()
+        silences.into_iter().filter_map(gap).collect()
+    }
+
+    /// What of the time that a step left out has no video: before the clock was set wrongly, or by an earlier run, some of it may have
+    /// been recorded.
+    fn without_video(&self, gap: Gap, step: ClockStep, ends: &[Timestamp]) -> Option<Gap> {
+        let mut until = gap.until?;
+        if was_unset(step) {
+            // What this run recorded before gets the time that it is of.
+            until = Timestamp(step.to.0.saturating_sub(step.from.0.saturating_sub(self.began_at.0))).min(until);
+        }
+        let known = ends.iter().copied().filter(|end| *end < until).max();
+        // By a clock that was not set nothing is known of when there was no video, unless an earlier run tells.
+        let from = if was_unset(step) {
+            known.filter(|end| *end > step.from)?
+        } else {
+            known.map_or(gap.from, |end| end.max(gap.from))
+        };
+        (until.seconds_since(from) > HOLE).then_some(Gap { from, until: Some(until), ..gap })
+    }
+
+    /// Up to when each camera is known to have video; only where the clock was set this matters.
+    pub(super) fn ends(&self, state: &State) -> Ends {
+        let mut ends = Ends::new();
+        if !self.steady.steps().is_empty() {
+            for segment in &state.recent {
+                ends.entry(segment.camera).or_default().push(segment.ends_at);
+            }
+            for (camera, per) in &state.cameras {
+                ends.entry(*camera).or_default().extend(per.covered_until);
+            }
+        }
+        ends
+    }
+
+    /// A recording of this run as of the time that it is of, where the clock was set since it began.
+    pub(super) fn dated(&self, segment: &Segment) -> Option<Segment> {
+        let mut dated = segment.clone();
+        for step in self.steady.steps().into_iter().filter(|step| was_unset(*step)) {
+            if dated.starts_at <= step.from {
+                let moved = |at: Timestamp| Timestamp(at.0.saturating_add(step.by()));
+                (dated.starts_at, dated.ends_at) = (moved(dated.starts_at), moved(dated.ends_at));
+                dated.clock_offset = dated.clock_offset.map(|offset| ClockOffset(offset.0.saturating_sub(step.by())));
+            }
+        }
+        (dated != *segment).then_some(dated)
+    }
+
+    /// What was recorded before the clock was set at last gets its time.
+    fn redate(&self, state: &mut State) {
+        let State { recent, spooled, earlier, owed, redated, .. } = state;
+        for segment in recent.iter_mut().filter(|s| !earlier.contains(&s.id)) {
+            let Some(dated) = self.dated(segment) else { continue };
+            redated.push((dated.clone(), segment.starts_at));
+            owed.push(Record::Segment(dated.clone()));
+            if let Some(waiting) = spooled.iter_mut().find(|s| s.segment.id == dated.id) {
+                waiting.segment = dated.clone();
+            }
+            *segment = dated;
+        }
+    }
+
+    /// The recording as it is dated now: it may have been on its way to the store when the clock was set.
+    pub(super) fn as_dated(&self, segment: &Segment) -> Segment {
+        let state = self.state();
+        let waiting = state.spooled.iter().find(|s| s.segment.id == segment.id);
+        waiting.map_or(segment, |s| &s.segment).clone()
     }
 
     /// The clock was set: files begin anew, and gaps that last go on with the time that it shows now.
     pub(in crate::site) fn clock_was_set(&self, step: ClockStep) {
         let mut state = self.state();
-        let super::State { cameras, owed, .. } = &mut *state;
+        let ends = self.ends(&state);
+        if was_unset(step) {
+            self.redate(&mut state);
+        }
+        let State { cameras, owed, .. } = &mut *state;
         for (camera, per) in cameras {
             if let Some(gap) = per.gap.take() {
                 if gap.from > step.from {
@@ -137,8 +240,10 @@ impl Recording {
                     owed.push(Record::Gap(Gap { until: Some(step.from), ..gap }));
                     if step.is_forward() {
                         let id = Uuid::now_v7();
-                        let (from, until) = (step.from, Some(step.to));
-                        owed.push(Record::Gap(Gap { id, camera: *camera, from, until, reason: reason(step) }));
+                        let left_out =
+                            Gap { id, camera: *camera, from: step.from, until: Some(step.to), reason: reason(step) };
+                        let ends = ends.get(camera).map(Vec::as_slice).unwrap_or_default();
+                        owed.extend(self.without_video(left_out, step, ends).map(Record::Gap));
                     }
                     let goes_on = Gap { id, camera: *camera, from: step.to, until: None, reason: reason_of };
                     owed.push(Record::Gap(goes_on.clone()));
@@ -148,6 +253,32 @@ impl Recording {
             if let Some(recorder) = &per.recorder {
                 recorder.cut();
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Once a second: which recordings got their time because the clock was set is in the log, so that nobody takes it for what the
+    /// clock showed.
+    pub(super) async fn tell_of_redated(&self) {
+        let redated = std::mem::take(&mut self.recording.state().redated);
+        if redated.is_empty() {
+            return;
+        }
+        let told = |(segment, seemed): &Redated| {
+            json!({
+                "id": segment.id, "camera": self.camera_name(segment.camera), "starts_at": segment.starts_at.to_string(),
+                "clock_showed": seemed.to_string(),
+            })
+        };
+        let recordings: Vec<_> = redated.iter().map(told).collect();
+        let mut entry = self.records.entry((&console_user(), ""), Action::NoticeClock, Outcome::Succeeded);
+        entry.details = json!({
+            "what": "recordings were made while this console's clock was not set", "recordings": recordings,
+            "why": "their time is counted back from when it was",
+        });
+        if !self.commit(&[Record::Action(entry)], "The log does not say which recordings were dated anew").await {
+            self.recording.state().redated.extend(redated);
         }
     }
 }
