@@ -203,9 +203,10 @@ impl Clock for SystemClock {
 
     fn steady(&self) -> Duration {
         let (began, up) = *BEGAN;
-        let awake = began.elapsed();
+        // In this order a thread that loses its turn in between makes less of a sleep, never one that was not.
+        let (up_now, awake) = (uptime(), began.elapsed());
         // `Instant` stands still while the machine sleeps; the clock on the wall does not, and nobody has set it then.
-        let slept = up.zip(uptime()).and_then(|(before, now)| now.checked_sub(before)?.checked_sub(awake));
+        let slept = up.zip(up_now).and_then(|(before, now)| now.checked_sub(before)?.checked_sub(awake));
         if let Some(slept) = slept.filter(|slept| *slept > SLEEP) {
             let slept = u64::try_from(slept.as_micros()).unwrap_or(u64::MAX);
             // Smaller differences are the coarse reading's, so only another sleep makes it more.

@@ -86,10 +86,10 @@ fn a_clock_that_is_400_days_ahead_for_one_sweep_deletes_nothing_and_that_is_told
             }
             assert_eq!((recorded(store).await.len(), detections().await), (3, 1), "on a server: {on_a_server}");
             let [(false, why)] = &told(shared).await[..] else { panic!("{:?}", told(shared).await) };
-            assert!(why.contains("400 d 0 h ahead"), "{why}");
+            assert!(why.contains("ahead of") && (why.contains("400 d 0 h") || why.contains("399 d 23 h")), "{why}");
             assert_eq!(alarms(), 1);
             let health = site.stores().into_iter().find(|s| s.store == "clock").unwrap();
-            assert!(health.error.unwrap().contains("400 d 0 h ahead") && !health.failing_since.is_none());
+            assert!(health.error.unwrap().contains("ahead of") && health.failing_since.is_some());
 
             // Room is made all the same, but not by a clock that would end what keeps recordings.
             let (hold, at) = (Uuid::now_v7(), ago(40));

@@ -581,10 +581,7 @@ impl S3Buckets {
 
     /// Only the code of an answer is shown: a message may quote the access key.
     fn error<E: ProvideErrorMetadata>(&self, e: &SdkError<E>) -> StoreError {
-        self.error_at(e, SystemClock.now())
-    }
-
-    fn error_at<E: ProvideErrorMetadata>(&self, e: &SdkError<E>, now: Timestamp) -> StoreError {
+        let now = SystemClock.now();
         let place = self.place.clone();
         let code = e.code().unwrap_or("no code");
         if let Some(detail) = skew(e, now) {
