@@ -1,5 +1,5 @@
 //! Whether somebody set this console's clock: wall time is compared with time that only passes. Pure: the readings are handed in.
-use super::{Clock, ClockOffset, Timestamp};
+use super::{Clock, ClockOffset, MADE_AFTER, Timestamp};
 use std::{fmt, time::Duration};
 
 /// What a clock may differ by without having been set, microseconds: two readings are not of one instant, and a recorder begins a
@@ -58,6 +58,11 @@ impl ClockStep {
     /// By how many seconds, to the millisecond.
     pub fn seconds(self) -> f64 {
         ClockOffset(self.by()).seconds()
+    }
+
+    /// Whether the clock had not been set before: it showed a time of before this version was made.
+    pub fn was_unset(self) -> bool {
+        self.is_forward() && self.from < MADE_AFTER
     }
 
     /// Whether it was set forward.

@@ -118,7 +118,9 @@ impl Shared {
             "what": step.to_string(), "by_seconds": step.seconds(), "from": step.from.to_string(), "to": step.to.to_string(),
         });
         self.commit(&[Record::Action(entry)], "The log does not say that this console's clock was set").await;
-        let way = if step.is_forward() {
+        let way = if step.was_unset() {
+            "It had not been set before: what was recorded meanwhile gets its time"
+        } else if step.is_forward() {
             "No video is missing: that time never was"
         } else {
             "This time is there twice in the recordings"

@@ -2,7 +2,7 @@
 //! open because its end seems to lie before its beginning.
 use super::{GAP_AFTER, NOT_RUNNING, Recording, State};
 use crate::{
-    model::{Action, CameraId, ClockOffset, ClockStep, Gap, MADE_AFTER, Outcome, Segment, Timestamp},
+    model::{Action, CameraId, ClockOffset, ClockStep, Gap, Outcome, Segment, Timestamp},
     site::{Shared, console_user, steady::capital},
     sync::Record,
 };
@@ -91,16 +91,11 @@ fn crossed(from: Timestamp, end: Timestamp, steps: &[ClockStep]) -> Vec<ClockSte
 
 /// The reason of a gap that a step made.
 fn reason(step: ClockStep) -> String {
-    if was_unset(step) {
+    if step.was_unset() {
         NOT_RUNNING.to_owned()
     } else {
         format!("{}: that time never was", capital(&step.to_string()))
     }
-}
-
-/// Whether the clock had not been set before this step: it showed a time of before this version was made.
-fn was_unset(step: ClockStep) -> bool {
-    step.is_forward() && step.from < MADE_AFTER
 }
 
 /// Up to when each camera is known to have video.
@@ -161,13 +156,13 @@ impl Recording {
     /// been recorded.
     fn without_video(&self, gap: Gap, step: ClockStep, ends: &[Timestamp]) -> Option<Gap> {
         let mut until = gap.until?;
-        if was_unset(step) {
+        if step.was_unset() {
             // What this run recorded before gets the time that it is of.
             until = Timestamp(step.to.0.saturating_sub(step.from.0.saturating_sub(self.began_at.0))).min(until);
         }
         let known = ends.iter().copied().filter(|end| *end < until).max();
         // By a clock that was not set nothing is known of when there was no video, unless an earlier run tells.
-        let from = if was_unset(step) {
+        let from = if step.was_unset() {
             known.filter(|end| *end > step.from)?
         } else {
             known.map_or(gap.from, |end| end.max(gap.from))
@@ -192,7 +187,7 @@ impl Recording {
     /// A recording of this run as of the time that it is of, where the clock was set since it began.
     pub(super) fn dated(&self, segment: &Segment) -> Option<Segment> {
         let mut dated = segment.clone();
-        for step in self.steady.steps().into_iter().filter(|step| was_unset(*step)) {
+        for step in self.steady.steps().into_iter().filter(|step| step.was_unset()) {
             if dated.starts_at <= step.from {
                 let moved = |at: Timestamp| Timestamp(at.0.saturating_add(step.by()));
                 (dated.starts_at, dated.ends_at) = (moved(dated.starts_at), moved(dated.ends_at));
@@ -227,7 +222,7 @@ impl Recording {
     pub(in crate::site) fn clock_was_set(&self, step: ClockStep) {
         let mut state = self.state();
         let ends = self.ends(&state);
-        if was_unset(step) {
+        if step.was_unset() {
             self.redate(&mut state);
         }
         let State { cameras, owed, .. } = &mut *state;
