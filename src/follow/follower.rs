@@ -573,6 +573,28 @@ impl Follower {
         tracks.into_iter().flat_map(|track| self.track_ended(camera, track)).collect()
     }
 
+    /// The clock was set by so many microseconds and shows `now`: what is remembered by its instant moves along, so that nothing waits
+    /// until the clock is what it was, and nobody seems to have come from a time that has not been.
+    pub fn clock_set(&mut self, by: i64, now: Timestamp) {
+        let moved = |at: Timestamp| Timestamp(at.0.saturating_add(by)).min(now);
+        for followed in self.suspects.values_mut().chain(self.ended.iter_mut().map(|(followed, _)| followed)) {
+            followed.bystanders_at = moved(followed.bystanders_at);
+            if let Some(last) = &mut followed.last {
+                last.until = moved(last.until);
+            }
+        }
+        for seen in self.tracks.values_mut() {
+            seen.compared_at = moved(seen.compared_at);
+            for link in seen.links.values_mut() {
+                link.at = moved(link.at);
+            }
+        }
+        for (_, recorded) in self.sightings.values_mut() {
+            *recorded = moved(*recorded);
+        }
+        self.surveyor.clock_set();
+    }
+
     /// What camera `camera` sees at `at`: all its live tracks.
     pub fn observe(&mut self, camera: CameraId, at: Timestamp, observed: &[Observed<'_>]) -> Vec<Event> {
         let mut events = self.expire(at);
@@ -1337,6 +1359,25 @@ mod tests {
         assert!(!f.matches(B)[&TrackId(3)].certain);
         let ended = f.track_ended(B, TrackId(3));
         assert!(matches!(&ended[..], [Event::Changed(s)] if s.left_at == Some(Timestamp(11 * 200_000))), "{ended:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_stops_no_following() {
+        let far = Topology::new([], [(A, (38.7, -9.1)), (B, (38.702, -9.1))]); // some 220 m
+        let opened = |set: bool| {
+            let (mut f, _) = marked();
+            f.set_topology(far.clone());
+            f.track_ended(A, TrackId(7));
+            // Ten minutes later by the time that passes, and half an hour earlier by the clock.
+            let (by, then) = (-2_400_000_000, -1_800_000_000);
+            if set {
+                f.clock_set(by, Timestamp(by));
+            }
+            let events = see(&mut f, B, 3, &descriptor(0, 0.08), then / 200_000..then / 200_000 + 10);
+            events.iter().any(|e| matches!(e, Event::Alert(s) if s.camera == B))
+        };
+        assert!(!opened(false), "nobody comes from the future");
+        assert!(opened(true));
     }
 
     /// Of two consoles each looks for the other's suspects, learns what the other learned, and stops where the other stops.

@@ -126,6 +126,11 @@ impl Surveyor {
         self.watched.remove(&camera);
     }
 
+    /// The clock was set: walks of before it and of after it do not fit together.
+    pub fn clock_set(&mut self) {
+        self.watched.clear();
+    }
+
     /// Who stands where in a view.
     pub fn watch<'a>(
         &mut self,

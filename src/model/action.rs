@@ -71,11 +71,14 @@ pub enum Action {
     BeginChain,
     /// Fitted the curve from likeness to probability to what was confirmed and rejected at this site, or tried to.
     Calibrate,
+    /// Noticed that this console's clock was set, or that it disagrees with other clocks or agrees with them again; `details` say
+    /// what and by how much.
+    NoticeClock,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -107,6 +110,7 @@ impl Action {
         Self::RetryRecords,
         Self::BeginChain,
         Self::Calibrate,
+        Self::NoticeClock,
     ];
 
     /// The action with this spelling.
@@ -148,6 +152,7 @@ impl Action {
             Self::RetryRecords => "RETRY_RECORDS",
             Self::BeginChain => "BEGIN_CHAIN",
             Self::Calibrate => "CALIBRATE",
+            Self::NoticeClock => "NOTICE_CLOCK",
         }
     }
 }

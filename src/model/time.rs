@@ -2,8 +2,11 @@
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC.
@@ -169,38 +172,84 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// Now, UTC.
     fn now(&self) -> Timestamp;
+
+    /// How much time has passed since some instant of this run. Never goes back and never jumps, whoever sets the clock: what
+    /// [`now`](Self::now) says is compared with it.
+    fn steady(&self) -> Duration;
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+/// When this process first asked for the time, and how long the machine had been up then.
+static BEGAN: LazyLock<(Instant, Option<Duration>)> = LazyLock::new(|| (Instant::now(), uptime()));
+/// For how long the machine has slept since, microseconds.
+static SLEPT: AtomicU64 = AtomicU64::new(0);
+/// The time since the machine was started is told in hundredths of a second, and is read a moment after the other one.
+const SLEEP: Duration = Duration::from_secs(1);
+
+/// For how long the machine has been up, sleep included; `None` where the system does not tell.
+fn uptime() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
+
+    fn steady(&self) -> Duration {
+        let (began, up) = *BEGAN;
+        // In this order a thread that loses its turn in between makes less of a sleep, never one that was not.
+        let (up_now, awake) = (uptime(), began.elapsed());
+        // `Instant` stands still while the machine sleeps; the clock on the wall does not, and nobody has set it then.
+        let slept = up.zip(up_now).and_then(|(before, now)| now.checked_sub(before)?.checked_sub(awake));
+        if let Some(slept) = slept.filter(|slept| *slept > SLEEP) {
+            let slept = u64::try_from(slept.as_micros()).unwrap_or(u64::MAX);
+            // Smaller differences are the coarse reading's, so only another sleep makes it more.
+            let _ = SLEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
+                (slept > known.saturating_add(SLEEP.as_micros() as u64)).then_some(slept)
+            });
+        }
+        awake.saturating_add(Duration::from_micros(SLEPT.load(Ordering::Relaxed)))
+    }
 }
 
 /// A clock that stands still until a test moves it.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall: AtomicI64,
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `t`.
     pub fn at(t: Timestamp) -> Self {
-        Self(AtomicI64::new(t.0))
+        Self { wall: AtomicI64::new(t.0), steady: AtomicU64::new(0) }
     }
 
-    /// Moves the clock forward.
+    /// Time passes.
     pub fn advance(&self, d: Duration) {
-        self.0.fetch_add(i64::try_from(d.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.wall.fetch_add(i64::try_from(d.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        self.steady.fetch_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Somebody sets the clock by so many microseconds, forward or back. No time passes.
+    pub fn step(&self, by: i64) {
+        self.wall.fetch_add(by, Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
+        Timestamp(self.wall.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_micros(self.steady.load(Ordering::Relaxed))
     }
 }
 

@@ -4,7 +4,7 @@ use super::exporting::ExportJob;
 use super::log::Desk;
 use super::state::{About, Access, Notice, NoticeLevel, SightingView, SuspectView};
 use super::{AdminState, SessionConfig, SessionTimes, Undo};
-use crate::model::{Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
+use crate::model::{ClockStep, Picture, Rights, Sighting, SightingId, Suspect, SuspectId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -125,6 +125,12 @@ impl Contents {
         let ends_at_latest = since.plus(minutes(60 * config.longest_hours));
         let ends_at = used_at.plus(minutes(config.idle_minutes)).min(ends_at_latest);
         Some(SessionTimes { used_at, ends_at, ends_at_latest })
+    }
+
+    /// The clock was set: the session has lasted as long as before.
+    pub fn clock_was_set(&mut self, step: ClockStep) {
+        let moved = |at: Timestamp| Timestamp(at.0.saturating_add(step.by()));
+        self.session = self.session.map(|(since, used_at)| (moved(since), moved(used_at)));
     }
 
     /// What answers to whoever is at the console.

@@ -371,7 +371,8 @@ impl Shared {
         let paths = self.cameras.paths();
         for camera in paths.iter().map(|path| path.camera.id) {
             match self.duty.since(camera) {
-                Some(since) if now.seconds_since(since) > OVER_A_GAP && self.recording.is_missing(camera) => {
+                // `abs`, here and below: a clock that is set back must not put it off
+                Some(since) if now.seconds_since(since).abs() > OVER_A_GAP && self.recording.is_missing(camera) => {
                     self.recording.begin_duty(camera, None, None, None);
                 }
                 Some(_) => {}
@@ -395,7 +396,7 @@ impl Shared {
         {
             let ended = |gap: Gap| {
                 let since = self.duty.since(gap.camera).filter(|since| gap.from < *since)?;
-                let over = now.seconds_since(since) > OVER_A_GAP && self.recording.goes_on_without(&gap);
+                let over = now.seconds_since(since).abs() > OVER_A_GAP && self.recording.goes_on_without(&gap);
                 over.then_some(Record::Gap(Gap { until: Some(since), ..gap }))
             };
             let ended: Vec<_> = open.into_iter().filter_map(ended).collect();
@@ -514,7 +515,7 @@ impl Shared {
         let is_due = {
             let mut state = self.duty.state();
             let since = state.untold.entry(stay.id).or_insert(Some(at));
-            since.take_if(|since| at.seconds_since(*since) > TOLD_WITHIN).is_some()
+            since.take_if(|since| at.seconds_since(*since).abs() > TOLD_WITHIN).is_some()
         };
         if is_due {
             let camera = self.camera_name(stay.camera);

@@ -63,6 +63,10 @@ impl Following {
             Told::Resume { suspect } => self.follower.resume(suspect),
             Told::Expire { at } => self.follower.expire(*at),
             Told::CameraLost { camera } => self.follower.camera_lost(*camera),
+            Told::ClockSet { by, now } => {
+                self.follower.clock_set(*by, *now);
+                Vec::new()
+            }
             Told::Decide { sighting, decision } => self.follower.decide(sighting, decision.clone()),
             Told::Remember { sighting, looks } => {
                 self.follower.remember(*sighting, Gallery::new(looks.clone()));
@@ -130,6 +134,10 @@ impl Following {
 
     pub fn camera_lost(&mut self, camera: CameraId) -> Vec<Event> {
         self.take(&Told::CameraLost { camera })
+    }
+
+    pub fn clock_set(&mut self, by: i64, now: Timestamp) {
+        self.take(&Told::ClockSet { by, now });
     }
 
     pub fn decide(&mut self, sighting: &Sighting, decision: Decision) -> Vec<Event> {

@@ -34,6 +34,7 @@ mod migrate;
 mod observer;
 mod office;
 mod outlines;
+mod owed;
 mod path;
 mod paused;
 mod policy;
@@ -50,10 +51,12 @@ mod session;
 mod small_disk;
 mod start;
 pub mod state;
+mod steady;
 mod stills;
 pub(crate) mod tape;
 mod tracklets;
 mod trail;
+mod trust;
 mod upload;
 
 pub use administration::{
@@ -100,7 +103,7 @@ use jobs::Jobs;
 use known::KnownFile;
 use outlines::Outlines;
 use recording::Recording;
-use records::Records;
+use records::{Records, or_away};
 use review::Review;
 use search::Search;
 use std::{
@@ -167,6 +170,8 @@ struct Shared {
     order: tokio::sync::Mutex<()>,
     cameras: Cameras,
     duty: Arc<Duty>,
+    steady: Arc<steady::Steady>,
+    trust: trust::Trust,
     known: KnownFile,
     away: start::Away,
     recording: Arc<Recording>,
@@ -263,6 +268,7 @@ impl Site {
         };
         let follower = Follower::new(config.follow, |id| url_of_key(&format!("crops/{id}.jpg")));
         let duty = Arc::new(Duty::new(&records.console, &records.stores));
+        let steady = Arc::new(steady::Steady::new(Arc::clone(&records.clock)));
         let recording = Recording::open(
             &folder,
             config.recording.clone(),
@@ -270,6 +276,7 @@ impl Site {
             Arc::clone(&records.clock),
             tape.clone(),
             Arc::clone(&duty),
+            Arc::clone(&steady),
         );
         let recording = Arc::new(runtime.block_on(recording)?);
         let _ = records.recording.set(Arc::clone(&recording)); // the first and only time
@@ -302,6 +309,8 @@ impl Site {
             order: tokio::sync::Mutex::new(()),
             cameras: Cameras::new(worker.inputs()),
             duty,
+            steady,
+            trust: trust::Trust::new(folder.clock()),
             known: KnownFile::new(folder.known()),
             away: start::Away::default(),
             recording,
@@ -331,6 +340,7 @@ impl Site {
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
+                ticking.look_at_own_clock().await; // first: what follows goes by what it shows
                 ticking.tick().await;
                 ticking.end_idle_session().await;
                 ticking.drop_undecided().await;
@@ -518,6 +528,11 @@ impl Site {
             && let Some(error) = &mut log.error
         {
             error.push_str(". Until it takes entries nobody can log in, and nothing is done that belongs in it");
+        }
+        if let Some((why, since)) = self.shared.trust.doubt() {
+            let error = format!("Nothing is deleted for its age: {why}");
+            let (store, failing_since) = ("clock".to_owned(), Some(since));
+            stores.push(StoreHealth { store, backlog: 0, error: Some(error), failing_since, set_aside: 0 });
         }
         if let Some((failing, backlog)) = self.shared.recording.health() {
             let (error, failing_since) = failing.unzip();

@@ -59,7 +59,7 @@ impl Observers {
         let frame = &analysed.frame;
         let at = frame.captured_at();
         let mut tracklets = Vec::new();
-        for other in self.cameras.values_mut().filter(|c| at.seconds_since(c.looked_at) > GONE_SECONDS) {
+        for other in self.cameras.values_mut().filter(|c| at.seconds_since(c.looked_at).abs() > GONE_SECONDS) {
             tracklets.extend(other.observer.finish()); // whoever was in view is taken to have left
         }
         let size = (frame.width() as f32, frame.height() as f32);

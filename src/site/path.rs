@@ -79,7 +79,7 @@ impl Meters {
     pub fn is_stuck(&self, now: Timestamp, seconds: f64) -> bool {
         let Totals { offered, analysed, .. } = self.totals();
         let last = self.recent.lock().unwrap_or_else(PoisonError::into_inner).analysed_last;
-        offered > analysed && last.is_some_and(|last| now.seconds_since(last) > seconds)
+        offered > analysed && last.is_some_and(|last| now.seconds_since(last).abs() > seconds)
     }
 
     /// Counts since the stream was started.

@@ -3,17 +3,20 @@
 //!
 //! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
-use super::{About, Shared, SiteError, console_user, duty::Duty, path::CameraPath, state::CameraStatus, tape::Tape};
+use super::{
+    About, Shared, SiteError, duty::Duty, owed::Owing, path::CameraPath, state::CameraStatus, steady::Steady,
+    tape::Tape,
+};
 use crate::{
-    model::{Action, Camera, CameraId, Clock, Gap, Outcome, Segment, Timestamp},
-    store::{DataFolder, DeletedBy, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
+    model::{Camera, CameraId, Clock, Gap, Segment, Timestamp},
+    store::{Book, DataFolder, Deleted, DeletedBy, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
     sync::Record,
     video::{OnPacket, Recorded, Recorder, RecorderConfig, Spooled, recorder},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -135,6 +138,8 @@ pub(super) struct Recording {
     tape: Option<Arc<Tape>>,
     /// Only what this console keeps the records of is recorded, or what a replay needs.
     duty: Arc<Duty>,
+    /// Says when this console's clock was set.
+    steady: Arc<Steady>,
 }
 
 #[derive(Default)]
@@ -144,6 +149,10 @@ struct State {
     spooled: VecDeque<Spooled>,
     /// The newest segments, oldest first.
     recent: VecDeque<Segment>,
+    /// Those of them that an earlier run recorded.
+    earlier: BTreeSet<Uuid>,
+    /// Those that got their time when the clock was set, until the log says so.
+    redated: Vec<clock::Redated>,
     /// Gaps to commit.
     owed: Vec<Record>,
     /// What the operator must be told.
@@ -204,6 +213,7 @@ impl Recording {
         clock: Arc<dyn Clock>,
         tape: Option<Arc<Tape>>,
         duty: Arc<Duty>,
+        steady: Arc<Steady>,
     ) -> Result<Self, SiteError> {
         let (spool, cache) = (folder.spool(), folder.cache());
         cache.remove();
@@ -216,6 +226,7 @@ impl Recording {
             Err(error) => state.notices.push(error.to_string()),
         }
         state.recent.extend(state.spooled.iter().map(|s| s.segment.clone()));
+        state.earlier.extend(state.spooled.iter().map(|s| s.segment.id));
         // Of several consoles, whoever gets the duty of a camera asks then.
         if duty.is_alone() {
             // A store that does not answer yet tells nothing of earlier runs; what is recorded from now on is recorded all the same.
@@ -237,7 +248,7 @@ impl Recording {
             state.cameras.iter_mut().for_each(|(camera, per)| per.begin_gap(*camera, NOT_RUNNING));
         }
         let (began_at, wake) = (clock.now(), Notify::new());
-        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape, duty })
+        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape, duty, steady })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -383,7 +394,12 @@ impl Recording {
         }
         let mut state = self.state();
         match recorded {
-            Recorded::Segment(spooled) => {
+            Recorded::Segment(mut spooled) => {
+                // One that was under way when the clock was set.
+                if let Some(dated) = self.dated(&spooled.segment) {
+                    let seemed = std::mem::replace(&mut spooled.segment, dated.clone()).starts_at;
+                    state.redated.push((dated, seemed));
+                }
                 let spooled = addressed(spooled);
                 state.recent.push_back(spooled.segment.clone());
                 if state.recent.len() > RECENT {
@@ -393,13 +409,23 @@ impl Recording {
                 self.wake.notify_one();
             }
             Recorded::Resumed { last, at } => {
+                let ends = self.ends(&state);
                 let per = state.cameras.entry(camera).or_default();
                 let reason = per.failure.take().unwrap_or_else(|| "The camera sent no pictures".to_owned());
-                let gap = match per.gap.take() {
-                    Some(gap) => Some(Gap { until: Some(at), ..gap }),
-                    None => last.map(|from| Gap { id: Uuid::now_v7(), camera, from, until: Some(at), reason }),
+                // Told before the clock is, where it was set meanwhile: so the clock is asked first.
+                let gaps = match per.gap.take() {
+                    Some(gap) => {
+                        let mut gaps = self.gaps_between(camera, (gap.from, at), &gap.reason, &ends);
+                        match gaps.first_mut().filter(|first| first.reason == gap.reason) {
+                            Some(first) => first.id = gap.id,
+                            // Nothing of it is left, but it was told of, and it ends.
+                            None => gaps.push(Gap { until: Some(gap.from), ..gap }),
+                        }
+                        gaps
+                    }
+                    None => last.map(|from| self.gaps_between(camera, (from, at), &reason, &ends)).unwrap_or_default(),
                 };
-                state.owed.extend(gap.filter(|g| g.from < at).map(Record::Gap));
+                state.owed.extend(gaps.into_iter().map(Record::Gap));
             }
             Recorded::Failed(error) => {
                 let error = error.to_string();
@@ -472,7 +498,8 @@ impl Recording {
         let state = self.state();
         let per = state.cameras.get(&camera).filter(|per| per.gap.is_none() && per.failure.is_none())?;
         per.recorder.as_ref()?.covered_until()?;
-        let whole = state.recent.iter().filter(|s| s.camera == camera).map(|s| s.ends_at).max();
+        // The newest one is the last that came: a clock that was set back has made earlier ones seem newer.
+        let whole = state.recent.iter().rev().find(|s| s.camera == camera).map(|s| s.ends_at);
         let mut from = whole.unwrap_or(self.began_at);
         if per.events_only {
             // Of what was longer ago nothing is being kept.
@@ -499,13 +526,15 @@ impl Recording {
 
     /// Opens the gaps of cameras that send nothing; what is to be committed, and what is to be told.
     fn look(&self, paths: &[Arc<CameraPath>]) -> (Vec<Record>, Vec<String>) {
+        let behind = self.is_behind_the_clock();
         let now = self.clock.now();
         let mut state = self.state();
+        let ends = self.ends(&state);
         let mut opened = Vec::new();
         for (camera, per) in &mut state.cameras {
-            let Some(recorder) = per.recorder.as_ref().filter(|_| per.gap.is_none()) else { continue };
+            let Some(recorder) = per.recorder.as_ref().filter(|_| per.gap.is_none() && !behind) else { continue };
             let from = recorder.covered_until().or(per.covered_until).unwrap_or(self.began_at);
-            if now.seconds_since(from) <= GAP_AFTER {
+            if !self.is_silent(from, now) {
                 continue;
             }
             let path = paths.iter().find(|p| p.camera.id == *camera);
@@ -516,9 +545,9 @@ impl Recording {
                 Some(CameraStatus::Live) => "The camera's pictures could not be recorded".to_owned(),
                 Some(CameraStatus::Inactive) | None => "The camera was switched off".to_owned(),
             });
-            let gap = Gap { id: Uuid::now_v7(), camera: *camera, from, until: None, reason };
-            opened.push(Record::Gap(gap.clone()));
-            per.gap = Some(gap);
+            let gaps = self.gaps_since(*camera, (from, now), &reason, &ends);
+            per.gap = gaps.last().cloned();
+            opened.extend(gaps.into_iter().map(Record::Gap));
         }
         state.owed.extend(opened);
         (std::mem::take(&mut state.owed), std::mem::take(&mut state.notices))
@@ -597,6 +626,7 @@ impl Shared {
         for notice in notices {
             self.trouble(About::AllCameras, notice);
         }
+        self.tell_of_redated().await;
     }
 
     /// Brings files from the spool to the store, for as long as the site runs.
@@ -634,7 +664,8 @@ impl Shared {
             place: "the journal".to_owned(),
             detail: e.to_string(),
         };
-        self.records.journal.append(&[Record::Segment(spooled.segment.clone())]).await.map_err(unavailable)
+        let segment = self.recording.as_dated(&spooled.segment);
+        self.records.journal.append(&[Record::Segment(segment)]).await.map_err(unavailable)
     }
 
     /// Gives up the oldest files of a spool that holds too much.
@@ -680,11 +711,13 @@ impl Shared {
             return;
         }
         self.keep_promises().await;
+        self.settle_owed(Owing::default()).await;
         let config = &self.recording.config;
-        if config.keep_days > 0.0 {
-            let before = self.records.clock.now().minus(Duration::from_secs_f64(config.keep_days * 86_400.0));
+        if config.keep_days > 0.0
+            && let Some(now) = self.trusted_now().await
+        {
             let why = format!("older than {} days", config.keep_days);
-            self.delete_recordings(DeletedBy::Age, &why, |s, _| s.ends_at < before).await;
+            self.delete_recordings(DeletedBy::Age(now.days_ago(config.keep_days)), &why, |_, _| true).await;
         }
         if config.max_gb > 0.0 {
             match self.records.stores.cameras.recorded_bytes().await {
@@ -726,7 +759,7 @@ impl Shared {
     /// Says, once an hour, that room is needed and only recordings are left that are not to be deleted for it.
     fn tell_of_kept(&self, why: &str) {
         let now = self.records.clock.now();
-        let told = self.recording.state().told_of_kept.filter(|told| now.seconds_since(*told) < TELL_EVERY);
+        let told = self.recording.state().told_of_kept.filter(|told| now.seconds_since(*told).abs() < TELL_EVERY);
         if told.is_none() {
             self.recording.state().told_of_kept = Some(now);
             self.error(format!(
@@ -738,33 +771,39 @@ impl Shared {
 
     /// Deletes recordings, oldest first, for as long as `wanted` (of a segment, and the bytes deleted so far) says so, except those
     /// that something keeps at that moment. One entry says what was deleted and why.
-    async fn delete_recordings(
+    pub(super) async fn delete_recordings(
         &self,
         by: DeletedBy,
         why: &str,
         mut wanted: impl FnMut(&Segment, u64) -> bool + Send,
     ) -> usize {
-        let (stores, clock) = (&self.records.stores, &self.records.clock);
+        let stores = &self.records.stores;
         self.read_casework().await;
         if !self.casework.is_read() {
             return 0; // what is to be kept is not known
         }
-        let (mut size, mut deleted, mut failure) = (0, Vec::new(), None);
-        let (mut after, mut kept, mut enough) = (None, 0, false);
+        let (mut size, mut deleted, mut failure) = (0, Vec::<Segment>::new(), None);
+        let (mut after, mut kept, mut enough, mut owing) = (None, 0, false, Owing::default());
         // What is kept stays in front for ever: look behind it, too.
         while deleted.len() < SWEEP && failure.is_none() {
-            let now = clock.now();
+            // Also what makes room goes by no clock that is ahead: it would end holds' and promises' time, and follows.
+            let now = self.careful_now().await;
             let mut more = |segment: &Segment| {
                 let more = wanted(segment, size);
                 size += if more { segment.size } else { 0 };
                 more
             };
-            let piece = stores.cameras.delete_oldest_recorded(by, now, &self.kept(now), after, PIECE, &mut more).await;
+            let keeps = || self.kept(now);
+            let mut entry = |piece: Deleted<'_>| {
+                let Deleted::Recordings(piece) = piece else { return None };
+                Some(owing.owe(self, self.told_of_recordings(why, deleted.iter().chain(piece))))
+            };
+            let mut book = Book { kept: &keeps, entry: &mut entry };
+            let piece = stores.cameras.delete_oldest_recorded(by, now, &mut book, after, PIECE, &mut more).await;
             let piece = match piece {
                 Ok(piece) => piece,
                 Err(error) => {
-                    tracing::warn!(%error, "what is recorded cannot be read or deleted");
-                    failure = (!deleted.is_empty()).then(|| error.to_string());
+                    failure = Some(error.to_string());
                     break;
                 }
             };
@@ -786,27 +825,37 @@ impl Shared {
                 break;
             }
         }
-        if by != DeletedBy::Age && !enough && kept > 0 && after.is_none() && failure.is_none() {
+        if !matches!(by, DeletedBy::Age(_)) && !enough && kept > 0 && after.is_none() && failure.is_none() {
             self.tell_of_kept(why);
+        }
+        if let Some(error) = &failure {
+            tracing::warn!(%error, "what is recorded cannot be read or deleted");
         }
         if deleted.is_empty() && failure.is_none() {
             return 0;
         }
         self.recording.state().recent.retain(|s| deleted.iter().all(|d| d.id != s.id));
+        self.settle_owed(owing).await;
+        deleted.len()
+    }
+
+    /// What the entry of a sweep over recordings says.
+    fn told_of_recordings<'a>(
+        &self,
+        why: &str,
+        deleted: impl Iterator<Item = &'a Segment> + Clone,
+    ) -> serde_json::Value {
         let mut cameras: BTreeMap<String, usize> = BTreeMap::new();
-        for segment in &deleted {
+        for segment in deleted.clone() {
             *cameras.entry(self.camera_name(segment.camera)).or_default() += 1;
         }
-        let outcome = failure.map_or(Outcome::Succeeded, Outcome::Failed);
-        let mut entry = self.records.entry((&console_user(), ""), Action::DeleteData, outcome);
-        entry.details = json!({
-            "what": "recordings", "why": why, "recordings": deleted.len(), "bytes": size, "cameras": cameras,
-            "from": deleted.iter().map(|s| s.starts_at).min().map(|t| t.to_string()),
-            "until": deleted.iter().map(|s| s.ends_at).max().map(|t| t.to_string()),
-            "ids": deleted.iter().map(|s| s.id).collect::<Vec<_>>(),
-        });
-        self.commit(&[Record::Action(entry)], "The log does not say that recordings were deleted").await;
-        deleted.len()
+        json!({
+            "what": "recordings", "why": why, "recordings": deleted.clone().count(), "cameras": cameras,
+            "bytes": deleted.clone().map(|s| s.size).sum::<u64>(),
+            "from": deleted.clone().map(|s| s.starts_at).min().map(|t| t.to_string()),
+            "until": deleted.clone().map(|s| s.ends_at).max().map(|t| t.to_string()),
+            "ids": deleted.map(|s| s.id).collect::<Vec<_>>(),
+        })
     }
 
     /// What there is of these cameras in this stretch, oldest first: uploads and recordings, also what no store has yet.
@@ -878,5 +927,6 @@ fn shorten_cache(cache: &std::path::Path) {
     }
 }
 
+mod clock;
 #[cfg(test)]
 pub(super) mod tests;

@@ -97,7 +97,7 @@ impl Records {
 }
 
 /// The store's answer; `None` where it does not answer now.
-fn or_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(super) fn or_away<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.is_away() => Ok(None),

@@ -1,10 +1,9 @@
 //! Retention of everything but recordings: what is old enough is deleted, a little at a time, except what is held, of a suspect who
 //! is followed, or of an open case. Each sweep that deletes something is an entry, with what and how much.
-use super::{About, Shared, casework, console_user};
+use super::{About, Shared, casework, owed::Owing};
 use crate::{
-    model::{Action, CameraId, Outcome, Timestamp},
-    store::{Aged, Kept, StoreError},
-    sync::Record,
+    model::{CameraId, Timestamp, TrustedNow},
+    store::{Aged, Book, Deleted, Kept, StoreError},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +21,9 @@ const PIECE: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pieces after which what was deleted so far is an entry.
 const PIECES: usize = 50;
+
+/// Promises of exports that ended so long ago are forgotten, days.
+const FORGOTTEN_AFTER: f64 = 1.0;
 
 /// For how long data is kept, in days; 0 keeps it for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,16 +66,31 @@ impl RetentionConfig {
 }
 
 /// What a sweep deleted of one kind.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sum {
     rows: usize,
     cameras: BTreeMap<Option<CameraId>, usize>,
     stretch: Option<(Timestamp, Timestamp)>,
 }
 
+impl Sum {
+    fn add(&mut self, rows: &[(Uuid, Option<CameraId>)], stretch: Option<(Timestamp, Timestamp)>) {
+        self.rows += rows.len();
+        for (_, camera) in rows {
+            *self.cameras.entry(*camera).or_default() += 1;
+        }
+        let both = |(from, until): (Timestamp, Timestamp)| {
+            let (f, u) = self.stretch.unwrap_or((from, until));
+            (f.min(from), u.max(until))
+        };
+        self.stretch = stretch.map(both).or(self.stretch);
+    }
+}
+
 impl Shared {
     /// From time to time, for as long as the site runs: what is too old is deleted. A sweep that was broken off goes on.
     pub(super) async fn retain_data(&self) {
+        self.settle_owed(Owing::default()).await;
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
             if let Err(error) = self.sweep_data().await
@@ -86,6 +103,7 @@ impl Shared {
 
     /// One sweep over everything, and the objects that rows left behind.
     pub(super) async fn sweep_data(&self) -> Result<(), StoreError> {
+        self.settle_owed(Owing::default()).await;
         self.read_casework().await;
         if !self.casework.is_read() {
             return Ok(()); // what is to be kept is not known
@@ -97,20 +115,22 @@ impl Shared {
             }
         }
         self.delete_doomed().await?;
+        let Some(now) = self.trusted_now().await else { return Ok(()) };
+        self.records.stores.cameras.forget_promises(now.days_ago(FORGOTTEN_AFTER)).await?;
         if self.records.stores.cameras.is_shared() {
-            self.forget_gone_suspects().await?;
-            self.forget_gone_bookmarks().await?;
+            self.forget_gone_suspects(now).await?;
+            self.forget_gone_bookmarks(now).await?;
         }
         Ok(())
     }
 
     /// Takes bookmarks off the screen that another console deleted.
-    async fn forget_gone_bookmarks(&self) -> Result<(), StoreError> {
+    async fn forget_gone_bookmarks(&self, now: TrustedNow) -> Result<(), StoreError> {
         let days = self.config.retention.days(Aged::Bookmarks);
         if days <= 0.0 {
             return Ok(());
         }
-        let before = self.records.clock.now().minus(Duration::from_secs_f64(days * 86_400.0));
+        let before = now.days_ago(days).instant();
         let there = self.records.stores.cameras.bookmarks(casework::MOST).await?;
         let there: BTreeSet<_> = there.into_iter().map(|b| b.id).collect();
         self.casework.forget_bookmarks(|b| !there.contains(&b.id) && b.made_at < before && b.until < before);
@@ -118,12 +138,12 @@ impl Shared {
     }
 
     /// Takes suspects off the screen that another console deleted.
-    async fn forget_gone_suspects(&self) -> Result<(), StoreError> {
+    async fn forget_gone_suspects(&self, now: TrustedNow) -> Result<(), StoreError> {
         let (store, days) = (&self.records.stores.cameras, self.config.retention.suspects_days);
         if days <= 0.0 {
             return Ok(());
         }
-        let before = self.records.clock.now().minus(Duration::from_secs_f64(days * 86_400.0));
+        let before = now.days_ago(days).instant();
         let there: BTreeSet<_> = store.suspects().await?.into_iter().map(|s| s.id).collect();
         let mut board = self.board.lock();
         let gone = board.suspects.iter().map(|v| &v.suspect);
@@ -135,36 +155,42 @@ impl Shared {
     }
 
     async fn sweep_kind(&self, what: Aged, days: f64) -> Result<(), StoreError> {
-        let now = self.records.clock.now();
-        let before = now.minus(Duration::from_secs_f64(days * 86_400.0));
-        let (mut after, mut sum, mut pieces) = (None, Sum::default(), 0);
+        let (mut after, mut sum, mut pieces, mut owing) = (None, Sum::default(), 0, Owing::default());
         let failure = loop {
-            let swept = self.records.stores.cameras.sweep(what, before, now, &self.kept(now), after, PIECE).await;
+            // Asked before each piece: a clock that is set in the middle of a sweep ends it.
+            let Some(trusted) = self.trusted_now().await else { break None };
+            let (before, now) = (trusted.days_ago(days), trusted.instant());
+            let so_far = sum.clone();
+            let kept = || self.kept(now);
+            let mut entry = |deleted: Deleted<'_>| {
+                let Deleted::Rows(rows, stretch) = deleted else { return None };
+                sum.add(rows, stretch);
+                Some(owing.owe(self, self.told_of_sweep(what, days, &sum)))
+            };
+            let mut book = Book { kept: &kept, entry: &mut entry };
+            let swept = self.records.stores.cameras.sweep(what, before, now, &mut book, after, PIECE).await;
             let swept = match swept {
                 Ok(swept) => swept,
-                Err(error) => break Some(error),
+                Err(error) => {
+                    sum = so_far;
+                    break Some(error);
+                }
             };
             self.forget(what, swept.deleted.iter().map(|(id, _)| *id));
-            sum.rows += swept.deleted.len();
-            for (_, camera) in &swept.deleted {
-                *sum.cameras.entry(*camera).or_default() += 1;
-            }
-            if let Some((from, until)) = swept.stretch {
-                let so_far = sum.stretch.unwrap_or((from, until));
-                sum.stretch = Some((so_far.0.min(from), so_far.1.max(until)));
-            }
             after = swept.next;
             if after.is_none() {
                 break None;
             }
             pieces += 1;
             if pieces % PIECES == 0 {
-                self.tell_of_sweep(what, days, std::mem::take(&mut sum), Outcome::Succeeded).await;
+                self.settle_owed(std::mem::take(&mut owing)).await;
+                sum = Sum::default();
             }
             tokio::time::sleep(PAUSE).await;
         };
-        let outcome = failure.as_ref().map_or(Outcome::Succeeded, |error| Outcome::Failed(error.to_string()));
-        self.tell_of_sweep(what, days, sum, outcome).await;
+        if sum.rows > 0 || failure.is_some() {
+            self.settle_owed(owing).await;
+        }
         failure.map_or(Ok(()), Err)
     }
 
@@ -196,18 +222,17 @@ impl Shared {
         }
     }
 
-    async fn tell_of_sweep(&self, what: Aged, days: f64, sum: Sum, outcome: Outcome) {
-        if sum.rows == 0 {
-            return;
-        }
-        let mut entry = self.records.entry((&console_user(), ""), Action::DeleteData, outcome);
+    /// What the entry of a sweep says.
+    fn told_of_sweep(&self, what: Aged, days: f64, sum: &Sum) -> serde_json::Value {
         let name = |id: Option<CameraId>| id.map_or_else(|| "several cameras".to_owned(), |id| self.camera_name(id));
-        let cameras: BTreeMap<_, _> = sum.cameras.into_iter().map(|(id, n)| (name(id), n)).collect();
-        entry.details = json!({
+        let mut cameras: BTreeMap<_, usize> = BTreeMap::new();
+        for (id, n) in &sum.cameras {
+            *cameras.entry(name(*id)).or_default() += n;
+        }
+        json!({
             "what": what.name(), "why": format!("older than {days} days"), "count": sum.rows, "cameras": cameras,
             "from": sum.stretch.map(|(from, _)| from.to_string()), "until": sum.stretch.map(|(_, until)| until.to_string()),
-        });
-        self.commit(&[Record::Action(entry)], "The log does not say that old data was deleted").await;
+        })
     }
 
     /// Deletes the objects whose rows are gone, also those of a sweep that was broken off. A picture that another record still

@@ -143,6 +143,7 @@ impl Shared {
 
     /// Follows the suspects and puts all on the board.
     async fn put_up(&self, found: Found) -> Result<(), SiteError> {
+        let trusted = self.trusted_now().await.is_some(); // else every stay may look old
         let _order = self.order.lock().await;
         let now = self.records.clock.now();
         let alone = !self.records.stores.cameras.is_shared(); // else another console may be seeing it
@@ -174,7 +175,7 @@ impl Shared {
                 if board.sighting(sighting.id).is_some() {
                     continue; // in both lists, or of this run
                 }
-                let abandoned = now.seconds_since(sighting.last_seen_at) > ABANDONED_SECONDS;
+                let abandoned = trusted && now.seconds_since(sighting.last_seen_at) > ABANDONED_SECONDS;
                 if sighting.left_at.is_none() && (alone || abandoned) {
                     // The run that saw the entry ended before the exit: the last time seen is all that is known.
                     sighting.left_at = Some(sighting.last_seen_at);

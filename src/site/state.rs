@@ -145,7 +145,7 @@ impl SightingView {
 /// How one store is doing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreHealth {
-    /// `users`, `cameras`, `action log`, `objects`, `journal`.
+    /// `users`, `cameras`, `action log`, `objects`, `journal`; `clock` where this console's clock is not relied on.
     pub store: String,
     /// Records accepted and not yet delivered.
     pub backlog: u64,

@@ -67,6 +67,8 @@ pub(super) enum Told {
     Expire { at: Timestamp },
     /// A camera is gone.
     CameraLost { camera: CameraId },
+    /// The console's clock was set by so many microseconds.
+    ClockSet { by: i64, now: Timestamp },
     /// An operator decided.
     Decide { sighting: Sighting, decision: Decision },
     /// How the person of a sighting looked, out of a store.

@@ -642,7 +642,8 @@ impl Shared {
                 // Oldest first: new ones are put at the front of the list.
                 let due = items.iter().rev().find(|i| match i.view.stage {
                     UploadStage::Waiting => true,
-                    UploadStage::Retrying { at, .. } => at <= now,
+                    // one that lies further ahead than any pause is of a clock that was set back
+                    UploadStage::Retrying { at, .. } => at <= now || at > now.plus(RETRY_AT_MOST),
                     _ => false,
                 });
                 due.and_then(|i| Some((i.view.id, i.by.clone(), i.wish()?, Arc::clone(&i.stop), i.resumed)))

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::model::{
     Camera, CameraId, Decision, DetectionRecord, FieldOfView, Rect, Sighting, Suspect, SuspectId, Timestamp, TrackId,
+    Witness,
 };
 use std::{path::Path, time::Duration};
 
@@ -302,6 +303,22 @@ impl CameraStore {
         self.db.is_server()
     }
 
+    /// What the clock of the server shows, and whether it is of another machine; `None` where the database is a file here.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn clock(&self) -> Result<Option<Witness>, StoreError> {
+        if !self.is_shared() {
+            return Ok(None);
+        }
+        Ok(Some(Witness { shows: self.shows().await?, elsewhere: self.db.is_elsewhere() }))
+    }
+
+    async fn shows(&self) -> Result<Timestamp, StoreError> {
+        let now = self.db.fetch(sql("SELECT clock_timestamp() AS now"), |row| row.instant("now")).await?;
+        Ok(now.first().copied().unwrap_or_default())
+    }
+
     /// The suspects and sightings that were written after `since` by the clock of the database, and the instant from which the
     /// next call is to look on: a little before now, since what is being written has a time already. Cheap. `None` begins now.
     /// Only where the store [is shared](Self::is_shared); otherwise nobody else writes.
@@ -315,8 +332,7 @@ impl CameraStore {
         if !self.is_shared() {
             return Ok((Vec::new(), Vec::new(), Timestamp::default()));
         }
-        let now = self.db.fetch(sql("SELECT clock_timestamp() AS now"), |row| row.instant("now")).await?;
-        let now = now.first().copied().unwrap_or_default().minus(LONGEST_WRITE);
+        let now = self.shows().await?.minus(LONGEST_WRITE);
         let since = since.unwrap_or(now);
         let suspects = sql("SELECT * FROM suspects WHERE stored_at > $1").bind(since);
         let suspects = self.db.fetch(suspects, suspect_from_row).await?;

@@ -3,12 +3,13 @@
 //! trace, so that nobody says later that there never was any video.
 use super::{
     CameraStore, StoreError, key_of_url,
+    owed::{Book, Deleted, owe},
     recordings::{hold_from_row, of_cameras, segment_from_row},
     retention::{Kept, Stretch},
     sql::{Row, Transaction, sql},
     timeline::uncovered,
 };
-use crate::model::{CameraId, Gap, Segment, SuspectId, Timestamp};
+use crate::model::{AgedBefore, CameraId, Gap, NOTHING_BEFORE, Segment, SuspectId, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
@@ -20,8 +21,8 @@ const AROUND: Duration = Duration::from_secs(30);
 /// By which rule video was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletedBy {
-    /// It was older than it is to be kept.
-    Age,
+    /// It was of before this instant, and thereby older than it is to be kept.
+    Age(AgedBefore),
     /// There was more than is to be kept.
     Size,
     /// The disk or the store was full.
@@ -31,7 +32,7 @@ pub enum DeletedBy {
 impl DeletedBy {
     fn name(self) -> &'static str {
         match self {
-            Self::Age => "age",
+            Self::Age(_) => "age",
             Self::Size => "size",
             Self::Disk => "disk",
         }
@@ -61,7 +62,7 @@ impl CameraStore {
         &self,
         by: DeletedBy,
         now: Timestamp,
-        kept: &Kept,
+        book: &mut Book<'_>,
         after: Option<(Timestamp, Uuid)>,
         limit: u32,
         wanted: &mut (dyn FnMut(&Segment) -> bool + Send),
@@ -74,14 +75,18 @@ impl CameraStore {
         let page = tx.fetch(page.and(" ORDER BY ends_at, id LIMIT ", limit), segment_from_row).await?;
         let next = page.last().map(|s| (s.ends_at, s.id)).filter(|_| page.len() >= limit as usize);
         let mut holds = tx.fetch(sql("SELECT * FROM holds WHERE released_at IS NULL"), hold_from_row).await?;
+        let kept = (book.kept)();
         holds.extend(kept.holds.iter().cloned());
         let mut stretches = promised(&mut tx, now).await?;
         let span = page.iter().map(|s| s.starts_at).min().zip(page.iter().map(|s| s.ends_at).max());
-        if let Some((from, until)) = span.filter(|_| by != DeletedBy::Age) {
-            stretches.extend(needed(&mut tx, now, kept, from.minus(AROUND), until.plus(AROUND)).await?);
+        if let Some((from, until)) = span.filter(|_| !matches!(by, DeletedBy::Age(_))) {
+            stretches.extend(needed(&mut tx, now, &kept, from.minus(AROUND), until.plus(AROUND)).await?);
         }
+        let aged = matches!(by, DeletedBy::Age(_));
         let stays = |s: &Segment| {
-            holds.iter().any(|h| h.keeps(s.camera, s.starts_at, s.ends_at))
+            // By a clock that was not set; of when it truly is, nobody knows.
+            (aged && s.starts_at < NOTHING_BEFORE)
+                || holds.iter().any(|h| h.keeps(s.camera, s.starts_at, s.ends_at))
                 || stretches.iter().any(|(camera, from, until)| {
                     camera.is_none_or(|c| c == s.camera) && s.starts_at <= *until && *from <= s.ends_at
                 })
@@ -92,7 +97,8 @@ impl CameraStore {
                 piece.kept += 1;
                 continue;
             }
-            if !wanted(&segment) {
+            let young = matches!(by, DeletedBy::Age(before) if segment.ends_at >= before.instant());
+            if young || !wanted(&segment) {
                 piece.enough = true;
                 break;
             }
@@ -104,6 +110,9 @@ impl CameraStore {
                 tx.execute(doom).await?;
             }
             piece.deleted.push(segment);
+        }
+        if !piece.deleted.is_empty() {
+            owe(&mut tx, (book.entry)(Deleted::Recordings(&piece.deleted))).await?;
         }
         tx.commit().await?;
         Ok(piece)
@@ -137,18 +146,24 @@ impl CameraStore {
         &self,
         promise: Uuid,
         stretches: &[(CameraId, Timestamp, Timestamp)],
-        now: Timestamp,
         until: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.db.write().await?;
-        let over = sql("DELETE FROM promised_video WHERE promise = $1 OR until < $2").bind(promise).bind(now);
-        tx.execute(over).await?;
+        tx.execute(sql("DELETE FROM promised_video WHERE promise = $1").bind(promise)).await?;
         for (camera, from, to) in stretches {
             let promised = sql("INSERT INTO promised_video (promise, camera, starts_at, ends_at, until)
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT (promise, camera, starts_at) DO NOTHING");
             tx.execute(promised.bind(promise).bind(*camera).bind(*from).bind(*to).bind(until)).await?;
         }
         tx.commit().await
+    }
+
+    /// Forgets promises that ended before this instant; whoever made them was stopped.
+    ///
+    /// # Errors
+    /// The store's trouble.
+    pub async fn forget_promises(&self, before: AgedBefore) -> Result<(), StoreError> {
+        self.db.execute(sql("DELETE FROM promised_video WHERE until < $1").bind(before.instant())).await
     }
 
     /// Puts the end of a promise off.
@@ -267,6 +282,11 @@ mod tests {
 
     const T0: Timestamp = Timestamp(1_795_000_020_000_000);
 
+    /// All is old enough.
+    fn all() -> DeletedBy {
+        DeletedBy::Age(AgedBefore::of_test(Timestamp(i64::MAX)))
+    }
+
     fn at(seconds: u64) -> Timestamp {
         T0.plus(Duration::from_secs(seconds))
     }
@@ -274,12 +294,38 @@ mod tests {
     async fn delete(store: &CameraStore, by: DeletedBy, now: Timestamp, kept: &Kept) -> Vec<Timestamp> {
         let (mut after, mut deleted) = (None, Vec::new());
         loop {
-            let piece = store.delete_oldest_recorded(by, now, kept, after, 2, &mut |_| true).await.unwrap();
+            let mut book = Book { kept: &|| kept.clone(), entry: &mut |_| None };
+            let piece = store.delete_oldest_recorded(by, now, &mut book, after, 2, &mut |_| true).await.unwrap();
             deleted.extend(piece.deleted.iter().map(|s| s.starts_at));
             after = piece.next;
             if after.is_none() {
                 return deleted;
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_by_a_clock_that_was_not_set_goes_only_to_make_room() {
+        for fresh in backends() {
+            let store = CameraStore::connect(&fresh.address).await.unwrap();
+            let camera = camera();
+            store.upsert_camera(&camera).await.unwrap();
+            let unset = Timestamp::parse("2019-01-01T00:00:00Z").unwrap();
+            let ends_at = unset.plus(Duration::from_secs(10));
+            let of_2019 = Segment { starts_at: unset, ends_at, ..segment(camera.id, 0, 10) };
+            store.put_segment(&of_2019).await.unwrap();
+            store.put_segment(&segment(camera.id, 0, 10)).await.unwrap();
+            assert_eq!(delete(&store, all(), at(1000), &Kept::default()).await, [at(0)]);
+            // Given its time, it goes as everything does, and nothing is left of the other one.
+            let redated = Segment { starts_at: at(20), ends_at: at(30), ..of_2019 };
+            store.put_segment(&redated).await.unwrap();
+            assert_eq!(
+                store.coverage(&[camera.id], Timestamp(0), at(1000), 1).await.unwrap(),
+                [(camera.id, at(20), at(30))]
+            );
+            assert_eq!(delete(&store, all(), at(1000), &Kept::default()).await, [at(20)]);
+            store.put_segment(&Segment { starts_at: unset, ends_at, ..segment(camera.id, 0, 10) }).await.unwrap();
+            assert_eq!(delete(&store, DeletedBy::Size, at(1000), &Kept::default()).await, [unset]);
         }
     }
 
@@ -299,10 +345,11 @@ mod tests {
                 left >= 0
             };
             let kept = Kept::default();
-            let piece = store.delete_oldest_recorded(DeletedBy::Size, now, &kept, None, 9, &mut two);
+            let mut book = Book { kept: &|| kept.clone(), entry: &mut |_| None };
+            let piece = store.delete_oldest_recorded(DeletedBy::Size, now, &mut book, None, 9, &mut two);
             let piece = piece.await.unwrap();
             assert_eq!((piece.deleted.len(), piece.enough), (2, true));
-            assert_eq!(delete(&store, DeletedBy::Age, at(2000), &Kept::default()).await, [at(20), at(100)]);
+            assert_eq!(delete(&store, all(), at(2000), &Kept::default()).await, [at(20), at(100)]);
             let told = store.absences(&[camera.id], at(0), at(1000)).await.unwrap();
             let told: Vec<_> = told.into_iter().map(|g| (g.from, g.until.unwrap(), g.reason)).collect();
             let said = |rule: &str| format!("recorded and deleted on {day} by {rule}");
@@ -357,20 +404,21 @@ mod tests {
             };
             store.put_bookmark(&word).await.unwrap();
             let promise = Uuid::now_v7();
-            store.promise_video(promise, &[(camera.id, at(4001), at(4002))], at(6000), at(7000)).await.unwrap();
+            store.promise_video(promise, &[(camera.id, at(4001), at(4002))], at(7000)).await.unwrap();
             let kept =
                 Kept { suspects: BTreeSet::from([of_case.id]), cases: BTreeSet::from([case]), ..Kept::default() };
             let now = at(6500);
+            let mut book = Book { kept: &|| kept.clone(), entry: &mut |_| None };
             let nothing =
-                store.delete_oldest_recorded(DeletedBy::Disk, now, &kept, None, 1, &mut |_| true).await.unwrap();
+                store.delete_oldest_recorded(DeletedBy::Disk, now, &mut book, None, 1, &mut |_| true).await.unwrap();
             assert_eq!((nothing.deleted.len(), nothing.kept, nothing.enough), (0, 1, false));
             assert_eq!(delete(&store, DeletedBy::Size, now, &kept).await, [at(1000), at(5000)]);
             assert_eq!(delete(&store, DeletedBy::Size, now, &kept).await, []);
-            assert_eq!(delete(&store, DeletedBy::Age, now, &kept).await, [at(0), at(2000), at(3000)]);
+            assert_eq!(delete(&store, all(), now, &kept).await, [at(0), at(2000), at(3000)]);
             store.renew_promise(promise, at(9000)).await.unwrap();
-            assert_eq!(delete(&store, DeletedBy::Age, at(8000), &kept).await, []);
+            assert_eq!(delete(&store, all(), at(8000), &kept).await, []);
             store.end_promise(promise).await.unwrap();
-            assert_eq!(delete(&store, DeletedBy::Age, at(8000), &kept).await, [at(4000)]);
+            assert_eq!(delete(&store, all(), at(8000), &kept).await, [at(4000)]);
         }
     }
 }

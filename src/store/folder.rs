@@ -167,6 +167,11 @@ impl DataFolder {
         self.databases().join("known.json")
     }
 
+    /// What is known of how far this console's clock can be relied on.
+    pub fn clock(&self) -> PathBuf {
+        self.path.join("clock.json")
+    }
+
     /// The folder of the audit trail's anchors: apart from the databases.
     pub fn anchors(&self) -> PathBuf {
         self.path.join("anchors")

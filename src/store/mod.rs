@@ -18,6 +18,7 @@ mod jobs;
 mod late;
 pub mod looked;
 pub mod objects;
+pub mod owed;
 mod password;
 pub mod recordings;
 mod references;
@@ -29,6 +30,8 @@ mod timeline;
 pub mod tracklets;
 pub mod users;
 
+use crate::model::Timestamp;
+
 pub use actions::{ActionLog, LogCursor, LogFilter, LogIds, LogPage};
 pub use address::{Address, AddressError, Addresses};
 pub use cameras::{CameraStore, DetectionFilter};
@@ -37,6 +40,7 @@ pub use duties::{Duty, DutyWish};
 pub use examine::{Examined, examine};
 pub use folder::{DataFolder, FolderError, WorkFolder};
 pub use objects::{ObjectStore, key_of_url, url_of_key};
+pub use owed::{Book, Deleted, OwedEntry};
 pub use password::PasswordProblem;
 pub use references::{Miscount, Reference};
 pub use retention::{Aged, Kept, Swept};
@@ -129,6 +133,22 @@ impl StoreError {
     pub fn is_bad_record(&self) -> bool {
         matches!(self, Self::BadRecord(_))
     }
+}
+
+/// What a failed connection has to do with this console's clock, where its words say so: a certificate is judged by it, and a clock that is
+/// wrong makes every server look like an impostor.
+fn certificate_time(words: &str, now: Timestamp) -> Option<String> {
+    let state = if words.contains("not valid yet") || words.contains("NotValidYet") {
+        "is not valid yet"
+    } else if words.contains("certificate expired") || words.contains("Expired") {
+        "has expired"
+    } else {
+        return None;
+    };
+    let shown = now.local_date_time();
+    Some(format!(
+        "its certificate {state} by this console's clock, which shows {shown}: if that is wrong, set it, or have it set by NTP"
+    ))
 }
 
 /// The stores of one site. Cloning shares them.

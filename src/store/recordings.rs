@@ -2,7 +2,7 @@
 use super::{
     CameraStore, StoreError,
     sql::{Row, Statement, json, sql},
-    timeline::covered,
+    timeline::{covered, uncovered},
 };
 use crate::model::{CameraId, ClockOffset, Gap, Hold, Release, Segment, Timestamp, Upload};
 use std::time::Duration;
@@ -40,7 +40,12 @@ impl CameraStore {
         .bind(s.upload)
         .bind(s.clock_offset.map(|offset| offset.0));
         let mut tx = self.db.write().await?;
+        let before = tx.fetch(sql("SELECT * FROM segments WHERE id = $1").bind(s.id), segment_from_row).await?;
         tx.execute(upsert).await?;
+        // One whose clock was set later is of another time now.
+        for before in before.iter().filter(|before| (before.starts_at, before.ends_at) != (s.starts_at, s.ends_at)) {
+            uncovered(&mut tx, before).await?;
+        }
         covered(&mut tx, s.camera, s.starts_at, s.ends_at).await?;
         tx.commit().await
     }
@@ -122,7 +127,7 @@ impl CameraStore {
         let gone = sql("SELECT * FROM segments WHERE id = $1").bind(id);
         let Some(gone) = tx.fetch(gone, segment_from_row).await?.pop() else { return Ok(()) };
         tx.execute(sql("DELETE FROM segments WHERE id = $1").bind(id)).await?;
-        super::timeline::uncovered(&mut tx, &gone).await?;
+        uncovered(&mut tx, &gone).await?;
         tx.commit().await
     }
 
@@ -316,7 +321,7 @@ fn gap_from_row(row: &Row) -> sqlx::Result<Gap> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::store::{cameras::tests::camera, sql::tests::backends};
 
@@ -326,7 +331,7 @@ pub(super) mod tests {
         T0.plus(Duration::from_secs(seconds))
     }
 
-    pub(in crate::store) fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
+    pub(crate) fn segment(camera: CameraId, from: u64, until: u64) -> Segment {
         let id = Uuid::new_v4();
         Segment {
             id,

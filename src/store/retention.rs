@@ -5,11 +5,12 @@ use super::{
     CameraStore, StoreError,
     deleted::{DeletedBy, gone as note_gone, promised},
     key_of_url,
+    owed::{Book, Deleted, owe},
     recordings::{hold_from_row, segment_from_row},
     sql::{Row, Statement, sql},
     url_of_key,
 };
-use crate::model::{CameraId, CaseId, Hold, Job, SuspectId, Timestamp};
+use crate::model::{AgedBefore, CameraId, CaseId, Hold, Job, SuspectId, Timestamp};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -210,26 +211,28 @@ impl CameraStore {
     pub async fn sweep(
         &self,
         what: Aged,
-        before: Timestamp,
+        before: AgedBefore,
         now: Timestamp,
-        kept: &Kept,
+        book: &mut Book<'_>,
         after: Option<(Timestamp, Uuid)>,
         limit: u32,
     ) -> Result<Swept, StoreError> {
+        let old = before.instant();
         let mut tx = self.db.write().await?;
         let mut holds = tx.fetch(sql("SELECT * FROM holds WHERE released_at IS NULL"), hold_from_row).await?;
-        holds.extend(kept.holds.iter().cloned());
         let followed = sql("SELECT id FROM suspects WHERE ended_at IS NULL AND expires_at > $1").bind(now);
         let followed: BTreeSet<SuspectId> = tx.fetch(followed, |row| row.uuid("id")).await?.into_iter().collect();
         let uploads = tx.fetch(sql("SELECT id FROM uploads"), |row| row.uuid("id")).await?;
         let uploads: BTreeSet<Uuid> = uploads.into_iter().collect();
         let promised = promised(&mut tx, now).await?;
         let (behind, order) = what.page_order();
-        let mut page = sql(what.candidates()).bind(before);
+        let mut page = sql(what.candidates()).bind(old);
         if let Some((at, id)) = after {
             page = page.and(behind, at).and(", ", id).text(")");
         }
         let page = tx.fetch(page.and(order, limit), move |row| candidate(what, row)).await?;
+        let kept = (book.kept)();
+        holds.extend(kept.holds.iter().cloned());
         let last = page.last().map(|c| (c.sorted, c.id));
         let next = last.filter(|_| page.len() >= limit as usize);
         let stays = |c: &Candidate| {
@@ -238,7 +241,7 @@ impl CameraStore {
                 || c.suspects.iter().any(|s| followed.contains(s) || kept.suspects.contains(s))
                 || c.uploads.iter().any(|u| uploads.contains(u))
                 || c.case.is_some_and(|case| kept.cases.contains(&case))
-                || (what == Aged::Uploads && (kept.uploads.contains(&c.id) || c.came.is_some_and(|at| at >= before)))
+                || (what == Aged::Uploads && (kept.uploads.contains(&c.id) || c.came.is_some_and(|at| at >= old)))
         };
         let gone: Vec<Candidate> = page.into_iter().filter(|c| !stays(c)).collect();
         if gone.is_empty() {
@@ -255,16 +258,18 @@ impl CameraStore {
             tx.execute(listed(delete, gone.iter().map(|c| c.id))).await?;
         }
         for video in &videos {
-            note_gone(&mut tx, video, DeletedBy::Age, now).await?;
+            note_gone(&mut tx, video, DeletedBy::Age(before), now).await?;
         }
         for key in gone.iter().flat_map(|c| &c.urls).filter_map(|url| key_of_url(url)) {
             let doom = sql("INSERT INTO doomed_objects (object) VALUES ($1) ON CONFLICT (object) DO NOTHING").bind(key);
             tx.execute(doom).await?;
         }
-        tx.commit().await?;
         let from = gone.iter().map(|c| c.row.1).min();
         let stretch = from.zip(gone.iter().map(|c| c.row.2).max());
-        Ok(Swept { deleted: gone.into_iter().map(|c| (c.id, c.row.0)).collect(), stretch, next })
+        let deleted: Vec<_> = gone.into_iter().map(|c| (c.id, c.row.0)).collect();
+        owe(&mut tx, (book.entry)(Deleted::Rows(&deleted, stretch))).await?;
+        tx.commit().await?;
+        Ok(Swept { deleted, stretch, next })
     }
 
     /// Keys of objects whose rows were deleted, at most `limit`.
@@ -386,7 +391,17 @@ mod tests {
         for what in Aged::ALL {
             let (mut after, mut n) = (None, 0);
             loop {
-                let swept = store.sweep(what, ago(30), NOW, kept, after, 3).await.unwrap();
+                let swept = store
+                    .sweep(
+                        what,
+                        AgedBefore::of_test(ago(30)),
+                        NOW,
+                        &mut Book { kept: &|| kept.clone(), entry: &mut |_| None },
+                        after,
+                        3,
+                    )
+                    .await
+                    .unwrap();
                 n += swept.deleted.len();
                 after = swept.next;
                 if after.is_none() {

@@ -651,6 +651,7 @@ fn action(action: Action) -> &'static str {
         Action::RetryRecords => "Retry records",
         Action::BeginChain => "Begin chain",
         Action::Calibrate => "Calibrate matches",
+        Action::NoticeClock => "Console's clock",
     }
 }
 

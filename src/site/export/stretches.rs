@@ -56,7 +56,7 @@ impl Records {
         if let Some(promise) = promise {
             let of: Vec<_> = stretches.iter().map(|s| (s.camera, s.from, s.until)).collect();
             let now = self.clock.now();
-            store.promise_video(promise, &of, now, now.plus(PROMISED)).await?;
+            store.promise_video(promise, &of, now.plus(PROMISED)).await?;
         }
         if let (Some(_), Some(recording)) = (promise, self.recording.get()) {
             let last = |camera| stretches.iter().filter(|s| s.camera == camera).map(|s| s.until).max();

@@ -496,8 +496,8 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_nothing_half_written_is_left_on_it
 /// The size limit takes all that nothing keeps.
 async fn make_room(records: &Records) -> usize {
     let (store, now) = (&records.stores.cameras, records.clock.now());
-    let kept = crate::store::Kept::default();
-    let piece = store.delete_oldest_recorded(DeletedBy::Size, now, &kept, None, 99, &mut |_| true).await.unwrap();
+    let mut book = crate::store::Book { kept: &crate::store::Kept::default, entry: &mut |_| None };
+    let piece = store.delete_oldest_recorded(DeletedBy::Size, now, &mut book, None, 99, &mut |_| true).await.unwrap();
     piece.deleted.len()
 }
 

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{Class, Detection, Hold, Rect, SystemClock, TrackId},
+    model::{Action, AgedBefore, Class, Detection, Hold, Outcome, Rect, SystemClock, TrackId},
     site::{
         Access, CameraConfig, Command, Site, SiteConfig,
         analysis::Analysis,
@@ -144,9 +144,11 @@ fn what_is_too_old_or_too_much_goes_except_what_is_held_and_the_log_says_so() {
     shared.runtime.block_on(shared.records.stores.cameras.put_hold(&held)).unwrap();
     let (second, third) = (&segments[1], &segments[2]);
     let before = third.ends_at;
-    let deleted = shared
-        .runtime
-        .block_on(shared.delete_recordings(DeletedBy::Age, "older than it may be", |s, _| s.ends_at < before));
+    let deleted = shared.runtime.block_on(shared.delete_recordings(
+        DeletedBy::Age(AgedBefore::of_test(before)),
+        "older than it may be",
+        |_, _| true,
+    ));
     assert_eq!(deleted, 1);
     let left = stored(&site);
     assert_eq!(left[..2], [segments[0].clone(), third.clone()]);

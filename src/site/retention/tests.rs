@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     cli::prerequisites,
-    model::{DetectionRecord, Hold, Sighting, Suspect, SystemClock, Tracklet, Upload},
+    model::{Action, AgedBefore, DetectionRecord, Hold, Outcome, Sighting, Suspect, SystemClock, Tracklet, Upload},
     servers,
     site::{CameraConfig, Misfit, Site, SiteConfig},
     store::{
@@ -150,8 +150,9 @@ fn old_data_goes_with_its_objects_what_is_kept_stays_and_the_stores_still_fit() 
 
             // Broken off between rows and objects: the check tells of what is left, and the next sweep goes on there.
             filled.detection(shared, 45, None).await;
-            let before = filled.ago(30);
-            let swept = store.sweep(Aged::Detections, before, now, &shared.kept(now), None, PIECE).await.unwrap();
+            let before = AgedBefore::of_test(filled.ago(30));
+            let mut book = Book { kept: &|| shared.kept(now), entry: &mut |_| None };
+            let swept = store.sweep(Aged::Detections, before, now, &mut book, None, PIECE).await.unwrap();
             assert_eq!(swept.deleted.len(), 1);
             let checked = shared.records.check(("1", ""), false, false).await.unwrap();
             assert!(matches!(&checked.misfits[..], [Misfit::Orphan { .. }]), "{checked:?}");

@@ -1,5 +1,5 @@
 //! The numbers of the action log's entries.
-use crate::model::Clock;
+use crate::model::{Clock, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Milliseconds of 2025-01-01T00:00:00Z: 41 bits of milliseconds last from then until 2094.
@@ -32,6 +32,11 @@ impl LogIds {
         Self { console: i64::from(console & Self::MAX_CONSOLE), clock, last: Mutex::new((last_ms, full)) }
     }
 
+    /// When the entry with this number was made, by the clock of its console; to the millisecond, and never before the one before it.
+    pub fn instant_of(id: i64) -> Timestamp {
+        Timestamp((id >> (COUNTER_BITS + CONSOLE_BITS)).saturating_add(EPOCH_MS).saturating_mul(1000))
+    }
+
     /// The next number.
     pub fn next_id(&self) -> i64 {
         let now = (self.clock.now().0.div_euclid(1000) - EPOCH_MS).clamp(0, LATEST_MS);
@@ -57,7 +62,7 @@ impl std::fmt::Debug for LogIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ManualClock, Timestamp};
+    use crate::model::ManualClock;
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -65,6 +70,10 @@ mod tests {
     impl Clock for JumpingClock {
         fn now(&self) -> Timestamp {
             Timestamp(self.0.lock().unwrap().pop().unwrap_or_default())
+        }
+
+        fn steady(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
         }
     }
 
@@ -107,6 +116,9 @@ mod tests {
                 }
             }
         });
+        let newest =
+            seen.iter().max().map(|id| LogIds::instant_of(*id).seconds_since(Timestamp(1_795_000_000_000_000)));
+        assert!(newest.is_some_and(|seconds| (0.0..1.0).contains(&seconds)), "{newest:?}");
         assert_eq!(seen.len(), 20_000); // more than the 4096 of a standing millisecond
     }
 }

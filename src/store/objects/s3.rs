@@ -4,8 +4,8 @@
 //! by the signature of its request, so that the server refuses what changed on the way.
 use super::{LOCKED_ROOM, Listed, Progress, blocking, changed_meanwhile, content_type, hash_of, hash_of_file, taken};
 use crate::{
-    model::{Hash, Timestamp},
-    store::{Address, StoreError, sqlite::io_error},
+    model::{Clock as _, ClockOffset, Hash, SystemClock, Timestamp},
+    store::{Address, StoreError, certificate_time, sqlite::io_error},
 };
 use aws_sdk_s3::{
     Client, Config,
@@ -13,7 +13,7 @@ use aws_sdk_s3::{
         BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
         StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
     },
-    error::{ProvideErrorMetadata, SdkError},
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectOutput, head_object::HeadObjectOutput},
     presigning::PresigningConfig,
     primitives::{ByteStream, DateTime},
@@ -48,6 +48,8 @@ pub(super) const PART: u64 = 8 << 20;
 const MAX_PARTS: u64 = 10_000;
 /// An upload in parts that nobody goes on with is removed after this.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Clocks that differ by more may be why a request was refused.
+const SKEW: Duration = Duration::from_secs(300);
 const SHA256: &str = "sha256";
 
 #[cfg(test)]
@@ -579,15 +581,22 @@ impl S3Buckets {
 
     /// Only the code of an answer is shown: a message may quote the access key.
     fn error<E: ProvideErrorMetadata>(&self, e: &SdkError<E>) -> StoreError {
+        let now = SystemClock.now();
         let place = self.place.clone();
         let code = e.code().unwrap_or("no code");
+        if let Some(detail) = skew(e, now) {
+            return StoreError::Unavailable { place, detail };
+        }
         match (e, status(e)) {
             (SdkError::TimeoutError(_), _) => StoreError::Unavailable { place, detail: "no answer".to_owned() },
             (SdkError::DispatchFailure(d), _) if d.is_timeout() => {
                 StoreError::Unavailable { place, detail: "no answer".to_owned() }
             }
-            (SdkError::DispatchFailure(_), _) => {
-                StoreError::Unavailable { place, detail: "no connection, or its certificate is not trusted".to_owned() }
+            (SdkError::DispatchFailure(d), _) => {
+                let words = d.as_connector_error().map(|e| DisplayErrorContext(e).to_string());
+                let of_time = words.and_then(|words| certificate_time(&words, now));
+                let detail = of_time.unwrap_or_else(|| "no connection, or its certificate is not trusted".to_owned());
+                StoreError::Unavailable { place, detail }
             }
             (_, Some(401 | 403)) if code.contains("Quota") => StoreError::Full { place },
             (_, Some(401)) => StoreError::Denied { place, detail: "it does not know the account".to_owned() },
@@ -609,6 +618,19 @@ struct Upload {
 
 fn status<E>(e: &SdkError<E>) -> Option<u16> {
     e.raw_response().map(|answer| answer.status().as_u16())
+}
+
+/// What a refusal has to do with the clocks: requests are signed with the time, and a server refuses what is a quarter of an hour from its
+/// own. An answer to HEAD has no code, but every answer has the server's time.
+fn skew<E: ProvideErrorMetadata>(e: &SdkError<E>, now: Timestamp) -> Option<String> {
+    let answer = e.raw_response().filter(|answer| matches!(answer.status().as_u16(), 400 | 401 | 403))?;
+    let theirs = jiff::fmt::rfc2822::parse(answer.headers().get("date")?).ok()?.timestamp();
+    let offset = ClockOffset(now.0.saturating_sub(theirs.as_microsecond()));
+    let told = matches!(e.code(), Some("RequestTimeTooSkewed" | "RequestExpired"));
+    let far = offset.0.unsigned_abs() > SKEW.as_micros() as u64;
+    (told || far).then(|| {
+        format!("this console's clock is {offset} of the store's, and for that it refuses requests. Set the clock, or have it set by NTP")
+    })
 }
 
 /// Servers without locks answer one of these to a request that asks for one.

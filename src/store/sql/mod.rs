@@ -35,6 +35,7 @@ pub(crate) struct Schema {
 pub(crate) struct SqlDatabase {
     backend: Late<Backend>,
     is_server: bool,
+    is_elsewhere: bool,
 }
 
 #[derive(Debug)]
@@ -68,19 +69,26 @@ impl SqlDatabase {
     /// database of a server (`postgres:`), which must be there.
     pub(crate) async fn connect(address: &Address, schema: &Schema) -> Result<Self, StoreError> {
         let backend = Late::ready(Backend::connect(address, schema).await?);
-        Ok(Self { backend, is_server: address.path().is_none() })
+        let is_server = address.path().is_none();
+        Ok(Self { backend, is_server, is_elsewhere: is_server && postgres::is_elsewhere(address) })
     }
 
     /// Like [`connect`](Self::connect), but a server may come later.
     pub(crate) async fn connect_late(address: &Address, schema: &'static Schema) -> Result<Self, StoreError> {
         let connect = move |address: Address| async move { Backend::connect(&address, schema).await };
         let backend = Late::connect(address, connect).await?;
-        Ok(Self { backend, is_server: address.path().is_none() })
+        let is_server = address.path().is_none();
+        Ok(Self { backend, is_server, is_elsewhere: is_server && postgres::is_elsewhere(address) })
     }
 
     /// Whether the database is one of a server.
     pub(crate) fn is_server(&self) -> bool {
         self.is_server
+    }
+
+    /// Whether that server is on another machine.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
     }
 
     /// Why the server has not been reached yet; `None` once it has.

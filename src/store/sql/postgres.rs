@@ -1,6 +1,9 @@
 //! PostgreSQL: how a server is reached, what its errors mean, and the types that the driver lacks.
 use super::{Address, Row, Statement, StoreError};
-use crate::{model::Timestamp, store::examine::encryption};
+use crate::{
+    model::{Clock as _, SystemClock, Timestamp},
+    store::{certificate_time, examine::encryption},
+};
 use sqlx::{
     Decode, Encode, PgPool, PgTransaction, Postgres, Type,
     encode::IsNull,
@@ -17,6 +20,16 @@ const CONNECTIONS: u32 = 6;
 /// What transactions that write lock, after their own fashion of a table's lock: any number, the same for all consoles.
 const WRITERS: i64 = 0x0056_4947_4941; // "VIGIA"
 
+/// Whether the server is on this machine.
+fn is_here(options: &PgConnectOptions) -> bool {
+    options.get_socket().is_some() || ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host())
+}
+
+/// Whether the server at this address is on another machine, with a clock of its own.
+pub(super) fn is_elsewhere(address: &Address) -> bool {
+    PgConnectOptions::from_str(address.secret()).is_ok_and(|options| !is_here(&options))
+}
+
 /// One database of a server. Cloning shares its connections, which are made anew when the server comes back.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
@@ -32,8 +45,7 @@ impl Database {
         let name = format!("vigia {}", std::process::id());
         let mut options =
             PgConnectOptions::from_str(address.secret()).map_err(|e| meaning(&place, &e))?.application_name(&name);
-        let here = ["localhost", "127.0.0.1", "::1", "[::1]"].contains(&options.get_host());
-        if !here && !["sslmode=", "ssl-mode="].iter().any(|named| address.secret().contains(named)) {
+        if !is_here(&options) && !["sslmode=", "ssl-mode="].iter().any(|named| address.secret().contains(named)) {
             options = options.ssl_mode(PgSslMode::VerifyFull);
         }
         let pool = PgPoolOptions::new()
@@ -152,6 +164,9 @@ fn meaning(place: &str, e: &sqlx::Error) -> StoreError {
         sqlx::Error::Encode(e) => StoreError::BadRecord(e.to_string()),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
             StoreError::Damaged { place, detail: format!("a row cannot be read: {e}") }
+        }
+        sqlx::Error::Tls(e) if let Some(detail) = certificate_time(&e.to_string(), SystemClock.now()) => {
+            StoreError::Unavailable { place, detail }
         }
         sqlx::Error::Configuration(e) | sqlx::Error::Tls(e) => {
             StoreError::Misconfigured { place, detail: e.to_string() }

@@ -208,3 +208,73 @@ async fn addresses_that_cannot_be_used_say_why() {
         assert!(error.to_string().contains(word), "{address}: {error}");
     }
 }
+
+/// A server that refuses every request with this code, and whose clock is so many seconds from ours; its port. The server of the other
+/// tests does not look at the time of a request.
+fn refusing(code: &'static str, seconds: i64) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut line in listener.incoming().flatten() {
+            let mut asked = Vec::new();
+            let mut piece = [0; 4096];
+            while !asked.windows(4).any(|w| w == b"\r\n\r\n") {
+                match line.read(&mut piece) {
+                    Ok(n) if n > 0 => asked.extend_from_slice(&piece[..n]),
+                    _ => break,
+                }
+            }
+            let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>no</Message></Error>");
+            let shown = if asked.starts_with(b"HEAD") { "" } else { &body };
+            let length = body.len();
+            let _ = write!(
+                line,
+                "HTTP/1.1 403 Forbidden\r\nDate: {date}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{shown}"
+            );
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_console_whose_clock_is_wrong_is_told_so_starts_all_the_same_and_its_account_is_not_blamed() {
+    let at = |port: u16| Address::parse(&format!("s3+http://app:secret@127.0.0.1:{port}/test")).unwrap();
+    for seconds in [-1200, 1200, -400 * 86_400] {
+        let address = at(refusing("RequestTimeTooSkewed", seconds));
+        let error = ObjectStore::connect(&address).await.unwrap_err();
+        let told = error.to_string();
+        assert!(
+            error.is_away() && told.contains("this console's clock is") && told.contains("of the store's"),
+            "{told}"
+        );
+        assert!(told.contains(if seconds < 0 { "ahead" } else { "behind" }) && !told.contains("account"), "{told}");
+        let late = ObjectStore::connect_late(&address).await.unwrap();
+        assert!(late.trouble().is_some_and(|told| told.contains("of the store's")), "what it waits for is told");
+    }
+    let refused = ObjectStore::connect(&at(refusing("AccessDenied", 0))).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Denied { .. }), "{refused:?}");
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_told_with_what_the_clock_shows() {
+    use rustls::{CertificateError, Error, pki_types::UnixTime};
+    let now = Timestamp::parse("2019-01-01T12:00:00Z").unwrap();
+    let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let early = CertificateError::NotValidYetContext { time: at(1_546_344_000), not_before: at(1_795_000_000) };
+    for early in [early, CertificateError::NotValidYet] {
+        for words in [Error::InvalidCertificate(early.clone()).to_string(), format!("{early:?}")] {
+            let told = certificate_time(&words, now).unwrap_or_else(|| panic!("{words}"));
+            assert!(
+                told.starts_with("its certificate is not valid yet by this console's clock, which shows 2019-01-01"),
+                "{told}"
+            );
+        }
+    }
+    let late = CertificateError::ExpiredContext { time: at(1_795_000_000), not_after: at(1_546_344_000) };
+    let told = certificate_time(&Error::InvalidCertificate(late).to_string(), now).unwrap();
+    assert!(told.starts_with("its certificate has expired"), "{told}");
+    assert_eq!(certificate_time(&Error::InvalidCertificate(CertificateError::UnknownIssuer).to_string(), now), None);
+}
