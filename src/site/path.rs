@@ -10,10 +10,15 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Rates are means over this long.
 const RATE_SECONDS: f64 = 2.0;
+/// A camera of which nothing was analysed for so long is not watched: a busy machine takes seconds, not this long.
+const UNWATCHED_AFTER: Duration = Duration::from_secs(10);
+/// Frames further apart are counted by the time between them.
+const SLOW: Duration = Duration::from_secs(1);
 /// Latencies kept for the percentiles of the summary.
 const LATENCIES: usize = 8192;
 
@@ -42,6 +47,11 @@ struct Recent {
     received: VecDeque<Timestamp>,
     analysed: VecDeque<Timestamp>,
     analysed_last: Option<Timestamp>,
+    /// When the last frame came, by a clock that is never set, and how long after the one before.
+    received_at: Option<Instant>,
+    apart: Duration,
+    /// The same by a clock that is never set; before the first, when that was waited for first.
+    watched_at: Option<Instant>,
     latencies_ms: VecDeque<f32>,
 }
 
@@ -53,11 +63,24 @@ fn rate(times: &mut VecDeque<Timestamp>, now: Timestamp) -> f32 {
     (times.len() as f64 / RATE_SECONDS) as f32
 }
 
+impl Recent {
+    /// Frames a second; of a camera that sends few, by the time between the last two.
+    fn fps(&mut self, now: Timestamp) -> f32 {
+        let rate = rate(&mut self.received, now);
+        let slow = self.apart > SLOW && self.received_at.is_some_and(|at| at.elapsed() < self.apart * 4);
+        if slow { 1.0 / self.apart.as_secs_f32() } else { rate }
+    }
+}
+
 impl Meters {
     fn received(&self, now: Timestamp) {
         self.received.fetch_add(1, Ordering::Relaxed);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.received.push_back(now);
+        let at = Instant::now();
+        if let Some(before) = recent.received_at.replace(at) {
+            recent.apart = at.saturating_duration_since(before);
+        }
         rate(&mut recent.received, now);
     }
 
@@ -68,6 +91,7 @@ impl Meters {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.analysed.push_back(now);
         recent.analysed_last = Some(now);
+        recent.watched_at = Some(Instant::now());
         rate(&mut recent.analysed, now);
         recent.latencies_ms.push_back(latency_ms);
         if recent.latencies_ms.len() > LATENCIES {
@@ -80,6 +104,12 @@ impl Meters {
         let Totals { offered, analysed, .. } = self.totals();
         let last = self.recent.lock().unwrap_or_else(PoisonError::into_inner).analysed_last;
         offered > analysed && last.is_some_and(|last| now.seconds_since(last).abs() > seconds)
+    }
+
+    /// Whether nothing was analysed for some time, for whatever reason: nobody would tell of an event.
+    pub fn is_unwatched(&self) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.watched_at.get_or_insert_with(Instant::now).elapsed() > UNWATCHED_AFTER
     }
 
     /// Counts since the stream was started.
@@ -99,7 +129,7 @@ impl Meters {
             received,
             analysed,
             dropped: offered.saturating_sub(analysed),
-            fps: rate(&mut recent.received, now),
+            fps: recent.fps(now),
             analysed_fps: rate(&mut recent.analysed, now),
             latency_ms: recent.latencies_ms.back().copied().unwrap_or(0.0),
         }

@@ -11,7 +11,7 @@ use crate::{
     model::{Camera, CameraId, Clock, Gap, Segment, Timestamp},
     store::{Book, DataFolder, Deleted, DeletedBy, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
     sync::Record,
-    video::{OnPacket, Recorded, Recorder, RecorderConfig, Spooled, recorder},
+    video::{OnPacket, Recorded, Recorder, RecorderConfig, RecorderError, Spooled, Why, recorder},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -157,6 +157,8 @@ struct State {
     owed: Vec<Record>,
     /// What the operator must be told.
     notices: Vec<String>,
+    /// And of one camera, whose name stands in front.
+    noticed: Vec<(CameraId, String)>,
     /// When it was last told that only recordings are left that are not to be deleted.
     told_of_kept: Option<Timestamp>,
     /// Why files are not stored, and since when.
@@ -172,6 +174,8 @@ struct PerCamera {
     /// Of a camera that is to be recorded.
     feed: Option<Feed>,
     events_only: bool,
+    /// Nobody would tell of an event, so everything is recorded.
+    unwatched: bool,
     /// The gap that lasts.
     gap: Option<Gap>,
     /// Of the last run, before the first picture of this one.
@@ -182,6 +186,12 @@ struct PerCamera {
 
 /// Why there is a gap before the first picture, as far as this console knows.
 pub(super) const NOT_RUNNING: &str = "The console was not running, or did not record this camera";
+
+/// Why there is a gap while pictures come.
+const NO_KEY_FRAME: &str = "no key frame yet";
+/// Of a camera that is recorded around events only.
+const UNWATCHED: &str = "is not analysed at present, so no event would be seen: everything is recorded until it is";
+const WATCHED_AGAIN: &str = "is analysed again: only the time around events is recorded";
 
 impl PerCamera {
     /// What was recorded before ended when it did, unless a gap says otherwise.
@@ -197,7 +207,10 @@ impl PerCamera {
         if let Some(feed) = &self.feed {
             feed.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
-        self.recorder.take()
+        let recorder = self.recorder.take();
+        // What it has recorded is no gap of whoever goes on.
+        self.covered_until = recorder.as_ref().and_then(|recorder| recorder.covered_until()).or(self.covered_until);
+        recorder
     }
 }
 
@@ -269,6 +282,13 @@ impl Recording {
             let per = cameras.entry(camera.id).or_default();
             if recorder.is_some() {
                 owed.extend(per.gap.clone().map(Record::Gap)); // it lasts until the first picture
+            }
+            let now = self.clock.now();
+            if !recorded && per.feed.is_some() {
+                // Nothing is to be recorded any more: what is missing ends here.
+                owed.extend(per.gap.take().map(|gap| Record::Gap(Gap { until: Some(now), ..gap })));
+            } else if recorded && per.feed.is_none() && per.gap.is_none() && self.duty.is_alone() {
+                per.covered_until = Some(now); // nothing was to be recorded before
             }
             per.events_only = mode == RecordMode::Events;
             let old = per.take_recorder();
@@ -408,10 +428,18 @@ impl Recording {
                 state.spooled.push_back(spooled);
                 self.wake.notify_one();
             }
-            Recorded::Resumed { last, at } => {
+            Recorded::Resumed { last, at, why } => {
                 let ends = self.ends(&state);
                 let per = state.cameras.entry(camera).or_default();
-                let reason = per.failure.take().unwrap_or_else(|| "The camera sent no pictures".to_owned());
+                let failure = per.failure.take();
+                let reason = match why {
+                    Some(Why::NoKeyFrame) => NO_KEY_FRAME.to_owned(),
+                    Some(Why::Slow) => RecorderError::Slow.to_string(),
+                    Some(Why::Disk) => failure.unwrap_or_else(|| "The recording could not be written".to_owned()),
+                    None => "The camera sent no pictures".to_owned(),
+                };
+                // Before the first picture of this recorder another one may have recorded.
+                let last = last.or(per.covered_until.filter(|until| at.seconds_since(*until) > GAP_AFTER));
                 // Told before the clock is, where it was set meanwhile: so the clock is asked first.
                 let gaps = match per.gap.take() {
                     Some(gap) => {
@@ -427,6 +455,12 @@ impl Recording {
                 };
                 state.owed.extend(gaps.into_iter().map(Record::Gap));
             }
+            Recorded::Lost(from, until, why) => {
+                let reason = format!("What was recorded could not be saved after the disk failed: {why}");
+                let gap = Gap { id: Uuid::now_v7(), camera, from, until: Some(until), reason };
+                state.owed.push(Record::Gap(gap));
+            }
+            Recorded::Noticed(what) => state.noticed.push((camera, what)),
             Recorded::Failed(error) => {
                 let error = error.to_string();
                 state.cameras.entry(camera).or_default().failure = Some(error.clone());
@@ -531,15 +565,27 @@ impl Recording {
         let mut state = self.state();
         let ends = self.ends(&state);
         let mut opened = Vec::new();
-        for (camera, per) in &mut state.cameras {
+        let State { cameras, noticed, .. } = &mut *state;
+        for (camera, per) in cameras {
+            let path = paths.iter().find(|p| p.camera.id == *camera);
+            if let (Some(recorder), true) = (&per.recorder, per.events_only) {
+                let unwatched = path.is_some_and(|path| path.meters.is_unwatched());
+                recorder.unwatched(unwatched);
+                if unwatched != std::mem::replace(&mut per.unwatched, unwatched) {
+                    noticed.push((*camera, String::from(if unwatched { UNWATCHED } else { WATCHED_AGAIN })));
+                }
+            }
             let Some(recorder) = per.recorder.as_ref().filter(|_| per.gap.is_none() && !behind) else { continue };
             let from = recorder.covered_until().or(per.covered_until).unwrap_or(self.began_at);
-            if !self.is_silent(from, now) {
+            // A camera that sends few pictures may take some times its own pace.
+            let late = Duration::from_secs_f64(now.seconds_since(from).max(0.0)) <= 4 * recorder.pace();
+            if late || !self.is_silent(from, now) {
                 continue;
             }
-            let path = paths.iter().find(|p| p.camera.id == *camera);
             let reason = per.failure.clone().unwrap_or_else(|| match path.map(|p| p.status()) {
-                _ if path.is_some_and(|p| p.waits_for_key_frame()) => "no key frame yet".to_owned(),
+                _ if path.is_some_and(|p| p.waits_for_key_frame()) || recorder.waits_for_key_frame() => {
+                    NO_KEY_FRAME.to_owned()
+                }
                 Some(CameraStatus::Stale { reason, .. }) => reason,
                 Some(CameraStatus::Connecting) => "The camera was not connected yet".to_owned(),
                 Some(CameraStatus::Live) => "The camera's pictures could not be recorded".to_owned(),
@@ -559,7 +605,14 @@ impl Recording {
             let mut state = self.state();
             state.cameras.iter_mut().filter_map(|(id, per)| Some((*id, per.take_recorder()?))).collect()
         };
-        let stopped: Vec<_> = recorders.into_iter().map(|(id, r)| (id, r.covered_until())).collect();
+        let stopped: Vec<_> = recorders.iter().map(|(id, r)| (*id, r.covered_until())).collect();
+        // Side by side, so that one disk that hangs costs five seconds and not five for each camera.
+        std::thread::scope(|scope| {
+            for (_, recorder) in recorders {
+                recorder.end();
+                scope.spawn(move || drop(recorder));
+            }
+        });
         let mut state = self.state();
         for (camera, until) in stopped {
             let per = state.cameras.entry(camera).or_default();
@@ -625,6 +678,10 @@ impl Shared {
         }
         for notice in notices {
             self.trouble(About::AllCameras, notice);
+        }
+        let noticed = std::mem::take(&mut self.recording.state().noticed);
+        for (camera, what) in noticed {
+            self.trouble(About::Cameras(vec![camera]), format!("{} {what}", self.camera_name(camera)));
         }
         self.tell_of_redated().await;
     }

@@ -185,7 +185,7 @@ mod tests {
         let video = folder.path().join("gate.mkv");
         footage_of(&video, 60);
         let clock = Arc::new(SetClock::default());
-        let behind = SystemClock.now().seconds_since(Timestamp::parse("2019-01-01T00:00:00Z").unwrap()).round() as i64;
+        let behind = SystemClock.now().seconds_since(Timestamp::parse("2019-01-01T12:00:00Z").unwrap()).round() as i64;
         clock.set(-behind);
         let began = SystemClock.now();
         let recording = RecordingConfig { record: RecordMode::Always, segment_s: 1.0, ..RecordingConfig::default() };

@@ -268,7 +268,7 @@ impl Wall {
             // A camera's name is worth more than its counters.
             if ui.available_width() > if is_watched { 460.0 } else { 360.0 } {
                 let counters = &view.counters;
-                ui.label(tokens::small(format!("{:.0} fps · analysed {:.0}/s", counters.fps, counters.analysed_fps)))
+                ui.label(tokens::small(format!("{} · analysed {:.0}/s", pace(counters.fps), counters.analysed_fps)))
                     .on_hover_text(format!(
                         "Received {}, analysed {}, overtaken {}; {:.0} ms from capture to boxes",
                         counters.received, counters.analysed, counters.dropped, counters.latency_ms
@@ -537,6 +537,11 @@ fn veil(ui: &mut Ui, body: egui::Rect, health: &Health<'_>, now: Timestamp) {
     if let Some(next) = next {
         ui.label(tokens::small(next));
     }
+}
+
+/// `25 fps`, `1 picture each 5 s`.
+fn pace(fps: f32) -> String {
+    if fps > 0.0 && fps < 1.0 { format!("1 picture each {:.0} s", 1.0 / fps) } else { format!("{fps:.0} fps") }
 }
 
 #[cfg(test)]

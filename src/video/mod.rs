@@ -22,7 +22,7 @@ pub use file::{FileError, FileReport, read_file, read_file_from, try_read_file, 
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use player::{Deck, Locate, Player, Showing, What};
 pub use probe::{Probe, extension, probe};
-pub use recorder::{Packet, Recorded, Recorder, RecorderConfig, RecorderError, Spooled};
+pub use recorder::{Packet, Recorded, Recorder, RecorderConfig, RecorderError, Spooled, Why};
 pub use simulate::{Server, SimulateError, SimulatedCamera, serve};
 pub use source::{OnPacket, Source, SourceConfig, SourceState, Transport};
 pub use view::{Codec, ViewError, ViewReport, Window, make_view};

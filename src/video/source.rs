@@ -4,6 +4,7 @@
 //! the bus *and* the time of the last packet. What is decoded goes another way ([`Branch`]), whose trouble leaves the
 //! connection alone.
 mod config;
+mod patience;
 mod pipeline;
 mod tap;
 
@@ -19,6 +20,7 @@ use crate::model::{Clock, ClockOffset, Timestamp, redact_url};
 pub use config::{SourceConfig, Transport};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video as gst_video;
+use patience::Patience;
 use std::{
     fmt,
     sync::{
@@ -103,6 +105,7 @@ struct Status {
     attempt: u64,
     /// Of the pipeline that runs now.
     run: Run,
+    patience: Patience,
     last_captured: Option<Timestamp>,
 }
 
@@ -204,6 +207,7 @@ impl Source {
                 stopped: false,
                 attempt: 0,
                 run: Run::default(),
+                patience: Patience::default(),
                 last_captured: None,
             }),
         });
@@ -287,6 +291,7 @@ impl Shared {
                 }
                 status.attempt += 1;
                 status.run = Run::default();
+                status.patience.begin();
                 status.attempt
             };
             let Some(ended) = self.run(attempt, wake, events) else { return };
@@ -380,9 +385,9 @@ impl Shared {
         let mut started = false;
         let mut ending: Option<(Instant, Ended)> = None;
         loop {
-            let (stopped, last) = {
+            let (stopped, last, silence) = {
                 let status = self.status();
-                (status.stopped, status.run.last_packet_at)
+                (status.stopped, status.run.last_packet_at, status.patience.limit(self.config.stall_after))
             };
             if stopped {
                 return None;
@@ -398,17 +403,14 @@ impl Shared {
                 let _ = pipeline.set_state(gst::State::Playing);
             }
             self.tell(begun);
-            let deadline = last.map_or(begun + self.config.connect_timeout, |last| last + self.config.stall_after);
+            let deadline = last.map_or(begun + self.config.connect_timeout, |last| last + silence);
             let deadline = ending.as_ref().map_or(deadline, |(until, _)| *until);
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 if let Some((_, ended)) = ending {
                     return Some(ended);
                 }
                 return failed(if last.is_some() {
-                    format!(
-                        "The camera has sent no picture for {:.0} s.",
-                        self.config.stall_after.as_secs_f32().max(1.0)
-                    )
+                    format!("The camera has sent no picture for {:.0} s.", silence.as_secs_f32().max(1.0))
                 } else {
                     format!("No picture came within {:.0} s.", self.config.connect_timeout.as_secs_f32().max(1.0))
                 });
@@ -504,7 +506,7 @@ impl Shared {
             (_, Some(why)) => why.clone(),
             (Some(key_at), None) => {
                 let silent = since(run.last_frame_at.map_or(key_at, |at| at.max(key_at)));
-                if silent < self.config.stall_after {
+                if silent < status.patience.limit(self.config.stall_after) {
                     return;
                 }
                 format!("connected, but the decoder has delivered no picture for {} s", silent.as_secs())

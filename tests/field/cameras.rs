@@ -36,7 +36,7 @@ impl LiveCamera {
         server.mount_points().unwrap().add_factory("/live", factory);
         let source = server.attach(Some(&context)).unwrap();
         let url = format!("rtsp://127.0.0.1:{}/live", server.bound_port());
-        let (running, of) = (main_loop.clone(), context.clone());
+        let (running, of) = (main_loop.clone(), context);
         let thread = std::thread::spawn(move || {
             of.with_thread_default(|| running.run()).unwrap();
             server.client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
@@ -121,6 +121,8 @@ impl Watched {
                 }
                 Recorded::Resumed { last, .. } => assert_eq!(*last, None, "there is no gap"),
                 Recorded::Failed(error) => panic!("{error}"),
+                Recorded::Lost(from, until, why) => panic!("{from} to {until} is lost: {why}"),
+                Recorded::Noticed(what) => panic!("the camera {what}"),
             }
         }
         (self.packets.lock().unwrap().clone(), self.frames.lock().unwrap().clone(), recorded)

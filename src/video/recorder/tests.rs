@@ -1,5 +1,5 @@
 //! The recorder on real streams: real RTSP on loopback, real files.
-use super::*;
+use super::{course::HOLE, writer::hash, *};
 use crate::{
     model::SystemClock,
     video::{
@@ -7,7 +7,8 @@ use crate::{
         tests::{H264, H265, MJPEG, camera, footage, wait},
     },
 };
-use std::{ops::ControlFlow, process::Command};
+use std::{ops::ControlFlow, path::Path, process::Command};
+use uuid::Uuid;
 
 /// A camera that is shown and recorded.
 struct Site {
@@ -135,7 +136,7 @@ fn a_stalled_camera_leaves_a_whole_file_and_a_hole_that_is_told() {
     server.freeze(false);
     let resumed = || {
         site.told.lock().unwrap().iter().find_map(|r| match r {
-            Recorded::Resumed { last: Some(last), at } => Some((*last, *at)),
+            Recorded::Resumed { last: Some(last), at, .. } => Some((*last, *at)),
             _ => None,
         })
     };
@@ -159,7 +160,7 @@ fn around_events_only_the_time_before_is_there_too() {
     let kept = site.segments_once(1).remove(0).segment;
     let (before, after) = (event.seconds_since(kept.starts_at), kept.ends_at.seconds_since(event));
     // The key frame before the pre-roll is at most one group of pictures (0.48 s) earlier; all pictures until then came.
-    assert!((1.0..2.0).contains(&before) && (0.9..1.3).contains(&after), "{before} s before, {after} s after");
+    assert!((1.0..2.0).contains(&before) && (0.9..1.8).contains(&after), "{before} s before, {after} s after");
     // A busy machine tells of one when its post-roll is over: what was before and after is there all the same.
     let seen = |n: usize| wait(|| site.live.lock().unwrap().get(n).map(|f| f.captured_at()), || "pictures".to_owned());
     let number = site.live.lock().unwrap().len() + 50;

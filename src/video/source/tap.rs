@@ -111,6 +111,7 @@ impl Shared {
                     return Err(gst::FlowError::Eos);
                 }
                 status.run.packet(Instant::now(), is_key(&buffer));
+                status.patience.picture(Instant::now());
                 status.run.camera_clock.offset()
             };
             let encoded = caps.structure(0).is_some_and(|s| !s.name().starts_with("video/x-raw"));
