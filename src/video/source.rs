@@ -340,7 +340,6 @@ impl Shared {
             if other_way {
                 reason.push_str(" The other way is tried.");
             }
-            let reason = scrubbed(&reason, &self.config.url);
             tracing::info!(camera = redact_url(&self.config.url), reason, "stale");
             {
                 let mut status = self.status();
@@ -476,7 +475,7 @@ impl Shared {
                             Cause::Transport => EndedBy::Transport,
                             _ => EndedBy::Failure,
                         };
-                        return Some(Ended { reason: words(&cause, address), kind });
+                        return Some(Ended { reason: words(&self.shown(cause), address), kind });
                     }
                     _ => seen.note_message(&message),
                 },
@@ -523,6 +522,15 @@ impl Shared {
         status.by_udp
     }
 
+    /// The cause with nothing secret in what a library says of it. Our own words stay as they are: a user may be called `user`.
+    fn shown(&self, cause: Cause) -> Cause {
+        match cause {
+            Cause::Other(text) => Cause::Other(scrubbed(&text, &self.config.url)),
+            Cause::MissingPlugin(name) => Cause::MissingPlugin(scrubbed(&name, &self.config.url)),
+            cause => cause,
+        }
+    }
+
     fn log(&self, error: &gst::message::Error, what: &str) {
         tracing::debug!(
             error = scrubbed(&error.error().to_string(), &self.config.url),
@@ -534,7 +542,7 @@ impl Shared {
     /// Keeps why what comes cannot be shown, until it can.
     fn undecoded(&self, why: &str) {
         let kept = if self.on_packet.is_some() { "recorded, " } else { "" };
-        let why = scrubbed(&format!("{kept}cannot be shown: {why}"), &self.config.url);
+        let why = format!("{kept}cannot be shown: {}", scrubbed(why, &self.config.url));
         tracing::info!(camera = redact_url(&self.config.url), why, "not decoded");
         self.status().run.undecoded = Some(why);
     }
