@@ -28,14 +28,17 @@ impl Address {
     /// address with a bare `@` after its first `/` or `?`.
     pub fn parse(url: &str) -> Option<Self> {
         let url = url.trim();
-        if url == "test:" {
+        if url.eq_ignore_ascii_case("test:") {
             return Some(Self::Test);
         }
-        if url.starts_with("file:///") {
-            return Some(Self::File(url.to_owned()));
-        }
         let (scheme, rest) = url.split_once("://")?;
-        if !matches!(scheme, "rtsp" | "rtsps" | "rtspt" | "rtspu") {
+        // A scheme may be written in capitals (RFC 3986 §3.1).
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme == "file" && rest.starts_with('/') {
+            return Some(Self::File(format!("file://{rest}")));
+        }
+        // `rtsph` is RTSP inside HTTP.
+        if !matches!(scheme.as_str(), "rtsp" | "rtsps" | "rtspt" | "rtspu" | "rtsph") {
             return None;
         }
         let (authority, path) = rest.find(['/', '?']).map_or((rest, ""), |i| rest.split_at(i));
@@ -59,6 +62,17 @@ impl Address {
             credentials,
         }))
     }
+}
+
+/// Why this is no address of a source, and what to write.
+pub(super) fn refusal(url: &str) -> &'static str {
+    let scheme = url.trim().split_once("://").map_or("", |(scheme, _)| scheme);
+    if ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http)) {
+        return "Pictures over HTTP are not read. Write the camera's RTSP address, rtsp://user:password@host/path, which its manual or \
+                its web page tells.";
+    }
+    "This is no address of a camera. Write rtsp://user:password@host/path, file:///path or test:. In a user name or password write \
+     / as %2F, ? as %3F and @ as %40; in a path write @ as %40."
 }
 
 /// `text` with everything secret in `url` taken out: for words that come from a library and may quote the address.
@@ -130,7 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_source_is_refused() {
+    fn a_scheme_may_be_written_in_capitals() {
+        assert_eq!(rtsp("RTSP://10.0.0.9/Ch1").location, "rtsp://10.0.0.9/Ch1");
+        assert!(matches!(Address::parse("FILE:///a/B.mp4"), Some(Address::File(uri)) if uri == "file:///a/B.mp4"));
+        assert!(matches!(Address::parse("Test:"), Some(Address::Test)));
+    }
+
+    #[test]
+    fn what_is_no_source_is_refused_and_told_apart() {
+        assert!(refusal("http://10.0.0.9/video.mjpg").contains("over HTTP"));
+        assert!(refusal("10.0.0.9").contains("no address of a camera"));
         for url in ["", "10.0.0.9", "rtsp://", "rtsp://user:pw@/x", "ftp://host/x", "/home/me/a.mp4"] {
             assert!(Address::parse(url).is_none(), "{url}");
         }

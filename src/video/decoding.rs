@@ -98,7 +98,23 @@ pub(super) enum Cause {
     NoVideo,
     MissingPlugin(String),
     Damaged,
+    /// The server sends by another transport only.
+    Transport,
+    /// What an RTSP server answered.
+    Status(u16),
     Other(String),
+}
+
+impl Cause {
+    /// What this status of RTSP means.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 | 407 => Self::NotAuthorized,
+            404 | 410 => Self::NotFound,
+            406 | 461 => Self::Transport,
+            _ => Self::Status(status),
+        }
+    }
 }
 
 /// A `decodebin` that decodes video only and links the first video stream to `target`'s sink pad.

@@ -10,7 +10,7 @@ mod tap;
 
 use super::{
     Frame,
-    address::{Address, scrubbed},
+    address::{Address, refusal, scrubbed},
     branch::{Branch, Stamp, Stamps},
     camera_clock::CameraClock,
     decoding::{Cause, MissingElement, Seen},
@@ -37,6 +37,9 @@ const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(4);
 /// The pause after a stream that was live came to its end: a camera that restarts.
 const RESTART_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a user name or password was refused; grows by as much with each time, up to so many of it.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+const REFUSED_PAUSES: u32 = 10;
 /// A connection that lived shorter than this counts as a failed attempt.
 const PROVEN_AFTER: Duration = Duration::from_millis(500);
 /// Waiting for a key frame shorter than this is not worth telling.
@@ -106,6 +109,8 @@ struct Status {
     /// Of the pipeline that runs now.
     run: Run,
     patience: Patience,
+    /// Of a camera whose transport is left to us: it does not send by TCP.
+    by_udp: bool,
     last_captured: Option<Timestamp>,
 }
 
@@ -168,7 +173,19 @@ impl Decoder {
 /// Why an attempt is over.
 struct Ended {
     reason: String,
-    end_of_stream: bool,
+    kind: EndedBy,
+}
+
+/// What follows from it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EndedBy {
+    /// The stream came to its end.
+    EndOfStream,
+    /// The user name or password was refused.
+    Refusal,
+    /// The camera does not send by this transport.
+    Transport,
+    Failure,
 }
 
 impl Source {
@@ -208,6 +225,7 @@ impl Source {
                 attempt: 0,
                 run: Run::default(),
                 patience: Patience::default(),
+                by_udp: false,
                 last_captured: None,
             }),
         });
@@ -283,6 +301,7 @@ impl Shared {
 
     fn supervise(self: &Arc<Self>, wake: &SyncSender<Event>, events: &Receiver<Event>) {
         let mut pause = BACKOFF_MIN;
+        let mut refusals = 0;
         loop {
             let attempt = {
                 let mut status = self.status();
@@ -306,14 +325,21 @@ impl Shared {
             if lived.is_some_and(|l| l >= PROVEN_AFTER) {
                 pause = BACKOFF_MIN;
             }
-            let wait = if ended.end_of_stream && lived.is_some_and(|l| l >= PROVEN_AFTER) {
+            let mut reason = ended.reason;
+            let other_way = ended.kind == EndedBy::Transport && self.try_other_transport();
+            let wait = if ended.kind == EndedBy::EndOfStream && lived.is_some_and(|l| l >= PROVEN_AFTER) || other_way {
                 RESTART_PAUSE
             } else {
                 let wait = pause;
                 pause = (pause * 2).min(BACKOFF_MAX);
                 wait
             };
-            let reason = scrubbed(&ended.reason, &self.config.url);
+            // A camera locks the account of whoever comes with a wrong password again and again.
+            refusals = if ended.kind == EndedBy::Refusal { refusals + 1 } else { 0 };
+            let wait = if refusals == 0 { wait } else { wait.max(REFUSED_PAUSE * refusals.min(REFUSED_PAUSES)) };
+            if other_way {
+                reason.push_str(" The other way is tried.");
+            }
             tracing::info!(camera = redact_url(&self.config.url), reason, "stale");
             {
                 let mut status = self.status();
@@ -333,15 +359,12 @@ impl Shared {
 
     /// One connection from building to teardown. `None` when the source was stopped.
     fn run(self: &Arc<Self>, attempt: u64, wake: &SyncSender<Event>, events: &Receiver<Event>) -> Option<Ended> {
-        let fail = |reason: String| Some(Ended { reason, end_of_stream: false });
+        let fail = |reason: String| Some(Ended { reason, kind: EndedBy::Failure });
         if let Err(error) = super::init() {
             return fail(error.to_string());
         }
         let Some(address) = Address::parse(&self.config.url) else {
-            return fail(
-                "This is no address of a camera. Write rtsp://user:password@host/path, file:///path or test:. In a user name or password write / as %2F, ? as %3F and @ as %40; in a path write @ as %40."
-                    .to_owned(),
-            );
+            return fail(refusal(&self.config.url).to_owned());
         };
         let seen = Seen::default();
         let decoder = Arc::new(Decoder::default());
@@ -377,7 +400,7 @@ impl Shared {
         let Connection { attempt, address, pipeline, seen, decoder } = connection;
         let attempt = *attempt;
         let begun = Instant::now();
-        let failed = |reason: String| Some(Ended { reason, end_of_stream: false });
+        let failed = |reason: String| Some(Ended { reason, kind: EndedBy::Failure });
         let mut decoded = Seen::default();
         let mut pause = BACKOFF_MIN;
         // When the next decoder is to be started; the test picture needs none.
@@ -426,7 +449,7 @@ impl Shared {
                             Address::File(_) => ("The file has ended; it starts again.", LAST_PICTURES_OF_FILE),
                             _ => ("The camera ended the stream.", LAST_PICTURES),
                         };
-                        let ended = Ended { reason: reason.to_owned(), end_of_stream: true };
+                        let ended = Ended { reason: reason.to_owned(), kind: EndedBy::EndOfStream };
                         match &*decoder.branch() {
                             Some(branch) => branch.end(),
                             None => return Some(ended),
@@ -438,7 +461,21 @@ impl Shared {
                         if self.status().run.key_at.is_some() {
                             seen.forget_missing(); // only the decoder, which has its own way
                         }
-                        return failed(words(&seen.cause(&error.error()), address));
+                        let cause = error.debug().and_then(|debug| status_in(&debug)).map(Cause::of_status);
+                        let mut cause = cause.unwrap_or_else(|| seen.cause(&error.error()));
+                        let is_rtsp = matches!(address, Address::Rtsp(_));
+                        if is_rtsp
+                            && error.error().matches(gst::StreamError::CodecNotFound)
+                            && self.status().run.first_packet_at.is_none()
+                        {
+                            cause = Cause::Transport; // what rtspsrc says when nothing could be set up
+                        }
+                        let kind = match cause {
+                            Cause::NotAuthorized => EndedBy::Refusal,
+                            Cause::Transport => EndedBy::Transport,
+                            _ => EndedBy::Failure,
+                        };
+                        return Some(Ended { reason: words(&self.shown(cause), address), kind });
                     }
                     _ => seen.note_message(&message),
                 },
@@ -478,6 +515,22 @@ impl Shared {
         }
     }
 
+    /// Of a camera that does not send by TCP, where the transport is left to us: the next connection asks for UDP, and those after it.
+    fn try_other_transport(&self) -> bool {
+        let mut status = self.status();
+        status.by_udp = self.config.transport == Transport::Auto && !status.by_udp;
+        status.by_udp
+    }
+
+    /// The cause with nothing secret in what a library says of it. Our own words stay as they are: a user may be called `user`.
+    fn shown(&self, cause: Cause) -> Cause {
+        match cause {
+            Cause::Other(text) => Cause::Other(scrubbed(&text, &self.config.url)),
+            Cause::MissingPlugin(name) => Cause::MissingPlugin(scrubbed(&name, &self.config.url)),
+            cause => cause,
+        }
+    }
+
     fn log(&self, error: &gst::message::Error, what: &str) {
         tracing::debug!(
             error = scrubbed(&error.error().to_string(), &self.config.url),
@@ -489,7 +542,7 @@ impl Shared {
     /// Keeps why what comes cannot be shown, until it can.
     fn undecoded(&self, why: &str) {
         let kept = if self.on_packet.is_some() { "recorded, " } else { "" };
-        let why = scrubbed(&format!("{kept}cannot be shown: {why}"), &self.config.url);
+        let why = format!("{kept}cannot be shown: {}", scrubbed(why, &self.config.url));
         tracing::info!(camera = redact_url(&self.config.url), why, "not decoded");
         self.status().run.undecoded = Some(why);
     }
@@ -598,6 +651,14 @@ fn tear_down(pipeline: gst::Pipeline) {
     }
 }
 
+/// The status that an RTSP server answered with, out of what rtspsrc says beside an error: `Service Unavailable (503)`, `Error (453): …`.
+fn status_in(debug: &str) -> Option<u16> {
+    let last = debug.lines().last()?;
+    let (_, after) = last.rsplit_once('(')?;
+    let (digits, _) = after.split_once(')')?;
+    digits.parse().ok().filter(|status| (400..600).contains(status))
+}
+
 /// The sentence for the operator.
 fn words(cause: &Cause, address: &Address) -> String {
     let (what, place) = match address {
@@ -628,6 +689,36 @@ fn words(cause: &Cause, address: &Address) -> String {
             )
         }
         (Cause::Damaged, _) => format!("What the {what} delivers is damaged."),
+        (Cause::Transport, _) => {
+            format!(
+                "{place} does not send by the transport that it is asked for. Set the transport of this camera to the other one, or to auto."
+            )
+        }
+        (Cause::Status(status), _) => format!("{place} {}", status_words(*status)),
         (Cause::Other(text), _) => format!("The {what} failed: {text}"),
     }
+}
+
+/// What an RTSP status (RFC 2326 §7.1.1) means for the operator, after the name of the camera.
+fn status_words(status: u16) -> String {
+    let said = match status {
+        400 | 405 | 451 | 501 | 505 | 551 => {
+            "does not understand the request. Check that its address is that of an RTSP stream"
+        }
+        403 => "does not let this user see the stream. Give the user that right in the camera, or use another one",
+        408 | 504 => "took too long to answer. Check the network, and the recorder or proxy in between",
+        453 => {
+            "serves no more sessions or has no bandwidth left. End other connections to it, or use its second stream"
+        }
+        454 | 455 | 457 | 459 | 460 => {
+            "lost the session. It is tried again; where that happens often, restart the camera"
+        }
+        500 => "has an error of its own. Restart the camera",
+        502 => "is a gateway that does not reach the camera behind it. Check that camera and its network",
+        503 => {
+            "is too busy or just starting. It is tried again; where that lasts, end other connections to it or restart it"
+        }
+        _ => "refuses the stream",
+    };
+    format!("{said} (RTSP status {status}).")
 }

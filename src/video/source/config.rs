@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
-    /// What suits most sites: TCP.
+    /// What suits most sites: TCP, and UDP where the camera does not send by it.
     #[default]
     Auto,
     /// Inside the RTSP connection: nothing is lost.

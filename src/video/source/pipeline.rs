@@ -92,7 +92,11 @@ impl Shared {
             source.set_property("user-id", user);
             source.set_property("user-pw", password);
         }
-        let protocols = if self.config.transport == Transport::Udp { "udp" } else { "tcp" };
+        let protocols = match self.config.transport {
+            Transport::Udp => "udp",
+            Transport::Auto if self.status().by_udp => "udp+udp-mcast",
+            Transport::Auto | Transport::Tcp => "tcp",
+        };
         source.set_property_from_str("protocols", protocols);
         source.set_property("latency", u32::try_from(self.config.latency.as_millis()).unwrap_or(u32::MAX));
         let micros = u64::try_from(self.config.connect_timeout.as_micros()).unwrap_or(u64::MAX);
