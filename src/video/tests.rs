@@ -172,7 +172,7 @@ fn refusals_are_explained_and_credentials_stay_secret() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (_, gone) = Watched::new(&format!("rtsp://operator:hunter2@{nobody}/x"), |_| {}).stale("cannot be reached");
     assert!(gone.contains(&nobody.to_string()), "{gone}");
-    let (_, nonsense) = Watched::new("http://operator:hunter2@host/x", |_| {}).stale("no address of a camera");
+    let (_, nonsense) = Watched::new("http://operator:hunter2@host/x", |_| {}).stale("over HTTP");
     let (_, unclear) = Watched::new("rtsp://operator:12/hunter2@127.0.0.1:9/x", |_| {}).stale("%2F");
     let shown = format!(
         "{reason} {missing} {gone} {nonsense} {unclear} {:?} {server:?} {:?}",
