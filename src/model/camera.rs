@@ -80,8 +80,8 @@ fn first_version() -> i64 {
 /// Whether this begins as the address of a stream does.
 pub fn is_stream_address(url: &str) -> bool {
     // A scheme may be written in capitals (RFC 3986 §3.1).
-    let begins = |scheme: &&str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    ["rtsp://", "rtsps://", "rtsph://", "file://", "test:"].iter().any(|scheme| begins(&scheme))
+    let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    ["rtsp://", "rtsps://", "rtsph://", "file://", "test:"].iter().any(|scheme| begins(scheme))
 }
 
 /// The address without user name, password and query: what may be shown and logged. Where it cannot be told what is a password
