@@ -6,6 +6,7 @@ pub mod follow;
 pub mod model;
 pub mod site;
 pub mod store;
+pub mod supervise;
 pub mod sync;
 pub mod tracking;
 pub mod ui;

@@ -19,6 +19,7 @@ use vigia::{
         Suspect, SystemClock, Timestamp, TrackId,
     },
     store::{Address, Addresses, DataFolder, DetectionFilter, LogFilter, StoreError, Stores, url_of_key},
+    supervise::Supervisor,
     sync::{Delivery, Journal, Record},
 };
 
@@ -175,7 +176,7 @@ impl Deliverer {
         let folder = DataFolder::open(data).unwrap();
         let stores = Stores::open(&folder, addresses).await?;
         let journal = Journal::open(folder.journal(), Arc::new(SystemClock)).await.unwrap();
-        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock));
+        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock), &Supervisor::default());
         // A server that was away at the start is reached as soon as it is there.
         let late = stores.clone();
         tokio::spawn(async move {

@@ -74,11 +74,13 @@ pub enum Action {
     /// Noticed that this console's clock was set, or that it disagrees with other clocks or agrees with them again; `details` say
     /// what and by how much.
     NoticeClock,
+    /// A part of the console failed, was silent, or works again.
+    NoticeFailure,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Login,
         Self::UploadVideo,
         Self::StartDetection,
@@ -111,6 +113,7 @@ impl Action {
         Self::BeginChain,
         Self::Calibrate,
         Self::NoticeClock,
+        Self::NoticeFailure,
     ];
 
     /// The action with this spelling.
@@ -153,6 +156,7 @@ impl Action {
             Self::BeginChain => "BEGIN_CHAIN",
             Self::Calibrate => "CALIBRATE",
             Self::NoticeClock => "NOTICE_CLOCK",
+            Self::NoticeFailure => "NOTICE_FAILURE",
         }
     }
 }

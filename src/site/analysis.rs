@@ -49,6 +49,11 @@ impl Analysis {
         Self { shared, observers, owed: BTreeMap::new(), waiting: Vec::new(), flushed_at }
     }
 
+    /// A frame of this camera could not be worked on: its tracks begin anew.
+    pub fn doubt(&mut self, camera: CameraId) {
+        self.observers.doubt(camera);
+    }
+
     /// Tracks, follows, records, then shows: in this order, so that nothing is on the screen that is not on the disk.
     pub fn take(&mut self, analysed: &Analysed) {
         let frame = &analysed.frame;

@@ -136,10 +136,10 @@ impl Shared {
                     }
                     let generation = old.map_or(0, |old| old.generation + 1);
                     let (source, inputs) = (self.config.source(&address), self.cameras.inputs.clone());
-                    let (max_fps, clock) = (self.config.analysis.max_fps, &self.records.clock);
+                    let max_fps = self.config.analysis.max_fps;
                     let on_packet = self.recording.start(&camera, &address, self.record_mode(&camera));
                     let wake = move || inputs.wake();
-                    let path = CameraPath::start(camera, source, generation, max_fps, clock, wake, on_packet);
+                    let path = CameraPath::start(camera, source, generation, max_fps, &self.records, wake, on_packet);
                     self.put_path(path).await;
                 }
             }

@@ -11,12 +11,14 @@ use crate::{
         TrackId, User,
     },
     store::{LoginOutcome, NewUser, UserError, url_of_key},
+    supervise::words,
     sync::Record,
     video::Frame,
     vision,
 };
+use futures_util::FutureExt as _;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
@@ -27,6 +29,9 @@ pub(super) const NOT_DONE: &str = "That was not recorded and not done";
 const COLOURS: [[u8; 3]; 7] =
     [[255, 176, 0], [86, 180, 233], [240, 96, 60], [0, 200, 140], [230, 120, 190], [240, 228, 66], [110, 140, 255]];
 
+/// The login that fails as no login should, for tests.
+#[cfg(test)]
+pub(super) const FAILS: &str = "fails";
 /// Commands that may wait; an operator does not get ahead of the site by more.
 const WAITING: usize = 64;
 
@@ -46,7 +51,10 @@ impl Queue {
         let inner = Arc::clone(shared);
         let executor = shared.runtime.spawn(async move {
             while let Some((command, user, card)) = receiver.recv().await {
-                inner.execute(command, user, card).await;
+                // One that fails costs none of those behind it.
+                if let Err(panic) = AssertUnwindSafe(inner.execute(command, user, card)).catch_unwind().await {
+                    inner.command_failed(&words(panic.as_ref()));
+                }
             }
         });
         Self { sender, executor }
@@ -88,6 +96,21 @@ impl Queue {
 }
 
 impl Shared {
+    fn command_failed(&self, why: &str) {
+        tracing::error!("a command failed: {why}");
+        let text = format!(
+            "That was not done, or not all of it: {why}. What was asked for before and after it is not touched"
+        );
+        let mut board = self.board.lock();
+        if board.access == Access::Working {
+            // Whoever was logging in.
+            board.access = Access::LoggedOut { error: Some(text), locked_until: None };
+            return;
+        }
+        let about = board.asker();
+        board.notice(self.records.clock.now(), NoticeLevel::Error, text, about);
+    }
+
     async fn execute(self: &Arc<Self>, command: Command, user: Option<User>, card: Option<Arc<Card>>) {
         if self.refuses(&command, user.as_ref()).await {
             return;
@@ -101,6 +124,8 @@ impl Shared {
             (Command::CreateAdministrator { cc, name, email, password }, _) => {
                 self.create_administrator(NewUser { cc, email, name, password, is_admin: true }).await;
             }
+            #[cfg(test)]
+            (Command::Login { cc, .. }, _) if cc == FAILS => panic!("tripped by a test"),
             (Command::Login { cc, password }, _) => self.login(&cc, &password).await,
             (Command::Logout, Some(user)) => self.logout(&user).await,
             (Command::SelectSuspect { camera, track, frame, rect, reason, expires_in }, Some(user)) => {

@@ -6,6 +6,7 @@ use crate::{
     follow::Event,
     model::{Sighting, Suspect, Timestamp},
     store::suspects::Change,
+    supervise::Pulse,
     sync::Others,
 };
 use std::{sync::Arc, time::Duration};
@@ -19,12 +20,13 @@ const PICTURE_AFTER: [u64; 5] = [0, 1, 2, 4, 8];
 
 impl Shared {
     /// Listens to the other consoles for as long as the site runs.
-    pub async fn follow_others(self: Arc<Self>, mut others: Others) {
+    pub async fn follow_others(self: &Arc<Self>, others: &mut Others, pulse: &Pulse) {
         loop {
             let changes = others.next().await;
+            pulse.beat();
             let pictures = self.take_over(changes).await;
             if !pictures.is_empty() {
-                let shared = Arc::clone(&self);
+                let shared = Arc::clone(self);
                 self.runtime.spawn(async move { shared.fetch_pictures(pictures).await });
             }
         }

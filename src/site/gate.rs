@@ -152,6 +152,7 @@ impl Gate {
             map,
             log,
             stores,
+            failing,
             refused,
             notices,
             analysis,
@@ -182,6 +183,7 @@ impl Gate {
             map, // made for this user
             log: if is_admin { log } else { Default::default() },
             stores,
+            failing: failing.into_iter().filter(|f| f.camera.is_none_or(|c| self.camera(c))).collect(),
             refused: if is_admin { refused } else { Arc::default() },
             notices: notices.into_iter().filter(|n| self.tells(&n.about)).collect(),
             analysis,

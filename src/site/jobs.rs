@@ -12,6 +12,7 @@ use crate::{
         SuspectId, Timestamp, User,
     },
     store::{StoreError, WorkFolder, key_of_url, url_of_key},
+    supervise::{self, Pulse},
     sync::Record,
     video::{FileError, Frame, try_read_file_from},
     vision::{Background, VisionError},
@@ -20,6 +21,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -250,7 +252,7 @@ impl Shared {
     }
 
     /// Works on jobs until it is stopped; runs on a thread of its own.
-    pub(super) fn run_jobs(self: &Arc<Self>, background: &Background) {
+    pub(super) fn run_jobs(self: &Arc<Self>, background: &Background, pulse: &Pulse) {
         self.jobs.scratch.remove(); // what a crash left there
         let console = loop {
             let known = self.runtime.block_on(async {
@@ -269,6 +271,7 @@ impl Shared {
             }
         };
         while !self.jobs.stopped() {
+            pulse.beat();
             match self.jobs.next(console) {
                 Some(job) => Work::new(self, background, job).run(),
                 None => self.jobs.rest(Duration::from_secs(5)),
@@ -360,8 +363,14 @@ impl<'a> Work<'a> {
     fn run(mut self) {
         let ended = loop {
             let Some(id) = self.job.segments.get(self.job.finished).copied() else { break Ok(()) };
-            if let Err(halt) = self.segment(id) {
-                break Err(halt);
+            match catch_unwind(AssertUnwindSafe(|| self.segment(id))) {
+                Ok(Ok(())) => {}
+                Ok(Err(halt)) => break Err(halt),
+                // A file that cannot be worked on costs no other.
+                Err(panic) => {
+                    self.watching = None;
+                    self.trouble(format!("A recording could not be looked at: {}", supervise::words(panic.as_ref())));
+                }
             }
             self.job.finished += 1;
             self.job.position = Duration::ZERO;

@@ -1,4 +1,5 @@
 //! Memory that is free is given back to the system.
+use crate::supervise::Pulse;
 use std::time::Duration;
 
 /// Between two times of giving back.
@@ -7,8 +8,9 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Gives back what the allocator keeps, once a minute, for as long as it is polled. glibc gives pages back only from the end of an
 /// arena, and pictures, tensors and answers of stores come and go between things that stay: without this four cameras grow by 5 MiB
 /// a minute of which less than one is in use (`malloc_stats`).
-pub(super) async fn give_back() {
+pub(super) async fn give_back(pulse: Pulse) {
     loop {
+        pulse.beat();
         tokio::time::sleep(EVERY).await;
         let _ = tokio::task::spawn_blocking(trim).await;
     }

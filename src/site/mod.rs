@@ -58,6 +58,7 @@ mod tracklets;
 mod trail;
 mod trust;
 mod upload;
+mod workers;
 
 pub use administration::{
     AddressTest, AdminCommand, AdminState, AdministrationError, CameraEdit, TestOutcome, UserView,
@@ -107,6 +108,7 @@ use records::{Records, or_away};
 use review::Review;
 use search::Search;
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -114,13 +116,8 @@ use std::{
 use tape::{Recorded, Tape};
 use tokio::runtime::Runtime;
 use upload::Uploads;
+use workers::Workers;
 
-/// Seconds between two times at which what a start without its database would need is written down.
-const REMEMBER_EVERY: u64 = 5;
-/// How often what is recorded is compared with whose duty it is, seconds.
-const SETTLE_EVERY: u64 = 10;
-/// Seconds between two anchors of the action log.
-const ANCHOR_EVERY: u64 = 60;
 /// How long stopping may wait for the stores.
 const STOP_WITHIN: Duration = Duration::from_millis(1200);
 
@@ -217,12 +214,7 @@ pub struct Site {
     shared: Arc<Shared>,
     worker: Option<Worker>,
     commands: Option<commands::Queue>,
-    jobs: Option<std::thread::JoinHandle<()>>,
-    /// What is done once a second, about the site's own state and about what others changed in the stores; the uploads; and the other
-    /// consoles.
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-    /// Renews the duties until everything is recorded.
-    duties: Option<tokio::task::JoinHandle<()>>,
+    workers: Workers,
     runtime: Option<Runtime>,
     _folder: DataFolder,
 }
@@ -272,8 +264,7 @@ impl Site {
         let recording = Recording::open(
             &folder,
             config.recording.clone(),
-            &records.stores,
-            Arc::clone(&records.clock),
+            &records,
             tape.clone(),
             Arc::clone(&duty),
             Arc::clone(&steady),
@@ -282,17 +273,16 @@ impl Site {
         let _ = records.recording.set(Arc::clone(&recording)); // the first and only time
         // The worker exists before the cameras, so that each can wake it; it learns of the shared state when that is whole.
         let slot: Arc<Mutex<Option<Analysis>>> = Arc::default();
-        let (taker, noticed, now) = (Arc::clone(&slot), board.clone(), Arc::clone(&records.clock));
-        let worker = Worker::spawn(
-            detector,
-            Arc::clone(&appearance),
-            move |analysed| {
-                if let Some(analysis) = taker.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-                    analysis.take(&analysed);
+        let taker = Arc::clone(&slot);
+        let worker = Worker::spawn(detector, Arc::clone(&appearance), &records.supervisor, move |analysed| {
+            if let Some(analysis) = taker.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                let taken = catch_unwind(AssertUnwindSafe(|| analysis.take(&analysed)));
+                if let Err(panic) = taken {
+                    analysis.doubt(analysed.camera);
+                    resume_unwind(panic); // the worker tells
                 }
-            },
-            move |error| noticed.lock().notice(now.now(), NoticeLevel::Error, error.to_string(), About::Everybody),
-        )?;
+            }
+        })?;
         let (uploads, trouble) = Uploads::open(folder.uploads());
         if let Some(trouble) = trouble {
             board.lock().notice(records.clock.now(), NoticeLevel::Error, trouble, About::Everybody);
@@ -329,109 +319,8 @@ impl Site {
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Analysis::new(Arc::clone(&shared)));
         let others = runtime.block_on(shared.start())?;
         let commands = Some(commands::Queue::start(&shared));
-        let (working, background) = (Arc::clone(&shared), worker.background(compute));
-        let paused = runtime.spawn(Arc::clone(&shared).look_at_paused(background.clone()));
-        let jobs = std::thread::Builder::new().name("jobs".to_owned()).spawn(move || working.run_jobs(&background))?;
-        let ticking = Arc::clone(&shared);
-        let ticker = runtime.spawn(async move {
-            let mut seconds = 0_u64;
-            let mut minutes = looking::Minutes::new(ticking.records.clock.now());
-            let mut clocks = clocks::Clocks::default();
-            let mut second = tokio::time::interval(Duration::from_secs(1));
-            loop {
-                second.tick().await;
-                ticking.look_at_own_clock().await; // first: what follows goes by what it shows
-                ticking.tick().await;
-                ticking.end_idle_session().await;
-                ticking.drop_undecided().await;
-                ticking.record_looking(&mut minutes).await;
-                if seconds.is_multiple_of(60) {
-                    ticking.tidy_search();
-                    ticking.load_curves().await;
-                    ticking.load_grounds().await;
-                }
-                ticking.look_at_recording().await;
-                ticking.look_at_clocks(&mut clocks);
-                if seconds.is_multiple_of(ANCHOR_EVERY)
-                    && let Err(error) = ticking.records.anchor().await
-                {
-                    let text = format!("The end of the action log could not be written down elsewhere: {error}");
-                    ticking.trouble(About::Everybody, text);
-                }
-                if seconds.is_multiple_of(REMEMBER_EVERY) {
-                    ticking.keep_known().await;
-                }
-                seconds += 1;
-            }
-        });
-        let reading = Arc::clone(&shared);
-        let reader = runtime.spawn(async move {
-            // A store that takes its time is asked again a second after its answer.
-            loop {
-                reading.renew_session().await;
-                reading.read_cameras().await;
-                reading.read_users(false).await;
-                reading.read_casework().await;
-                reading.read_refused().await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        });
-        let taking = Arc::clone(&shared);
-        let taker = runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                taking.take_up().await;
-            }
-        });
-        let dutiful = Arc::clone(&shared);
-        let duties = runtime.spawn(async move {
-            for second in 1_u64.. {
-                dutiful.keep_duties().await;
-                if second.is_multiple_of(SETTLE_EVERY) {
-                    dutiful.settle_duties().await;
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        });
-        let uploads = runtime.spawn(Arc::clone(&shared).run_uploads());
-        let listener = runtime.spawn(Arc::clone(&shared).follow_others(others));
-        let searching = Arc::clone(&shared);
-        let searcher = runtime.spawn(async move { searching.search_for_fresh_suspects().await });
-        let reviewing = runtime.spawn(Arc::clone(&shared).run_review());
-        let storing = runtime.spawn(Arc::clone(&shared).store_recordings());
-        let giving_back = runtime.spawn(memory::give_back());
-        let retaining = Arc::clone(&shared);
-        let retainer = runtime.spawn(async move { retaining.retain_data().await });
-        let sweeping = Arc::clone(&shared);
-        let sweeper = runtime.spawn(async move {
-            for seconds in 1_u64.. {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                sweeping.retain_recordings(seconds).await;
-            }
-        });
-        Ok(Self {
-            jobs: Some(jobs),
-            shared,
-            worker: Some(worker),
-            commands,
-            tasks: vec![
-                ticker,
-                reader,
-                taker,
-                uploads,
-                listener,
-                searcher,
-                storing,
-                sweeper,
-                retainer,
-                reviewing,
-                paused,
-                giving_back,
-            ],
-            duties: Some(duties),
-            runtime: Some(runtime),
-            _folder: folder,
-        })
+        let workers = Workers::start(&shared, &worker.background(compute), others)?;
+        Ok(Self { workers, shared, worker: Some(worker), commands, runtime: Some(runtime), _folder: folder })
     }
 
     /// What the screen shows now: nothing of the site while nobody is logged in. Copies under short locks; never waits for a store, a camera or the analysis.
@@ -482,6 +371,7 @@ impl Site {
             },
             log: board.log.view.clone(),
             stores,
+            failing: self.shared.failing_workers(),
             refused: match &board.access {
                 Access::LoggedIn(user) if user.is_admin => self.shared.refused(),
                 _ => Arc::default(),
@@ -570,9 +460,7 @@ impl Site {
         if let Some(commands) = &self.commands {
             commands.send(&self.shared, Command::Logout); // whoever is logged in leaves with the console
         }
-        for task in self.tasks.drain(..) {
-            task.abort();
-        }
+        self.workers.stop();
         self.shared.duty.leave(); // but it is renewed until all is recorded
         let paths = self.shared.cameras.paths();
         std::thread::scope(|scope| {
@@ -582,13 +470,11 @@ impl Site {
         });
         self.shared.jobs.stop();
         drop(self.worker.take());
-        if let Some(jobs) = self.jobs.take() {
-            let _ = jobs.join(); // at most a frame, and what it found
-        }
+        self.workers.join();
         self.shared.recording.stop();
         if let Some(runtime) = self.runtime.take() {
             let (shared, commands) = (Arc::clone(&self.shared), self.commands.take());
-            let duties = self.duties.take();
+            let duties = self.workers.take_duties();
             runtime.block_on(async {
                 let _ = tokio::time::timeout(STOP_WITHIN, async {
                     if let Some(commands) = commands {

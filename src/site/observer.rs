@@ -32,6 +32,9 @@ pub(super) struct Observers {
     cameras: BTreeMap<CameraId, PerCamera>,
 }
 
+/// No connection has this number.
+const NO_EPOCH: u64 = u64::MAX;
+
 struct PerCamera {
     observer: Observer,
     epoch: u64,
@@ -52,6 +55,13 @@ impl Observers {
         let Some(per) = self.cameras.get_mut(&camera).filter(|_| changed) else { return Vec::new() };
         per.observer.kept = kept;
         per.observer.finish()
+    }
+
+    /// What is known of a camera's tracks is not to be relied on: they end, and others begin with the next frame.
+    pub fn doubt(&mut self, camera: CameraId) {
+        if let Some(per) = self.cameras.get_mut(&camera) {
+            per.epoch = NO_EPOCH;
+        }
     }
 
     /// Takes one frame of one camera. The records may be of other cameras, which have sent nothing for long.

@@ -6,41 +6,74 @@ use crate::{
     store::{LogFilter, OwedEntry, StoreError},
     sync::Record,
 };
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// Around the instant of an entry that is looked for in the log.
 const AROUND: Duration = Duration::from_secs(1);
 /// More deletions than this are not entered within that.
 const MOST: u32 = 200;
 
-/// The entry of one sweep, which says more with every piece.
-#[derive(Default)]
+/// Entries that sweeps under way still add to: nobody else brings these into the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UnderWay(Arc<Mutex<BTreeSet<i64>>>);
+
+impl UnderWay {
+    fn log_ids(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The entry of one sweep, which says more with every piece. Dropped, it is anybody's to bring into the log.
 pub(super) struct Owing {
     /// The one in the database: committed, or perhaps committed by the transaction that failed last.
     newest: Option<i64>,
     /// All that were made: none of them can be in the log before this sweep brings it there.
     made: Vec<i64>,
+    under_way: UnderWay,
 }
 
 impl Owing {
+    pub fn new(shared: &Shared) -> Self {
+        Self { newest: None, made: Vec::new(), under_way: shared.records.owing.clone() }
+    }
+
     /// The entry to leave with the next piece.
     pub fn owe(&mut self, shared: &Shared, details: serde_json::Value) -> OwedEntry {
         let mut entry = shared.records.entry((&console_user(), ""), Action::DeleteData, Outcome::Succeeded);
         entry.details = details;
         self.made.push(entry.log_id);
+        self.under_way.log_ids().insert(entry.log_id);
         OwedEntry { console: shared.records.console.clone(), instead_of: self.newest.replace(entry.log_id), entry }
     }
 }
 
+impl Drop for Owing {
+    fn drop(&mut self) {
+        let mut under_way = self.under_way.log_ids();
+        for log_id in &self.made {
+            under_way.remove(log_id);
+        }
+    }
+}
+
 impl Shared {
-    /// Brings the entries that are owed into the journal, those of `sweep` and what an earlier one left when it was broken off. Where
+    /// Brings the entries that are owed into the journal: those of `sweep`, and what an earlier one left when it was broken off. Where
     /// that cannot be done now, the next sweep does it.
-    pub(super) async fn settle_owed(&self, sweep: Owing) {
+    pub(super) async fn settle_owed(&self, sweep: Option<Owing>) {
         let store = &self.records.stores.cameras;
+        let own = sweep.as_ref().map_or(&[][..], |sweep| &sweep.made);
         let settled = async {
             for entry in store.owed_entries(&self.records.console).await? {
                 let log_id = entry.log_id;
-                let there = !sweep.made.contains(&log_id) && self.is_in_log(&entry).await?;
+                let is_own = own.contains(&log_id);
+                if !is_own && self.records.owing.log_ids().contains(&log_id) {
+                    continue; // the sweep that made it says more yet
+                }
+                let there = !is_own && self.is_in_log(&entry).await?;
                 let entry = [Record::Action(entry)];
                 if !there && !self.commit(&entry, "The log does not say that data was deleted").await {
                     break;
@@ -75,7 +108,7 @@ mod tests {
         store::{Address, Addresses, Book, Deleted, DeletedBy, Kept, recordings::tests::segment},
     };
     use serde_json::json;
-    use std::{path::Path, sync::Arc};
+    use std::path::Path;
     use uuid::Uuid;
 
     fn open(data: &Path, stores: Addresses) -> Site {
@@ -105,6 +138,7 @@ mod tests {
             let shared = &site.shared;
             let old = SystemClock.now().minus(Duration::from_secs(40 * 86_400));
             let (mut deleted, mut owed) = (Vec::new(), None);
+            let mut owing = Owing::new(shared); // while it lives nobody else tells the log
             shared.runtime.block_on(async {
                 assert!(shared.records.delivery.flush().await, "the camera is registered");
                 let store = &shared.records.stores.cameras;
@@ -115,7 +149,6 @@ mod tests {
                     store.put_segment(&Segment { starts_at, ends_at, ..segment(camera, 0, 10) }).await.unwrap();
                 }
                 let by = DeletedBy::Age(AgedBefore::of_test(SystemClock.now()));
-                let mut owing = Owing::default();
                 let mut entry = |piece: Deleted<'_>| {
                     let Deleted::Recordings(segments) = piece else { return None };
                     deleted.extend(segments.iter().map(|s| s.id));
@@ -131,7 +164,10 @@ mod tests {
                     after = piece.next;
                 }
             });
-            drop(site); // the console ends here: nobody has told the log
+            shared.runtime.block_on(shared.settle_owed(None));
+            assert!(told(&site).is_empty(), "the sweep is under way");
+            drop(site); // the console ends here
+            drop(owing);
             let site = open(folder.path(), stores.clone());
             wait("the entry", || (!told(&site).is_empty()).then_some(()));
             assert_eq!((told(&site), deleted.len()), (deleted.clone(), 3));
@@ -147,7 +183,7 @@ mod tests {
                 let by = DeletedBy::Age(AgedBefore::of_test(SystemClock.now()));
                 store.delete_oldest_recorded(by, SystemClock.now(), &mut book, None, 9, &mut |_| true).await.unwrap();
                 assert_eq!(store.owed_entries(&shared.records.console).await.unwrap().len(), 1);
-                shared.settle_owed(Owing::default()).await;
+                shared.settle_owed(None).await;
                 assert_eq!(store.owed_entries(&shared.records.console).await.unwrap().len(), 0);
             };
             shared.runtime.block_on(again);

@@ -1,7 +1,8 @@
 //! One camera's way from its source to the screen and to the analysis, and what is counted on it.
+use super::records::Records;
 use super::state::{CameraCounters, CameraStatus, CameraView, Keeper, TrackView, WeaponView};
 use crate::{
-    model::{Camera, Clock, ClockOffset, Slot, Timestamp, redact_url},
+    model::{Camera, ClockOffset, Slot, Timestamp, redact_url},
     video::{Frame, OnPacket, Source, SourceConfig, SourceState},
 };
 use std::{
@@ -204,13 +205,14 @@ impl CameraPath {
         config: SourceConfig,
         generation: u64,
         max_fps: f32,
-        clock: &Arc<dyn Clock>,
+        records: &Records,
         wake: impl Fn() + Send + Sync + 'static,
         on_packet: Option<OnPacket>,
     ) -> Self {
         let (shown, waiting) = (Slot::new(), Slot::new());
         let meters = Arc::new(Meters::default());
         let address = config.url.clone();
+        let Records { clock, supervisor, .. } = records;
         let source = camera.active.then(|| {
             let (shown, waiting, meters, now) =
                 (shown.clone(), waiting.clone(), Arc::clone(&meters), Arc::clone(clock));
@@ -229,7 +231,7 @@ impl CameraPath {
                     wake();
                 }
             };
-            Source::open_recorded(config, Arc::clone(clock), on_frame, on_packet)
+            Source::open_recorded(config, Arc::clone(clock), supervisor, Some(camera.id), on_frame, on_packet)
         });
         Self {
             public: public(&camera),

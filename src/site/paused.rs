@@ -3,10 +3,11 @@
 use super::Shared;
 use crate::{
     model::{CameraId, Class, Rect, Timestamp, Track, TrackId},
+    supervise::Pulse,
     video::{Frame, What},
     vision::Background,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// A picture stands when it was the same at two looks in a row.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
@@ -83,9 +84,10 @@ impl Paused {
 
 impl Shared {
     /// Looks at pictures of the player as they come to stand, for as long as the site runs.
-    pub(super) async fn look_at_paused(self: Arc<Self>, background: Background) {
+    pub(super) async fn look_at_paused(&self, background: &Background, pulse: &Pulse) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            pulse.beat();
             let due = self.review.with_player(|player, paused| {
                 let standing = player.rate() == 0.0;
                 let showing = player.showing().into_iter().filter(|_| standing).filter_map(|(camera, shown)| {

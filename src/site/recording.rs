@@ -3,13 +3,15 @@
 //!
 //! When the store does not take files, the spool holds a bounded amount and then loses the oldest first; when the disk is full,
 //! the oldest recordings make room for new ones. Both are told and leave a trace: a gap, an entry of the log.
+use super::records::Records;
 use super::{
     About, Shared, SiteError, duty::Duty, owed::Owing, path::CameraPath, state::CameraStatus, steady::Steady,
     tape::Tape,
 };
 use crate::{
     model::{Camera, CameraId, Clock, Gap, Segment, Timestamp},
-    store::{Book, DataFolder, Deleted, DeletedBy, StoreError, Stores, WorkFolder, key_of_url, url_of_key},
+    store::{Book, DataFolder, Deleted, DeletedBy, StoreError, WorkFolder, key_of_url, url_of_key},
+    supervise::{Pulse, Supervisor},
     sync::Record,
     video::{OnPacket, Recorded, Recorder, RecorderConfig, RecorderError, Spooled, Why, recorder},
 };
@@ -130,6 +132,7 @@ pub(super) struct Recording {
     spool: WorkFolder,
     cache: WorkFolder,
     clock: Arc<dyn Clock>,
+    supervisor: Supervisor,
     began_at: Timestamp,
     state: Mutex<State>,
     /// Something is in the spool.
@@ -222,12 +225,13 @@ impl Recording {
     pub async fn open(
         folder: &DataFolder,
         config: RecordingConfig,
-        stores: &Stores,
-        clock: Arc<dyn Clock>,
+        records: &Records,
         tape: Option<Arc<Tape>>,
         duty: Arc<Duty>,
         steady: Arc<Steady>,
     ) -> Result<Self, SiteError> {
+        let Records { stores, clock, supervisor, .. } = records;
+        let (clock, supervisor) = (Arc::clone(clock), supervisor.clone());
         let (spool, cache) = (folder.spool(), folder.cache());
         cache.remove();
         let place = spool.path()?.to_owned();
@@ -261,7 +265,8 @@ impl Recording {
             state.cameras.iter_mut().for_each(|(camera, per)| per.begin_gap(*camera, NOT_RUNNING));
         }
         let (began_at, wake) = (clock.now(), Notify::new());
-        Ok(Self { config, spool, cache, clock, began_at, state: Mutex::new(state), wake, tape, duty, steady })
+        let state = Mutex::new(state);
+        Ok(Self { config, spool, cache, clock, supervisor, began_at, state, wake, tape, duty, steady })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -399,7 +404,7 @@ impl Recording {
                 recording.take(camera, recorded);
             }
         };
-        match Recorder::start(config, told) {
+        match Recorder::start(config, &self.supervisor, told) {
             Ok(recorder) => Some(Arc::new(recorder)),
             Err(error) => {
                 self.state().notices.push(error.to_string());
@@ -436,6 +441,7 @@ impl Recording {
                     Some(Why::NoKeyFrame) => NO_KEY_FRAME.to_owned(),
                     Some(Why::Slow) => RecorderError::Slow.to_string(),
                     Some(Why::Disk) => failure.unwrap_or_else(|| "The recording could not be written".to_owned()),
+                    Some(Why::Failed) => "The recorder failed and began again".to_owned(),
                     None => "The camera sent no pictures".to_owned(),
                 };
                 // Before the first picture of this recorder another one may have recorded.
@@ -687,9 +693,10 @@ impl Shared {
     }
 
     /// Brings files from the spool to the store, for as long as the site runs.
-    pub(super) async fn store_recordings(self: Arc<Self>) {
+    pub(super) async fn store_recordings(&self, pulse: &Pulse) {
         let mut pause = FIRST_PAUSE;
         loop {
+            pulse.beat();
             self.shorten_spool().await;
             let next = self.recording.state().spooled.front().cloned();
             let Some(next) = next else {
@@ -768,7 +775,7 @@ impl Shared {
             return;
         }
         self.keep_promises().await;
-        self.settle_owed(Owing::default()).await;
+        self.settle_owed(None).await;
         let config = &self.recording.config;
         if config.keep_days > 0.0
             && let Some(now) = self.trusted_now().await
@@ -840,7 +847,7 @@ impl Shared {
             return 0; // what is to be kept is not known
         }
         let (mut size, mut deleted, mut failure) = (0, Vec::<Segment>::new(), None);
-        let (mut after, mut kept, mut enough, mut owing) = (None, 0, false, Owing::default());
+        let (mut after, mut kept, mut enough, mut owing) = (None, 0, false, Owing::new(self));
         // What is kept stays in front for ever: look behind it, too.
         while deleted.len() < SWEEP && failure.is_none() {
             // Also what makes room goes by no clock that is ahead: it would end holds' and promises' time, and follows.
@@ -892,7 +899,7 @@ impl Shared {
             return 0;
         }
         self.recording.state().recent.retain(|s| deleted.iter().all(|d| d.id != s.id));
-        self.settle_owed(owing).await;
+        self.settle_owed(Some(owing)).await;
         deleted.len()
     }
 

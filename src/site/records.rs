@@ -1,10 +1,11 @@
 //! What a site keeps: its stores, the journal before them, and the audit trail. A running site and the command line work on
 //! the same.
-use super::{SiteConfig, SiteError, WhenUnreachable, console_user, recording::Recording};
+use super::{SiteConfig, SiteError, WhenUnreachable, console_user, owed::UnderWay, recording::Recording};
 use crate::{
     audit::{Anchors, Head, chain},
     model::{Action, ActionRecord, Clock, Outcome},
     store::{DataFolder, LogIds, StoreError, Stores},
+    supervise::Supervisor,
     sync::{Delivery, Journal},
 };
 use std::{
@@ -22,6 +23,8 @@ pub(super) struct Records {
     pub journal: Journal,
     pub delivery: Delivery,
     pub clock: Arc<dyn Clock>,
+    /// The owner of every thread and task.
+    pub supervisor: Supervisor,
     /// Which console this is.
     pub console: String,
     /// The data folder.
@@ -35,6 +38,8 @@ pub(super) struct Records {
     pub(super) anchored: Mutex<Option<Head>>,
     /// Who records here, where this site does: knows of video that no store tells of yet.
     pub recording: OnceLock<Arc<Recording>>,
+    /// What sweeps under way still add to.
+    pub(super) owing: UnderWay,
     log_ids: LogIds,
 }
 
@@ -46,7 +51,8 @@ impl Records {
     pub async fn open(folder: &DataFolder, config: &SiteConfig, clock: Arc<dyn Clock>) -> Result<Self, SiteError> {
         let stores = Stores::open(folder, &config.stores).await?;
         let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await?;
-        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock));
+        let supervisor = Supervisor::default();
+        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::clone(&clock), &supervisor);
         DataFolder::exports_in(folder.path()).remove(); // of an export that a crash broke off
         // What an earlier run left in the journal comes first, so that what is read next is whole.
         delivery.flush().await;
@@ -69,6 +75,8 @@ impl Records {
         let newest = newest.max(journal.newest_log_id().await?);
         let console = journal.chain().await?.0.console.to_string();
         Ok(Self {
+            supervisor,
+            owing: UnderWay::default(),
             log_ids: LogIds::new(number, Arc::clone(&clock), newest),
             anchors: Anchors::new(folder.anchors()).locked_in(&stores.objects, config.audit.lock_for()),
             data: folder.path().to_owned(),

@@ -4,6 +4,7 @@ use super::{About, Shared, casework, owed::Owing};
 use crate::{
     model::{CameraId, Timestamp, TrustedNow},
     store::{Aged, Book, Deleted, Kept, StoreError},
+    supervise::Pulse,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -89,9 +90,10 @@ impl Sum {
 
 impl Shared {
     /// From time to time, for as long as the site runs: what is too old is deleted. A sweep that was broken off goes on.
-    pub(super) async fn retain_data(&self) {
-        self.settle_owed(Owing::default()).await;
+    pub(super) async fn retain_data(&self, pulse: &Pulse) {
+        self.settle_owed(None).await;
         loop {
+            pulse.beat();
             tokio::time::sleep(SWEEP_EVERY).await;
             if let Err(error) = self.sweep_data().await
                 && !error.is_away()
@@ -103,7 +105,7 @@ impl Shared {
 
     /// One sweep over everything, and the objects that rows left behind.
     pub(super) async fn sweep_data(&self) -> Result<(), StoreError> {
-        self.settle_owed(Owing::default()).await;
+        self.settle_owed(None).await;
         self.read_casework().await;
         if !self.casework.is_read() {
             return Ok(()); // what is to be kept is not known
@@ -155,7 +157,7 @@ impl Shared {
     }
 
     async fn sweep_kind(&self, what: Aged, days: f64) -> Result<(), StoreError> {
-        let (mut after, mut sum, mut pieces, mut owing) = (None, Sum::default(), 0, Owing::default());
+        let (mut after, mut sum, mut pieces, mut owing) = (None, Sum::default(), 0, Owing::new(self));
         let failure = loop {
             // Asked before each piece: a clock that is set in the middle of a sweep ends it.
             let Some(trusted) = self.trusted_now().await else { break None };
@@ -183,13 +185,13 @@ impl Shared {
             }
             pieces += 1;
             if pieces % PIECES == 0 {
-                self.settle_owed(std::mem::take(&mut owing)).await;
+                self.settle_owed(Some(std::mem::replace(&mut owing, Owing::new(self)))).await;
                 sum = Sum::default();
             }
             tokio::time::sleep(PAUSE).await;
         };
         if sum.rows > 0 || failure.is_some() {
-            self.settle_owed(owing).await;
+            self.settle_owed(Some(owing)).await;
         }
         failure.map_or(Ok(()), Err)
     }

@@ -8,6 +8,7 @@ use crate::{
         TrackId, Tracklet, User,
     },
     store::{CameraStore, Clothes, DetectionCount, StoreError, TrackletFilter, stretch_minutes},
+    supervise::Pulse,
     sync::Record,
     video::{Frame, Player, What},
 };
@@ -453,9 +454,10 @@ impl Shared {
     }
 
     /// What the player needs to know is kept up to date, for as long as the site runs.
-    pub(super) async fn run_review(self: Arc<Self>) {
+    pub(super) async fn run_review(&self, pulse: &Pulse) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            pulse.beat();
             if let Err(error) = self.look_up().await {
                 tracing::warn!(%error, "recordings cannot be looked up");
             }

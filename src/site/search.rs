@@ -13,6 +13,7 @@ use crate::{
         Tracklet, TrackletId, User,
     },
     store::{StoreError, TrackletFilter},
+    supervise::Pulse,
     sync::Record,
 };
 use serde_json::json;
@@ -52,7 +53,8 @@ pub(super) struct Search {
     others_read: Mutex<Option<Timestamp>>,
     /// Suspects to be searched in the past.
     waiting: mpsc::Sender<SuspectId>,
-    receiver: Mutex<Option<mpsc::Receiver<SuspectId>>>,
+    /// Held by the task that searches for those who were marked.
+    receiver: tokio::sync::Mutex<mpsc::Receiver<SuspectId>>,
     find: Mutex<Option<Find>>,
 }
 
@@ -108,7 +110,7 @@ impl Search {
             loaded: tokio::sync::OnceCell::new(),
             others_read: Mutex::default(),
             waiting,
-            receiver: Mutex::new(Some(receiver)),
+            receiver: tokio::sync::Mutex::new(receiver),
             find: Mutex::default(),
         }
     }
@@ -147,9 +149,9 @@ impl Search {
 
 impl Shared {
     /// Searches the past for suspects as they are marked; ends with the site.
-    pub(super) async fn search_for_fresh_suspects(&self) {
-        let receiver = lock(&self.search.receiver).take();
-        let Some(mut receiver) = receiver else { return };
+    pub(super) async fn search_for_fresh_suspects(&self, pulse: &Pulse) {
+        let mut receiver = self.search.receiver.lock().await;
+        pulse.beat();
         if let Err(error) = self.loaded_index().await {
             self.trouble(About::Everybody, format!("What was seen before cannot be searched: {error}"));
         }
@@ -174,6 +176,7 @@ impl Shared {
                     (suspect, until)
                 }
             };
+            pulse.beat();
             if let Err(error) = self.search_back(suspect, until).await {
                 self.trouble(About::Everybody, format!("The past could not be searched for the new suspect: {error}"));
             }

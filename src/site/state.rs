@@ -164,6 +164,17 @@ impl StoreHealth {
     }
 }
 
+/// A thread or a task of this console that does not work as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingWorker {
+    /// What it does: `Analysis of Gate`.
+    pub name: String,
+    /// What is the matter, without a capital letter and a full stop.
+    pub words: String,
+    /// The camera, where it works for only one.
+    pub camera: Option<CameraId>,
+}
+
 /// A video that comes, or came, as a file.
 #[derive(Clone, Debug)]
 pub struct UploadView {
@@ -449,6 +460,8 @@ pub struct SiteState {
     pub log: LogView,
     /// How each store is doing.
     pub stores: Vec<StoreHealth>,
+    /// What does not work as it should on this console.
+    pub failing: Vec<FailingWorker>,
     /// The records that stores refused for what they are, for administrators, oldest first; the journal keeps them.
     pub refused: Arc<Vec<RefusedRecord>>,
     /// Notices not yet forgotten, oldest first.

@@ -9,9 +9,11 @@ use super::{
 use crate::{
     model::{Action, Camera, CameraId, Outcome, Picture, Rect, Rights, Segment, Timestamp, Upload, User},
     store::{StoreError, file, url_of_key},
+    supervise::{Pulse, words},
     sync::{JournalError, Record},
     video::{FileError, Probe, extension, probe},
 };
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -19,6 +21,7 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{Read as _, Write as _},
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -633,9 +636,11 @@ impl Shared {
     }
 
     /// Works on what waits, one after another, until it is aborted.
-    pub(super) async fn run_uploads(self: Arc<Self>) {
+    pub(super) async fn run_uploads(&self, pulse: &Pulse) {
+        pulse.beat();
         self.show_earlier_uploads().await;
         loop {
+            pulse.beat();
             let now = self.records.clock.now();
             let next = {
                 let items = self.uploads.lock();
@@ -649,7 +654,14 @@ impl Shared {
                 due.and_then(|i| Some((i.view.id, i.by.clone(), i.wish()?, Arc::clone(&i.stop), i.resumed)))
             };
             match next {
-                Some((id, by, wish, stop, resumed)) => self.upload_one(id, &by, &wish, &stop, resumed).await,
+                Some((id, by, wish, stop, resumed)) => {
+                    let done = AssertUnwindSafe(self.upload_one(id, &by, &wish, &stop, resumed)).catch_unwind().await;
+                    if let Err(panic) = done {
+                        // The others behind it go on.
+                        let why = words(panic.as_ref());
+                        self.uploads.change(id, |item| item.view.stage = UploadStage::Failed(why));
+                    }
+                }
                 None => {
                     let _ = tokio::time::timeout(Duration::from_secs(1), self.uploads.wake.notified()).await;
                 }

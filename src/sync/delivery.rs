@@ -6,6 +6,7 @@ use super::{
 use crate::{
     model::{Clock, Timestamp},
     store::{StoreError, Stores},
+    supervise::{Supervisor, Who},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -66,7 +67,7 @@ pub struct Delivery {
 impl Delivery {
     /// Starts to deliver what is and comes into the journal. Must be called on a tokio runtime with time.
     #[expect(clippy::needless_pass_by_value, reason = "the clock is a shared handle, cloned for each queue")]
-    pub fn spawn(journal: Journal, stores: Stores, clock: Arc<dyn Clock>) -> Self {
+    pub fn spawn(journal: Journal, stores: Stores, clock: Arc<dyn Clock>, supervisor: &Supervisor) -> Self {
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         let queues = Destination::ALL.map(|destination| {
@@ -80,7 +81,14 @@ impl Delivery {
                 mark: Mutex::default(),
             });
             let (running, stopped) = (Arc::clone(&queue), stop.subscribe());
-            tasks.spawn(async move { running.run(stopped).await });
+            let who = Who::takes_its_time(&format!("delivery to {}", destination.name()));
+            tasks.spawn(supervisor.task(who, move |pulse| {
+                let (running, stopped) = (Arc::clone(&running), stopped.clone());
+                async move {
+                    pulse.beat();
+                    running.run(stopped).await;
+                }
+            }));
             queue
         });
         Self { queues: queues.into(), tasks, stop, journal, stores }
@@ -368,7 +376,7 @@ mod tests {
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
             let journal = Journal::open(folder.journal(), Arc::clone(&clock)).await.unwrap();
             let stores = Stores::open(&folder, &addresses).await.unwrap();
-            let delivery = Delivery::spawn(journal.clone(), stores.clone(), clock);
+            let delivery = Delivery::spawn(journal.clone(), stores.clone(), clock, &Supervisor::default());
             Self { _dir: dir, folder, journal, stores, delivery }
         }
 
@@ -497,7 +505,7 @@ mod tests {
         site.delivery.stop().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let journal = Journal::open(site.folder.journal(), Arc::clone(&clock)).await.unwrap();
-        let delivery = Delivery::spawn(journal.clone(), site.stores.clone(), clock);
+        let delivery = Delivery::spawn(journal.clone(), site.stores.clone(), clock, &Supervisor::default());
         assert!(delivery.flush().await);
         assert_eq!(delivery.health().iter().map(|h| h.set_aside).collect::<Vec<_>>(), [1, 0, 0, 0, 1]);
 
@@ -568,7 +576,8 @@ mod tests {
         site.delivery.stop().await;
         site.journal.append(&[action(1), action(2)]).await.unwrap();
         assert_eq!(site.stores.actions.page(&LogFilter::default(), None, 9).await.unwrap(), []);
-        let delivery = Delivery::spawn(site.journal.clone(), site.stores.clone(), Arc::new(SystemClock));
+        let delivery =
+            Delivery::spawn(site.journal.clone(), site.stores.clone(), Arc::new(SystemClock), &Supervisor::default());
         assert!(delivery.flush().await);
         assert_eq!(site.stores.actions.page(&LogFilter::default(), None, 9).await.unwrap().len(), 2);
     }

@@ -595,6 +595,7 @@ mod tests {
     use crate::{
         model::{Action, ActionRecord, Camera, CaseChange, CaseFact, Outcome, SystemClock, Timestamp},
         store::{DataFolder, DetectionFilter, LogFilter, Stores, cameras},
+        supervise::Supervisor,
         sync::Delivery,
     };
     use std::{
@@ -729,7 +730,7 @@ mod tests {
         let folder = DataFolder::open(folder).unwrap();
         let journal = open(&folder.journal()).await;
         let stores = Stores::open(&folder, &Default::default()).await.unwrap();
-        let _delivery = Delivery::spawn(journal.clone(), stores, Arc::new(SystemClock));
+        let _delivery = Delivery::spawn(journal.clone(), stores, Arc::new(SystemClock), &Supervisor::default());
         let first = journal.newest_log_id().await.unwrap().unwrap_or(0);
         let camera = cameras::tests::camera();
         journal.append(&[Record::Camera(camera.clone())]).await.unwrap();
@@ -768,7 +769,7 @@ mod tests {
         let folder = DataFolder::open(dir.path()).unwrap(); // the lock went with the process
         let journal = open(&folder.journal()).await;
         let stores = Stores::open(&folder, &Default::default()).await.unwrap();
-        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock));
+        let delivery = Delivery::spawn(journal.clone(), stores.clone(), Arc::new(SystemClock), &Supervisor::default());
         assert!(delivery.flush().await, "{delivery:?}");
         delivery.stop().await;
         // one more may have been accepted than the process could say

@@ -1,7 +1,13 @@
 //! The window: eframe around [`Console`].
 use super::{Console, commands::UiCommand, tokens};
-use crate::site::{Access, CameraStatus, Command, SiteState};
-use std::time::Duration;
+use crate::{
+    site::{Access, CameraStatus, Command, SiteState},
+    supervise,
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
 
 /// The console repaints at most this often by itself (input repaints at once).
 const LIVE_REPAINT: Duration = Duration::from_millis(33);
@@ -10,6 +16,8 @@ const LIVE_REPAINT: Duration = Duration::from_millis(33);
 const REST: f32 = 2.0;
 /// However slow, a live wall moves at least this often.
 const SLOWEST_REPAINT: Duration = Duration::from_millis(250);
+/// How long it is shown that a screen could not be drawn.
+const FAILURE_SHOWN: Duration = Duration::from_secs(20);
 /// Repaint of a screen without live pictures: clocks and countdowns move, answers of the site appear.
 const IDLE_REPAINT: Duration = Duration::from_millis(200);
 
@@ -72,6 +80,7 @@ pub fn run<'app>(
             site,
             send,
             later: Vec::new(),
+            failed: None,
         }))
     };
     Ok(eframe::run_native("vigia", options, Box::new(create))?)
@@ -83,6 +92,8 @@ struct App<S, C> {
     send: C,
     /// Input that came after something that may move the focus, for the next repaint.
     later: Vec<egui::Event>,
+    /// Why a screen could not be drawn, and when that was.
+    failed: Option<(String, Instant)>,
 }
 
 /// Cuts `events` after the first one that may move the focus and returns the rest: Tab, Enter, Escape, a click, and, unless somebody is
@@ -119,8 +130,25 @@ impl<S: FnMut() -> SiteState, C: FnMut(Command)> eframe::App for App<S, C> {
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let state = (self.site)();
-        for command in self.console.ui(ui, &state) {
-            (self.send)(command);
+        // A screen that cannot be drawn must not end what is recorded: it is closed, and the wall takes its place.
+        match catch_unwind(AssertUnwindSafe(|| self.console.ui(ui, &state))) {
+            Ok(commands) => commands.into_iter().for_each(&mut self.send),
+            Err(panic) => {
+                let why = supervise::words(panic.as_ref());
+                tracing::error!("the screen failed: {why}");
+                self.console = Console::new(ui.ctx(), frame.wgpu_render_state());
+                self.failed = Some((why, Instant::now()));
+            }
+        }
+        if let Some((why, _)) = self.failed.as_ref().filter(|(_, at)| at.elapsed() < FAILURE_SHOWN) {
+            let text = format!("The screen failed and was closed ({why}). Cameras, recording and analysis go on.");
+            let place = ui.ctx().content_rect().center_top() + egui::vec2(0.0, tokens::BAR_HEIGHT);
+            let layer = egui::LayerId::new(egui::Order::Foreground, egui::Id::unique("screen failed"));
+            let painter = ui.ctx().layer_painter(layer);
+            let galley = painter.layout_no_wrap(text, egui::FontId::proportional(14.0), tokens::BAD);
+            let rect = egui::Align2::CENTER_TOP.anchor_size(place, galley.size());
+            painter.rect_filled(rect.expand(8.0), 4.0, tokens::BACKGROUND);
+            painter.galley(rect.min, galley, tokens::BAD);
         }
         let live = matches!(state.access, Access::LoggedIn(_))
             && state.cameras.iter().any(|camera| camera.status == CameraStatus::Live);

@@ -228,6 +228,7 @@ fn site(tiles: usize) -> SiteState {
         export: None,
         map: Default::default(),
         log: Default::default(),
+        failing: Vec::new(),
         stores: Vec::new(),
         refused: Arc::default(),
         notices: Vec::new(),

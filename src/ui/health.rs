@@ -38,6 +38,10 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str, keys: Option<Part>
                 };
                 widgets::chip(ui, short, tint).on_hover_text(format!("{}: {words}", store.store));
             }
+            for worker in &state.failing {
+                widgets::chip(ui, format!("{} fails", worker.name), tokens::BAD)
+                    .on_hover_text(format!("{}: {}", worker.name, worker.words));
+            }
             ui.add(egui::Label::new(tokens::small(&state.analysis)).truncate());
         });
     });
@@ -109,6 +113,20 @@ pub fn window(context: &egui::Context, state: &SiteState, open: &mut bool) -> Op
                 ui.end_row();
             }
         });
+        if !state.failing.is_empty() {
+            ui.separator();
+            ui.label(tokens::small("Parts of this console that do not work as they should"));
+            Grid::new("failing").num_columns(2).spacing(vec2(20.0, 6.0)).show(ui, |ui| {
+                for worker in &state.failing {
+                    ui.label(&worker.name);
+                    ui.horizontal(|ui| {
+                        widgets::dot(ui, tokens::BAD);
+                        ui.label(&worker.words);
+                    });
+                    ui.end_row();
+                }
+            });
+        }
         if !state.refused.is_empty() {
             ui.separator();
             asked = refused(ui, &state.refused);
@@ -257,7 +275,9 @@ fn summary(state: &SiteState) -> (Color32, String) {
     let cameras = format!("{live} of {wanted} cameras live");
     let failing = state.stores.iter().any(|store| store.error.is_some());
     let waiting = state.stores.iter().any(|store| store.backlog > 0);
-    if failing {
+    if !state.failing.is_empty() {
+        (tokens::BAD, format!("{cameras} · a part of the console fails"))
+    } else if failing {
         (tokens::BAD, format!("{cameras} · a store fails"))
     } else if live < wanted || waiting {
         (tokens::WARN, if waiting { format!("{cameras} · records waiting") } else { cameras })

@@ -652,6 +652,7 @@ fn action(action: Action) -> &'static str {
         Action::BeginChain => "Begin chain",
         Action::Calibrate => "Calibrate matches",
         Action::NoticeClock => "Console's clock",
+        Action::NoticeFailure => "Failure of the console",
     }
 }
 

@@ -8,12 +8,16 @@ use super::{
     decoding::{Cause, Seen},
     file::{Running, decoded},
 };
-use crate::model::{CameraId, Clock, Segment, Slot, Timestamp};
+use crate::{
+    model::{CameraId, Clock, Segment, Slot, Timestamp},
+    supervise,
+};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -33,6 +37,8 @@ const KEY_FRAMES_FROM: f64 = 8.0;
 const KEY_FRAME_STANDS: Duration = Duration::from_millis(400);
 /// Files of one camera that stay open.
 const OPEN_FILES: usize = 3;
+/// After what could not be worked on.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the clock while playing.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -336,7 +342,7 @@ impl Player {
                 decks: Vec::new(),
                 key: None,
             };
-            let thread = std::thread::Builder::new().name("player".into()).spawn(move || work.run());
+            let thread = std::thread::Builder::new().name("player".into()).spawn(move || work.run_on());
             if let Err(error) = &thread {
                 let what = What::Trouble(format!("No thread could be started for this camera ({error})"));
                 showing.put(Showing { frame: None, what, at });
@@ -428,7 +434,18 @@ struct Work {
 }
 
 impl Work {
-    fn run(mut self) {
+    /// Plays until it is stopped. What cannot be worked on is told, and tried again.
+    fn run_on(mut self) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run())) {
+            let what = What::Trouble(format!("This recording cannot be shown: {}", supervise::words(panic.as_ref())));
+            let at = self.control.position(&self.control.lock().transport);
+            self.decks.clear();
+            self.showing.put(Showing { frame: None, what, at });
+            std::thread::sleep(FAILED_PAUSE);
+        }
+    }
+
+    fn run(&mut self) {
         let mut shown: Option<(u64, Timestamp)> = None;
         loop {
             let (transport, position, step) = {

@@ -11,7 +11,10 @@ mod recover;
 mod writer;
 
 use super::{InitError, branch::is_key, decoding::MissingElement};
-use crate::model::{CameraId, ClockOffset, Segment, Timestamp};
+use crate::{
+    model::{CameraId, ClockOffset, Segment, Timestamp},
+    supervise::{Pulse, Supervisor, Who},
+};
 pub use course::Why;
 use course::{Arrival, Course, Plan, State, Step};
 use gstreamer as gst;
@@ -228,20 +231,34 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Recorder {
-    /// Starts a recorder; `told` is called on its thread.
+    /// Starts a recorder; `told` is called on its thread. Should that fail, what it was writing is saved, and the next key frame begins
+    /// another file.
     ///
     /// # Errors
     /// When the spool cannot be made or no thread can be had.
-    pub fn start(config: RecorderConfig, told: impl Fn(Recorded) + Send + 'static) -> Result<Self, RecorderError> {
+    pub fn start(
+        config: RecorderConfig,
+        supervisor: &Supervisor,
+        told: impl Fn(Recorded) + Send + 'static,
+    ) -> Result<Self, RecorderError> {
         super::init()?;
         fs::create_dir_all(&config.spool).map_err(|e| RecorderError::Disk(config.spool.clone(), e.to_string()))?;
         let (sender, messages) = sync_channel(WAITING_PICTURES);
         let shared = Arc::new(Shared::default());
-        let work = Work::new(config.clone(), Box::new(told), Arc::clone(&shared));
-        std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || work.run(&messages))
-            .map_err(|e| RecorderError::Disk(config.spool, e.to_string()))?;
+        let (who, spool) = (Who::beats("recording").of(config.camera), config.spool.clone());
+        let (end, began) = (End(Arc::clone(&shared)), Instant::now());
+        let (mut broken, mut failed) = (Vec::new(), false);
+        let work = move |pulse: &Pulse| {
+            // Told with the first picture that is recorded again.
+            let failed = std::mem::replace(&mut failed, true);
+            let shared = &end.0;
+            let mut work = Work::new(&config, &told, shared, began, &mut broken);
+            if failed {
+                work.go_on();
+            }
+            work.run(&messages, pulse);
+        };
+        supervisor.thread("recorder", who, work).map_err(|e| RecorderError::Disk(spool, e.to_string()))?;
         Ok(Self { sender: Mutex::new(Some(sender)), shared })
     }
 
@@ -332,32 +349,56 @@ impl Drop for End {
     }
 }
 
+/// An unfinished file, and from when to when it holds pictures.
+type Unfinished = (PathBuf, Timestamp, Timestamp);
+
 /// The recorder's thread.
-struct Work {
-    config: RecorderConfig,
-    told: Box<dyn Fn(Recorded) + Send>,
-    shared: Arc<Shared>,
+struct Work<'a> {
+    config: &'a RecorderConfig,
+    told: &'a dyn Fn(Recorded),
+    shared: &'a Shared,
     course: Course<Packet>,
     writer: Option<Writer>,
     began: Instant,
-    /// Unfinished files of a disk that failed, and up to when they hold pictures.
-    broken: Vec<(PathBuf, Timestamp, Timestamp)>,
+    /// What a disk that failed, or a thread, left.
+    broken: &'a mut Vec<Unfinished>,
     rescued_at: Instant,
 }
 
-impl Work {
-    fn new(config: RecorderConfig, told: Box<dyn Fn(Recorded) + Send>, shared: Arc<Shared>) -> Self {
-        let RecorderConfig { segment, events_only, pre_roll, post_roll, .. } = config;
+impl Drop for Work<'_> {
+    /// Where the thread failed, what it was writing is taken up again.
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        config: &'a RecorderConfig,
+        told: &'a dyn Fn(Recorded),
+        shared: &'a Shared,
+        began: Instant,
+        broken: &'a mut Vec<Unfinished>,
+    ) -> Self {
+        let &RecorderConfig { segment, events_only, pre_roll, post_roll, .. } = config;
         let course = Course::new(Plan { segment, events_only, pre_roll, post_roll });
-        let now = Instant::now();
-        Self { config, told, shared, course, writer: None, began: now, broken: Vec::new(), rescued_at: now }
+        Self { config, told, shared, course, writer: None, began, broken, rescued_at: Instant::now() }
     }
 
-    fn run(mut self, messages: &Receiver<Message>) {
-        let _end = End(Arc::clone(&self.shared));
+    /// The thread begins again after it failed.
+    fn go_on(&mut self) {
+        self.course.go_on_after(*lock(&self.shared.covered_until));
+        self.rescue();
+    }
+
+    fn run(mut self, messages: &Receiver<Message>, pulse: &Pulse) {
         loop {
             let silence = SILENCE.max(3 * self.course.pace());
-            let message = messages.recv_timeout(silence);
+            let message = {
+                let _rest = pulse.rest();
+                messages.recv_timeout(silence)
+            };
+            pulse.beat();
             self.look();
             match message {
                 Ok(Message::Packet(packet, after_loss)) => {
@@ -482,7 +523,7 @@ impl Work {
     /// Makes whole what a failure left; what cannot be read is told as lost, once.
     fn rescue(&mut self) {
         self.rescued_at = Instant::now();
-        for (part, from, until) in std::mem::take(&mut self.broken) {
+        for (part, from, until) in std::mem::take(self.broken) {
             if !part.exists() && !part.with_extension("mkv").exists() {
                 (self.told)(Recorded::Lost(from, until, "its file is gone".to_owned()));
                 continue;

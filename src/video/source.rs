@@ -16,7 +16,10 @@ use super::{
     decoding::{Cause, MissingElement, Seen},
     recorder::Packet,
 };
-use crate::model::{Clock, ClockOffset, Timestamp, redact_url};
+use crate::{
+    model::{CameraId, Clock, ClockOffset, Timestamp, redact_url},
+    supervise::{Pulse, Supervisor, Who},
+};
 pub use config::{SourceConfig, Transport};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video as gst_video;
@@ -148,6 +151,38 @@ struct Connection {
     decoder: Arc<Decoder>,
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        tear_down(self.pipeline.clone());
+        self.decoder.stop();
+    }
+}
+
+/// Tells whoever waits that the thread is over.
+struct Finished(SyncSender<()>);
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        let _ = self.0.try_send(());
+    }
+}
+
+/// Where the thread fails, what it showed is not live any more.
+struct Failing<'a>(&'a Shared);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let retry_at = self.0.clock.now();
+            let mut status = self.0.status();
+            status.attempt += 1;
+            status.run = Run::default();
+            let reason = "An internal error ended the connection. It is made again.".to_owned();
+            status.state = SourceState::Stale { since: status.last_captured, reason, retry_at };
+        }
+    }
+}
+
 /// The decoder of one connection, as its packets find it.
 #[derive(Default)]
 struct Decoder {
@@ -202,14 +237,17 @@ impl Source {
         clock: Arc<dyn Clock>,
         on_frame: impl Fn(Frame, u64) + Send + Sync + 'static,
     ) -> Self {
-        Self::open_recorded(config, clock, on_frame, None)
+        Self::open_recorded(config, clock, &Supervisor::default(), None, on_frame, None)
     }
 
     /// Like [`open`](Self::open); `on_packet` gets every encoded picture as well, before the decoder and whatever becomes of it
-    /// there. Never wait there: it is the connection's own thread. The test picture is never encoded.
+    /// there. Never wait there: it is the connection's own thread. The test picture is never encoded. `camera` is whose connection
+    /// the `supervisor` watches.
     pub fn open_recorded(
         config: SourceConfig,
         clock: Arc<dyn Clock>,
+        supervisor: &Supervisor,
+        camera: Option<CameraId>,
         on_frame: impl Fn(Frame, u64) + Send + Sync + 'static,
         on_packet: Option<OnPacket>,
     ) -> Self {
@@ -231,14 +269,15 @@ impl Source {
         });
         let (wake, events) = sync_channel(32);
         let (finished, done) = sync_channel(1);
-        let supervisor = {
-            let (shared, wake) = (Arc::clone(&shared), wake.clone());
-            move || {
-                shared.supervise(&wake, &events);
-                let _ = finished.try_send(());
+        let work = {
+            let (shared, wake, finished) = (Arc::clone(&shared), wake.clone(), Finished(finished));
+            move |pulse: &Pulse| {
+                let _finished = &finished; // with the thread, however often it begins again
+                shared.keep_connected(&wake, &events, pulse);
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("camera".into()).spawn(supervisor) {
+        let who = Who { camera, ..Who::beats("connection") };
+        if let Err(error) = supervisor.thread("camera", who, work) {
             let retry_at = shared.clock.now();
             let reason = format!("No thread could be started for this camera ({error}). Restart Vigia.");
             shared.status().state = SourceState::Stale { since: None, reason, retry_at };
@@ -299,10 +338,12 @@ impl Shared {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn supervise(self: &Arc<Self>, wake: &SyncSender<Event>, events: &Receiver<Event>) {
+    fn keep_connected(self: &Arc<Self>, wake: &SyncSender<Event>, events: &Receiver<Event>, pulse: &Pulse) {
+        let _failing = Failing(self);
         let mut pause = BACKOFF_MIN;
         let mut refusals = 0;
         loop {
+            pulse.beat();
             let attempt = {
                 let mut status = self.status();
                 if status.stopped {
@@ -313,7 +354,7 @@ impl Shared {
                 status.patience.begin();
                 status.attempt
             };
-            let Some(ended) = self.run(attempt, wake, events) else { return };
+            let Some(ended) = self.run(attempt, wake, events, pulse) else { return };
             let lived = {
                 let status = self.status();
                 status
@@ -348,6 +389,7 @@ impl Shared {
                 status.state = SourceState::Stale { since: status.last_captured, reason, retry_at };
             }
             let until = Instant::now() + wait;
+            let _rest = pulse.rest();
             while let Some(left) = until.checked_duration_since(Instant::now()) {
                 if self.status().stopped {
                     return;
@@ -358,7 +400,13 @@ impl Shared {
     }
 
     /// One connection from building to teardown. `None` when the source was stopped.
-    fn run(self: &Arc<Self>, attempt: u64, wake: &SyncSender<Event>, events: &Receiver<Event>) -> Option<Ended> {
+    fn run(
+        self: &Arc<Self>,
+        attempt: u64,
+        wake: &SyncSender<Event>,
+        events: &Receiver<Event>,
+        pulse: &Pulse,
+    ) -> Option<Ended> {
         let fail = |reason: String| Some(Ended { reason, kind: EndedBy::Failure });
         if let Err(error) = super::init() {
             return fail(error.to_string());
@@ -383,11 +431,9 @@ impl Shared {
             });
         }
         let connection = Connection { attempt, address, pipeline, seen, decoder };
-        let ended = self.watch(&connection, wake, events);
+        let ended = self.watch(&connection, wake, events, pulse);
         // From here on frames of this pipeline are dropped.
         self.status().attempt += 1;
-        tear_down(connection.pipeline);
-        connection.decoder.stop();
         ended
     }
 
@@ -396,6 +442,7 @@ impl Shared {
         connection: &Connection,
         wake: &SyncSender<Event>,
         events: &Receiver<Event>,
+        pulse: &Pulse,
     ) -> Option<Ended> {
         let Connection { attempt, address, pipeline, seen, decoder } = connection;
         let attempt = *attempt;
@@ -408,6 +455,7 @@ impl Shared {
         let mut started = false;
         let mut ending: Option<(Instant, Ended)> = None;
         loop {
+            pulse.beat();
             let (stopped, last, silence) = {
                 let status = self.status();
                 (status.stopped, status.run.last_packet_at, status.patience.limit(self.config.stall_after))

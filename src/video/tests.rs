@@ -1,6 +1,9 @@
 //! The room as a whole, on real parts: real files, real RTSP on loopback.
 use super::*;
-use crate::model::{Clock as _, ManualClock, SystemClock, Timestamp};
+use crate::{
+    model::{Clock as _, ManualClock, SystemClock, Timestamp},
+    supervise::Supervisor,
+};
 use gstreamer::{self as gst, prelude::*};
 use std::{
     net::TcpListener,
@@ -240,11 +243,14 @@ fn a_camera_tells_its_own_clock_and_where_that_is_set_a_new_file_begins() {
         pre_roll: Duration::ZERO,
         post_roll: Duration::ZERO,
     };
-    let recorder = Arc::new(Recorder::start(config, move |recorded| hears.lock().unwrap().push(recorded)).unwrap());
+    let recorder = Arc::new(
+        Recorder::start(config, &Supervisor::default(), move |recorded| hears.lock().unwrap().push(recorded)).unwrap(),
+    );
     let takes = Arc::clone(&recorder);
     let on_packet: OnPacket = Box::new(move |packet| takes.take(packet));
     let tcp = SourceConfig::new(&server.urls()[0]);
-    let tcp = Source::open_recorded(tcp, Arc::new(SystemClock), |_, _| {}, Some(on_packet));
+    let tcp =
+        Source::open_recorded(tcp, Arc::new(SystemClock), &Supervisor::default(), None, |_, _| {}, Some(on_packet));
     let near = |source: &Source, seconds: f64| {
         let off = || source.clock_offset().filter(|o| (o.seconds() - seconds).abs() < 3.0); // a busy machine's delay is in it
         wait(off, || format!("{seconds} s in {:?}", source.clock_offset()));

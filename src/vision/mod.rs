@@ -42,6 +42,9 @@ pub enum VisionError {
     /// CUDA was asked for and is not there.
     #[error("no CUDA device: {0}; choose `device = \"auto\"` or `\"cpu\"`")]
     NoCuda(&'static str),
+    /// A fault of Vigia's own.
+    #[error("{0}")]
+    Internal(String),
     /// A frame without the planes its layout promises.
     #[error("a frame came without all its planes")]
     Planes,

@@ -3,17 +3,19 @@
 use super::{Appearance, Compute, Detector, VisionError};
 use crate::{
     model::{CameraId, Class, Descriptor, Detection, Slot},
+    supervise::{self, Enrolled, Pulse, Supervisor, Who},
     video::Frame,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Frames of one camera waiting for analysis: the newest only.
@@ -68,31 +70,33 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread. `on_result` and `on_error` run on it: the first for every analysed frame, the second when the analysis
-    /// itself fails; it then goes on with the next frames.
+    /// Starts the thread. `on_result` runs on it, for every analysed frame. A camera whose frame, or what follows from it, fails waits
+    /// for a while, which the `supervisor` tells; the others go on.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn spawn(
         detector: Detector,
         appearance: Arc<Appearance>,
+        supervisor: &Supervisor,
         mut on_result: impl FnMut(Analysed) + Send + 'static,
-        mut on_error: impl FnMut(VisionError) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("vision".to_owned()).spawn(move || {
+        let mut failing = Failing { supervisor: supervisor.clone(), cameras: BTreeMap::new() };
+        let work = move |pulse: &Pulse| {
             detector.compute().enter();
             let mut seen: BTreeMap<CameraId, u64> = BTreeMap::new();
             let mut turn = 0usize;
             let mut live = 0u32;
             while !inner.stop.load(Ordering::Acquire) {
-                let batch = next_batch(&inner, &mut seen, &mut turn, batch_size(detector.compute()));
+                pulse.beat();
+                let batch = next_batch(&inner, &failing, &mut seen, &mut turn, batch_size(detector.compute()));
                 if batch.is_empty() || live >= LIVE_BEFORE_RECORDED {
                     let recorded = inner.recorded.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     if let Some(Request { frames, answer }) = recorded {
                         live = 0;
-                        let _ = answer.send(analyse(&detector, &appearance, frames)); // nobody waits for it any more
+                        let _ = answer.send(guarded(|| analyse(&detector, &appearance, frames))); // nobody waits for it any more
                     } else if batch.is_empty() {
                         inner.sleep();
                     }
@@ -101,15 +105,42 @@ impl Worker {
                     continue;
                 }
                 live += 1;
-                match analyse(&detector, &appearance, batch) {
-                    Ok(results) => results.into_iter().for_each(&mut on_result),
-                    Err(error) => {
-                        on_error(error);
-                        std::thread::sleep(Duration::from_millis(500)); // a lasting fault must not spin
+                let alone = batch.len() == 1;
+                let found = match guarded(|| analyse(&detector, &appearance, batch.clone())) {
+                    Err(_) if !alone => {
+                        // Which of them it is shows when each is looked at alone.
+                        let each = batch.into_iter().map(|one| {
+                            let camera = one.0;
+                            guarded(|| analyse(&detector, &appearance, vec![one])).map_err(|error| (camera, error))
+                        });
+                        each.collect()
+                    }
+                    found => batch
+                        .first()
+                        .map(|(camera, ..)| found.map_err(|error| (*camera, error)))
+                        .into_iter()
+                        .collect::<Vec<_>>(),
+                };
+                for found in found {
+                    match found {
+                        Ok(results) => {
+                            for analysed in results {
+                                let camera = analysed.camera;
+                                match guarded(|| {
+                                    on_result(analysed);
+                                    Ok(())
+                                }) {
+                                    Ok(()) => failing.works(camera),
+                                    Err(error) => failing.failed(camera, &error),
+                                }
+                            }
+                        }
+                        Err((camera, error)) => failing.failed(camera, &error),
                     }
                 }
             }
-        })?;
+        };
+        let thread = supervisor.thread("vision", Who::beats("analysis"), work)?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -213,9 +244,41 @@ fn batch_size(compute: Compute) -> usize {
     if matches!(compute.device, tch::Device::Cuda(_)) { CUDA_BATCH } else { 1 }
 }
 
+/// The cameras whose frames failed, and until when each waits: a lasting fault neither spins nor holds up the others.
+struct Failing {
+    supervisor: Supervisor,
+    cameras: BTreeMap<CameraId, (Enrolled, Instant)>,
+}
+
+impl Failing {
+    fn failed(&mut self, camera: CameraId, error: &VisionError) {
+        let Self { supervisor, cameras } = self;
+        let enrol = || (supervisor.enrol(Who::takes_its_time("analysis").of(camera)), Instant::now());
+        let (enrolled, until) = cameras.entry(camera).or_insert_with(enrol);
+        *until = Instant::now() + enrolled.failed(error.to_string());
+    }
+
+    fn works(&mut self, camera: CameraId) {
+        if let Some((enrolled, _)) = self.cameras.remove(&camera) {
+            enrolled.works();
+        }
+    }
+
+    fn waits(&self, camera: CameraId) -> bool {
+        self.cameras.get(&camera).is_some_and(|(_, until)| Instant::now() < *until)
+    }
+}
+
+/// What `work` says; where it panics, that.
+fn guarded<T>(work: impl FnOnce() -> Result<T, VisionError>) -> Result<T, VisionError> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|panic| Err(VisionError::Internal(supervise::words(panic.as_ref()))))
+}
+
 /// The newest unseen frames of up to `limit` cameras, in turn, so that no camera starves.
 fn next_batch(
     shared: &Shared,
+    failing: &Failing,
     seen: &mut BTreeMap<CameraId, u64>,
     turn: &mut usize,
     limit: usize,
@@ -224,7 +287,7 @@ fn next_batch(
     let mut batch = Vec::new();
     for step in 0..inputs.len() {
         let index = (*turn + step) % inputs.len();
-        let Some(input) = inputs.get(index) else { continue };
+        let Some(input) = inputs.get(index).filter(|input| !failing.waits(input.camera)) else { continue };
         let version = input.frames.version();
         if seen.get(&input.camera) == Some(&version) {
             continue;

@@ -8,6 +8,7 @@ use std::{
 };
 use vigia::{
     model::{SystemClock, Timestamp},
+    supervise::Supervisor,
     video::{Recorded, Recorder, RecorderConfig, Source, SourceConfig, SourceState, read_file},
 };
 
@@ -83,7 +84,8 @@ impl Watched {
             pre_roll: Duration::ZERO,
             post_roll: Duration::ZERO,
         };
-        let recorder = Arc::new(Recorder::start(config, move |r| hears.lock().unwrap().push(r)).unwrap());
+        let supervisor = Supervisor::default();
+        let recorder = Arc::new(Recorder::start(config, &supervisor, move |r| hears.lock().unwrap().push(r)).unwrap());
         let (frames, packets) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
         let (seen, came, takes) = (Arc::clone(&frames), Arc::clone(&packets), Arc::clone(&recorder));
         let mut config = SourceConfig::new(url);
@@ -91,6 +93,8 @@ impl Watched {
         let source = Source::open_recorded(
             config,
             Arc::new(SystemClock),
+            &supervisor,
+            None,
             move |frame, _| {
                 seen.lock().unwrap().push(frame.captured_at());
                 std::thread::sleep(each);

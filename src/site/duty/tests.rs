@@ -131,7 +131,8 @@ impl Console {
 
 /// As if the console had been killed: it renews and records nothing any more.
 fn silence(site: &mut Site) {
-    site.tasks.drain(..).chain(site.duties.take()).for_each(|task| task.abort());
+    site.workers.stop();
+    site.workers.take_duties().iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 fn wait(what: &str, seconds: u64, mut done: impl FnMut() -> bool) -> Duration {

@@ -51,6 +51,8 @@ pub enum Why {
     Slow,
     /// The disk failed.
     Disk,
+    /// The recorder itself failed.
+    Failed,
 }
 
 /// What a recorder is doing.
@@ -195,6 +197,11 @@ impl<P: Arrival> Course<P> {
             self.state = State::Waiting(None);
         }
         finish.into_iter().collect()
+    }
+
+    /// The recorder failed, and is a new one: what the old one took care of ends there.
+    pub fn go_on_after(&mut self, last: Option<Timestamp>) {
+        (self.set_after, self.state) = (last, State::Waiting(Some(Why::Failed)));
     }
 
     /// What was to be done with the last packet failed, at this time of a clock that is never set.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 struct Site {
     source: Option<Source>,
     recorder: Option<Arc<Recorder>>,
+    supervisor: Supervisor,
     live: Arc<Mutex<Vec<Frame>>>,
     told: Arc<Mutex<Vec<Recorded>>>,
 }
@@ -32,17 +33,21 @@ impl Site {
         let live: Arc<Mutex<Vec<Frame>>> = Arc::default();
         let told: Arc<Mutex<Vec<Recorded>>> = Arc::default();
         let (all, telling) = (Arc::clone(&live), Arc::clone(&told));
-        let recorder = Arc::new(Recorder::start(config, move |r| telling.lock().unwrap().push(r)).unwrap());
+        let supervisor = Supervisor::default();
+        let recorder =
+            Arc::new(Recorder::start(config, &supervisor, move |r| telling.lock().unwrap().push(r)).unwrap());
         let taking = Arc::clone(&recorder);
         let mut from = SourceConfig::new(url);
         from.stall_after = Duration::from_secs(1);
         let source = Source::open_recorded(
             from,
             Arc::new(SystemClock),
+            &supervisor,
+            None,
             move |frame, _| all.lock().unwrap().push(frame),
             Some(Box::new(move |packet| taking.take(packet))),
         );
-        Self { source: Some(source), recorder: Some(recorder), live, told }
+        Self { source: Some(source), recorder: Some(recorder), supervisor, live, told }
     }
 
     fn segments(&self) -> Vec<Spooled> {
@@ -250,4 +255,39 @@ fn what_a_killed_process_left_is_taken_up() {
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join(part.file_name().unwrap()), "").unwrap();
     assert!(recover(&empty).unwrap().is_empty());
+}
+
+#[test]
+fn a_recorder_that_fails_saves_what_it_wrote_and_goes_on_at_the_next_key_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = footage(folder.path(), "h264", 200, 320, 240, H264);
+    let server = serve(&[camera("h264", &file)], 0, None).unwrap();
+    // One long file, so that it is under way when the thread fails.
+    let mut site =
+        Site::start(&server.urls()[0], &folder.path().join("spool"), |c| c.segment = Duration::from_secs(60));
+    wait(|| Some(site.live.lock().unwrap().len()).filter(|n| *n > 40), || "pictures".to_owned());
+    site.supervisor.trip("recording", crate::supervise::Trip::Panic);
+    let before = site.segments_once(1).remove(0);
+    let resumed = |told: &Recorded| matches!(told, Recorded::Resumed { last: Some(_), why: Some(Why::Failed), .. });
+    wait(
+        || site.told.lock().unwrap().iter().find(|t| resumed(t)).cloned(),
+        || format!("it goes on: {:?}", site.told.lock().unwrap()),
+    );
+    let shown = site.live.lock().unwrap().len();
+    wait(|| Some(site.live.lock().unwrap().len()).filter(|n| *n > shown + 30), || "more pictures".to_owned());
+    site.stop();
+    let segments = site.segments();
+    assert_eq!(segments[0], before);
+    let told = site.told.lock().unwrap();
+    let Some((last, at)) = told.iter().find_map(|t| match t {
+        Recorded::Resumed { last: Some(last), at, why: Some(Why::Failed) } => Some((*last, *at)),
+        _ => None,
+    }) else {
+        panic!("{told:?}")
+    };
+    let (first, second) = (&segments[0].segment, &segments[1].segment);
+    assert!(first.ends_at.seconds_since(last).abs() < 0.2, "what was written before is whole: {first:?}, {last}");
+    assert_eq!(second.starts_at, at);
+    assert!(!frames(&segments[0]).is_empty() && !frames(&segments[1]).is_empty());
+    assert!(site.supervisor.look().iter().any(|news| news.to_string().contains("tripped by a test")));
 }
