@@ -4,8 +4,14 @@
 mod answers_in_words;
 #[path = "field/cameras.rs"]
 mod cameras;
+#[path = "field/files.rs"]
+mod files;
+#[path = "field/files_of_all_kinds.rs"]
+mod files_of_all_kinds;
 #[path = "field/joins_between_key_frames.rs"]
 mod joins_between_key_frames;
+#[path = "field/pictures_in_their_true_shape.rs"]
+mod pictures_in_their_true_shape;
 #[path = "field/records_what_cannot_be_shown.rs"]
 mod records_what_cannot_be_shown;
 #[path = "field/records_while_the_decoder_sleeps.rs"]

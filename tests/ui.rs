@@ -1130,6 +1130,22 @@ fn the_health_window_answers_whether_a_camera_was_looked_at() {
 }
 
 #[test]
+fn a_part_of_the_console_that_fails_is_named_in_the_bar_and_in_the_health_window() {
+    let mut site = busy(four_streets());
+    let failing =
+        |name: &str, words: &str| FailingWorker { name: name.to_owned(), words: words.to_owned(), camera: None };
+    site.failing = vec![
+        failing("Recording of North gate", "failed (an internal error: no disk); begins again in 4 s"),
+        failing("Analysis", "has given no sign of life for 12 s"),
+    ];
+    let mut harness = open(site);
+    assert!(shows(&harness, "a part of the console fails") && shows(&harness, "Recording of North gate fails"));
+    press(&mut harness, Key::F6);
+    look(&mut harness, "health_failing");
+    assert!(shows(&harness, "begins again in 4 s") && shows(&harness, "has given no sign of life for 12 s"));
+}
+
+#[test]
 fn a_camera_whose_own_clock_is_off_says_so_on_its_tile_and_in_the_health_window() {
     let mut site = busy(four_streets());
     site.cameras[0].clock_offset = Some(ClockOffset::from(-75.0));

@@ -93,12 +93,22 @@ fn analyze(
     let offline = args.offline.then(OfflineConfig::nanodet);
     let mut recording = Recording::default();
     let mut rows = Vec::new();
+    // From which frame on pictures are of which size.
+    let mut sizes: Vec<(u32, (f32, f32))> = Vec::new();
     let mut number = 0u32;
     let report = try_read_file(file, |frame| {
         number += 1;
         let size = (frame.width() as f32, frame.height() as f32);
         let tracker =
             tracker.get_or_insert_with(|| Tracker::new(TrackerConfig { frame: Some(size), ..tracker_config.clone() }));
+        if sizes.last().is_none_or(|(_, before)| *before != size) {
+            if !sizes.is_empty() {
+                // Where somebody was in a picture of another size says nothing of where they are.
+                tracker.reset();
+                tracker.set_frame(size);
+            }
+            sizes.push((number, size));
+        }
         let kept = offline.is_some().then_some(&mut recording);
         rows.extend(look(detector, appearance, tracker, kept, &frame, number)?);
         anyhow::Ok(ControlFlow::Continue(()))
@@ -109,7 +119,7 @@ fn analyze(
     let stem = file.file_stem().map_or_else(|| "video".into(), |s| s.to_string_lossy().into_owned());
     let summary = json!({
         "file": file, "frames": report.frames, "analysed": number, "seconds": start.elapsed().as_secs_f64(),
-        "width": report.width, "height": report.height, "damage": report.truncated,
+        "width": report.width, "height": report.height, "sizes": sizes, "damage": report.truncated,
         "model": { "name": detector.name(), "sha256": detector.sha256() },
         "appearance": appearance.name(), "device": detector.compute().describe(),
         "configuration": { "detector": config, "tracker": tracker_config, "offline": offline },

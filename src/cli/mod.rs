@@ -105,6 +105,10 @@ impl Cli {
         if let Some(Command::Verify(args)) = &self.command {
             return Ok(verify::run(args)); // works also where there is no video
         }
+        // Eighty cameras need more open files than a process may have by default; more is only asked for, not taken.
+        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+            tracing::warn!(%error, "the limit of open files stays as it is: with many cameras it may be reached");
+        }
         gstreamer::init().map_err(|e| anyhow::anyhow!("GStreamer does not start: {e}. Run `vigia doctor`"))?;
         match self.command {
             None => console::run(&self.run),

@@ -117,7 +117,7 @@ fn installed(what: &str, roots: &[PathBuf], cache: &Path) -> PathBuf {
 
 /// GStreamer element, what it is for, the Debian package that brings it, whether the console needs it (the others serve
 /// the simulated cameras of the demo and other people's files).
-const ELEMENTS: [(&str, &str, &str, bool); 32] = [
+const ELEMENTS: [(&str, &str, &str, bool); 34] = [
     ("rtspsrc", "RTSP cameras", "gstreamer1.0-plugins-good", true),
     ("udpsrc", "RTSP over UDP", "gstreamer1.0-plugins-good", true),
     ("rtpjitterbuffer", "RTSP cameras", "gstreamer1.0-plugins-good", true),
@@ -131,7 +131,9 @@ const ELEMENTS: [(&str, &str, &str, bool); 32] = [
     ("jpegdec", "MJPEG", "gstreamer1.0-plugins-good", true),
     ("uridecodebin", "files", "gstreamer1.0-plugins-base", true),
     ("videoconvert", "unusual pixel formats", "gstreamer1.0-plugins-base", true),
-    ("videoscale", "scaling", "gstreamer1.0-plugins-base", true),
+    ("videoscale", "scaling, pixels that are not square", "gstreamer1.0-plugins-base", true),
+    ("deinterlace", "interlaced pictures", "gstreamer1.0-plugins-good", true),
+    ("videoflip", "pictures that lie on their side", "gstreamer1.0-plugins-good", true),
     ("videorate", "frame rates", "gstreamer1.0-plugins-base", true),
     ("videotestsrc", "test picture", "gstreamer1.0-plugins-base", true),
     ("appsink", "frames to Vigia", "gstreamer1.0-plugins-base", true),

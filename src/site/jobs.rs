@@ -11,7 +11,7 @@ use crate::{
         Action, CameraId, Class, DetectionKind, Finding, Job, JobState, Outcome, Rights, Segment, SightingId,
         SuspectId, Timestamp, User,
     },
-    store::{StoreError, WorkFolder, key_of_url, url_of_key},
+    store::{StoreError, WorkFolder, key_of_url, sqlite::is_there, url_of_key},
     supervise::{self, Pulse},
     sync::Record,
     video::{FileError, Frame, try_read_file_from},
@@ -677,7 +677,8 @@ impl<'a> Work<'a> {
         let Some(key) = key_of_url(&segment.video_url) else { return Ok(None) };
         let objects = &self.shared.records.stores.objects;
         if let Some(path) = objects.local_file(key) {
-            return Ok(path.is_file().then_some(LocalFile { path, copy: false }));
+            let there = self.until_answered(|| async { is_there(&path) })?;
+            return Ok(there.then_some(LocalFile { path, copy: false }));
         }
         let ending = key.rsplit_once('.').map_or("mkv", |(_, ending)| ending);
         let (scratch, name) = (&self.shared.jobs.scratch, format!("{}.{ending}", segment.id));

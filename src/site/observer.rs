@@ -16,6 +16,8 @@ const GONE_SECONDS: f64 = 10.0;
 /// Watches one camera, or one recording.
 pub(super) struct Observer {
     camera: CameraId,
+    /// Of the pictures, pixels.
+    size: (f32, f32),
     tracker: Tracker,
     known: BTreeSet<TrackId>,
     tracklets: Tracklets,
@@ -137,6 +139,7 @@ impl Observer {
     pub fn new(camera: CameraId, upload: Option<Uuid>, size: (f32, f32), weapons: WeaponConfig) -> Self {
         Self {
             camera,
+            size,
             tracker: Tracker::new(TrackerConfig { frame: Some(size), ..TrackerConfig::nanodet() }),
             known: BTreeSet::new(),
             tracklets: Tracklets::new(camera, upload),
@@ -153,6 +156,7 @@ impl Observer {
         self.known.clear();
         self.weapons.reset();
         self.tracker.set_frame(size);
+        self.size = size;
         (ended, events, self.tracklets.finish())
     }
 
@@ -169,6 +173,12 @@ impl Observer {
     /// Takes one frame.
     pub fn observe(&mut self, analysed: &Analysed, follower: &mut Follower) -> Observations {
         let (frame, at) = (&analysed.frame, analysed.frame.captured_at());
+        let size = (frame.width() as f32, frame.height() as f32);
+        let (mut ended, mut events, mut tracklets) = (Vec::new(), Vec::new(), Vec::new());
+        if self.size != size {
+            // A camera, or a file, that goes over to another size: where somebody was says nothing of where they are.
+            (ended, events, tracklets) = self.restart(size, follower);
+        }
         let persons: Vec<(&_, Option<&Descriptor>)> = analysed
             .detections
             .iter()
@@ -181,7 +191,6 @@ impl Observer {
             .map(|(d, descriptor)| Observation { rect: d.rect, score: d.score, descriptor: *descriptor })
             .collect();
         let step = self.tracker.step(at, &observations);
-        let (mut events, mut tracklets) = (Vec::new(), Vec::new());
         for id in &step.ended {
             self.known.remove(id);
             tracklets.extend(self.tracklets.end(*id));
@@ -196,7 +205,6 @@ impl Observer {
         let looks = self.tracklets.looks(frame, &step.tracks);
         // Only what is seen well may be compared or enter a gallery.
         let seen_well = |id: &TrackId| looks.get(id).is_some_and(|look| look.good);
-        let size = (frame.width() as f32, frame.height() as f32);
         let observed: Vec<Observed<'_>> = step
             .tracks
             .iter()
@@ -219,7 +227,7 @@ impl Observer {
             tracks: step.tracks,
             looks,
             usual_sharpness: self.tracklets.usual_sharpness(),
-            ended: step.ended,
+            ended: ended.into_iter().chain(step.ended).collect(),
             events,
             matches,
             tracklets,

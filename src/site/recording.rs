@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     model::{Camera, CameraId, Clock, Gap, Segment, Timestamp},
-    store::{Book, DataFolder, Deleted, DeletedBy, StoreError, WorkFolder, key_of_url, url_of_key},
-    supervise::{Pulse, Supervisor},
+    store::{Book, DataFolder, Deleted, DeletedBy, StoreError, WorkFolder, key_of_url, sqlite::is_there, url_of_key},
+    supervise::Supervisor,
     sync::Record,
-    video::{OnPacket, Recorded, Recorder, RecorderConfig, RecorderError, Spooled, Why, recorder},
+    video::{OnPacket, Recorded, Recorder, RecorderConfig, RecorderError, Spooled, Why},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,6 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
+use storing::Spool;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -149,7 +150,7 @@ pub(super) struct Recording {
 struct State {
     cameras: BTreeMap<CameraId, PerCamera>,
     /// Whole files that wait for the store, oldest first.
-    spooled: VecDeque<Spooled>,
+    spooled: Spool,
     /// The newest segments, oldest first.
     recent: VecDeque<Segment>,
     /// Those of them that an earlier run recorded.
@@ -235,11 +236,11 @@ impl Recording {
         let (spool, cache) = (folder.spool(), folder.cache());
         cache.remove();
         let place = spool.path()?.to_owned();
-        let found = tokio::task::spawn_blocking(move || recorder::recover(&place)).await;
+        let found = tokio::task::spawn_blocking(move || Spool::found(&place)).await;
         let found = found.map_err(|e| SiteError::Threads(std::io::Error::other(e)))?;
         let mut state = State::default();
         match found {
-            Ok(spooled) => state.spooled.extend(spooled.into_iter().map(addressed)),
+            Ok(spool) => state.spooled = spool,
             Err(error) => state.notices.push(error.to_string()),
         }
         state.recent.extend(state.spooled.iter().map(|s| s.segment.clone()));
@@ -430,7 +431,7 @@ impl Recording {
                 if state.recent.len() > RECENT {
                     state.recent.pop_front();
                 }
-                state.spooled.push_back(spooled);
+                state.spooled.push(spooled);
                 self.wake.notify_one();
             }
             Recorded::Resumed { last, at, why } => {
@@ -637,24 +638,6 @@ impl Recording {
         self.state().recent.iter().filter(shows).cloned().collect()
     }
 
-    /// Notes how the storing of a file went.
-    fn stored(&self, spooled: &Spooled, error: Option<&StoreError>) {
-        let mut state = self.state();
-        match error {
-            None => {
-                state.failing = None;
-                state.spooled.retain(|s| s.segment.id != spooled.segment.id);
-            }
-            Some(error) => {
-                if state.failing.is_none() {
-                    state.notices.push(format!("Recordings wait on this machine: {error}"));
-                }
-                let since = state.failing.take().map_or_else(|| self.clock.now(), |(_, since)| since);
-                state.failing = Some((error.to_string(), since));
-            }
-        }
-    }
-
     /// The file of a segment that no store has yet.
     pub fn spooled(&self, id: Uuid) -> Option<PathBuf> {
         self.state().spooled.iter().find(|s| s.segment.id == id).map(|s| s.file.clone())
@@ -690,83 +673,6 @@ impl Shared {
             self.trouble(About::Cameras(vec![camera]), format!("{} {what}", self.camera_name(camera)));
         }
         self.tell_of_redated().await;
-    }
-
-    /// Brings files from the spool to the store, for as long as the site runs.
-    pub(super) async fn store_recordings(&self, pulse: &Pulse) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            pulse.beat();
-            self.shorten_spool().await;
-            let next = self.recording.state().spooled.front().cloned();
-            let Some(next) = next else {
-                let _ = tokio::time::timeout(Duration::from_secs(5), self.recording.wake.notified()).await;
-                continue;
-            };
-            let stored = self.store_recording(&next).await;
-            self.recording.stored(&next, stored.as_ref().err());
-            match stored {
-                Ok(()) => {
-                    pause = FIRST_PAUSE;
-                    if let Err(error) = next.remove() {
-                        tracing::warn!(%error, file = %next.file.display(), "a stored recording stays in the spool");
-                    }
-                    continue;
-                }
-                Err(StoreError::Full { .. }) => self.make_room("the store is full").await,
-                Err(_) => {}
-            }
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
-        }
-    }
-
-    async fn store_recording(&self, spooled: &Spooled) -> Result<(), StoreError> {
-        let key = key_of_url(&spooled.segment.video_url).unwrap_or_default();
-        self.records.stores.objects.put_file(key, &spooled.file, &|_| {}).await?;
-        let unavailable = |e: crate::sync::JournalError| StoreError::Unavailable {
-            place: "the journal".to_owned(),
-            detail: e.to_string(),
-        };
-        let segment = self.recording.as_dated(&spooled.segment);
-        self.records.journal.append(&[Record::Segment(segment)]).await.map_err(unavailable)
-    }
-
-    /// Gives up the oldest files of a spool that holds too much.
-    async fn shorten_spool(&self) {
-        let most = bytes(self.recording.config.spool_gb);
-        let given_up: Vec<Spooled> = {
-            let mut state = self.recording.state();
-            let mut size: u64 = state.spooled.iter().map(|s| s.segment.size).sum();
-            let mut given_up = Vec::new();
-            while size > most && state.spooled.len() > 1 {
-                let Some(oldest) = state.spooled.pop_front() else { break };
-                size -= oldest.segment.size;
-                state.recent.retain(|s| s.id != oldest.segment.id);
-                given_up.push(oldest);
-            }
-            given_up
-        };
-        if given_up.is_empty() {
-            return;
-        }
-        let gap = |s: &Spooled| {
-            let Segment { id, camera, starts_at, ends_at, .. } = s.segment;
-            let reason = "The store did not take recordings, and this machine could hold no more of them".to_owned();
-            Record::Gap(Gap { id, camera, from: starts_at, until: Some(ends_at), reason })
-        };
-        let gaps: Vec<_> = given_up.iter().map(gap).collect();
-        self.commit(&gaps, "Lost recordings are not recorded as such").await;
-        self.trouble(
-            About::AllCameras,
-            format!(
-                "{} recordings were lost: the store takes none, and the spool of this machine is full",
-                given_up.len()
-            ),
-        );
-        for lost in given_up {
-            let _ = lost.remove();
-        }
     }
 
     /// From time to time: what is too old or too much is deleted, and that is recorded.
@@ -954,10 +860,10 @@ impl Shared {
         let objects = &self.records.stores.objects;
         let key = key_of_url(&segment.video_url).ok_or_else(gone)?;
         if let Some(file) = objects.local_file(key) {
-            return if file.is_file() { Ok(file) } else { Err(gone()) };
+            return if is_there(&file)? { Ok(file) } else { Err(gone()) };
         }
         let copy = self.recording.cache.file(&key.replace('/', "_"))?;
-        if !copy.is_file() {
+        if !is_there(&copy)? {
             shorten_cache(self.recording.cache.path()?);
             if !objects.get_to_file(key, &copy).await? {
                 return Err(gone());
@@ -992,5 +898,6 @@ fn shorten_cache(cache: &std::path::Path) {
 }
 
 mod clock;
+mod storing;
 #[cfg(test)]
 pub(super) mod tests;

@@ -7,11 +7,13 @@ use super::{
     stills,
 };
 use crate::{
-    model::{Action, Camera, CameraId, Outcome, Picture, Rect, Rights, Segment, Timestamp, Upload, User},
-    store::{StoreError, file, url_of_key},
+    model::{
+        Action, Camera, CameraId, Outcome, Picture, Rect, Rights, Segment, Timestamp, Upload, User, as_text, shown_name,
+    },
+    store::{StoreError, file, sqlite::is_there, url_of_key},
     supervise::{Pulse, words},
     sync::{JournalError, Record},
-    video::{FileError, Probe, extension, probe},
+    video::{FIRST_BELIEVABLE, FileError, Probe, extension, probe},
 };
 use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,8 @@ const SHOWN: usize = 200;
 /// Between two attempts while a store does not take the file: doubled up to the second.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_AT_MOST: Duration = Duration::from_secs(60);
+/// A recorder whose clock is ahead by less than that may have written a video that ends now.
+const AHEAD: Duration = Duration::from_secs(300);
 
 /// What the screen asks for.
 #[derive(Clone, Debug)]
@@ -87,6 +91,12 @@ pub enum UploadError {
     /// Its pictures would be of the future.
     #[error("the video would start in the future ({0}): correct its start")]
     Future(String),
+    /// And so would its last ones.
+    #[error("the video would end in the future ({0}): its start is too late, or is that of its end. Correct it")]
+    EndsInFuture(String),
+    /// No video is that old.
+    #[error("the video would start in {0}: that is a clock that was never set. Give its true start")]
+    Unset(String),
     /// Nothing says when it starts.
     #[error("neither the name nor the file says when the video starts: give its start")]
     NoStart,
@@ -124,9 +134,13 @@ impl UploadError {
 
     fn outcome(&self) -> Outcome {
         match self {
-            Self::Duplicate { .. } | Self::NoCamera(_) | Self::Container(_) | Self::Future(_) | Self::NoStart => {
-                Outcome::Refused(self.to_string())
-            }
+            Self::Duplicate { .. }
+            | Self::NoCamera(_)
+            | Self::Container(_)
+            | Self::Future(_)
+            | Self::EndsInFuture(_)
+            | Self::Unset(_)
+            | Self::NoStart => Outcome::Refused(self.to_string()),
             Self::File(FileError::Missing(_) | FileError::Unreadable(..)) => Outcome::Failed(self.to_string()),
             Self::File(_) => Outcome::Refused(self.to_string()),
             _ => Outcome::Failed(self.to_string()),
@@ -138,6 +152,7 @@ impl UploadError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UploadWish {
     /// The file.
+    #[serde(with = "as_text")]
     pub path: PathBuf,
     /// Whose video it is.
     pub camera: CameraId,
@@ -160,7 +175,7 @@ pub enum UploadStep<'a> {
 
 /// Where the start of a video comes from, without asking anybody: its name, else what the file says.
 pub fn start_of(path: &Path, probe: &Probe) -> Option<(Timestamp, StartFrom)> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = shown_name(path);
     let named = Timestamp::in_file_name(&name).map(|t| (t, StartFrom::Name));
     named.or_else(|| probe.created_at.map(|t| (t, StartFrom::File)))
 }
@@ -183,8 +198,15 @@ impl Records {
         if wish.starts_at > self.clock.now() {
             return Err(UploadError::Future(wish.starts_at.local_with_offset()));
         }
+        if wish.starts_at < FIRST_BELIEVABLE {
+            return Err(UploadError::Unset(wish.starts_at.local_with_offset()));
+        }
         let path = wish.path.clone();
         let found = blocking(move || probe(&path)).await??;
+        let ends_at = wish.starts_at.plus(found.duration);
+        if ends_at > self.clock.now().plus(AHEAD) {
+            return Err(UploadError::EndsInFuture(ends_at.local_with_offset()));
+        }
         progress(UploadStep::Looked(&found));
         let ending = extension(&found.container).ok_or_else(|| UploadError::Container(found.container.clone()))?;
         let (sha256, size) = self.hash(&wish.path, progress).await?;
@@ -196,13 +218,15 @@ impl Records {
         let key = format!("videos/{id}.{ending}");
         self.stores.objects.put_file(&key, &wish.path, &|done| progress(UploadStep::Stored(done))).await.map_err(
             |error| match error {
-                StoreError::Unavailable { .. } | StoreError::BadRecord(_) if !wish.path.exists() => {
+                StoreError::Unavailable { .. } | StoreError::BadRecord(_)
+                    if matches!(is_there(&wish.path), Ok(false)) =>
+                {
                     gone(&wish.path, "it is not there any more")
                 }
                 error => error.into(),
             },
         )?;
-        let name = wish.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = shown_name(&wish.path);
         let thumbnail = thumbnail(&found).and_then(|p| stills::to_jpeg(&p));
         let thumbnail_key = format!("thumbnails/{id}.jpg");
         let upload = Upload {
@@ -224,8 +248,9 @@ impl Records {
         let segment = Segment {
             id,
             camera: camera.id,
-            starts_at: wish.starts_at,
-            ends_at: wish.starts_at.plus(found.end),
+            // The first picture is of the start, wherever in the file it is.
+            starts_at: wish.starts_at.minus(found.begin),
+            ends_at: wish.starts_at.minus(found.begin).plus(found.end),
             video_url: upload.video_url.clone(),
             format: found.container,
             codec: found.codec,
@@ -268,7 +293,7 @@ impl Records {
             None => None,
         };
         entry.details = json!({
-            "file": path.file_name().map(|n| n.to_string_lossy()), "camera": name.map(|c| c.name), "camera_id": camera,
+            "file": shown_name(path), "camera": name.map(|c| c.name), "camera_id": camera,
         });
         self.journal.append(&[Record::Action(entry)]).await
     }
@@ -471,11 +496,10 @@ impl Uploads {
 
 impl Item {
     fn new(path: PathBuf, by: (String, String), stage: UploadStage) -> Self {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
         let size = std::fs::metadata(&path).map_or(0, |m| m.len());
         let view = UploadView {
             id: Uuid::now_v7(),
-            name: name.unwrap_or_else(|| path.display().to_string()),
+            name: shown_name(&path),
             camera: None,
             starts_at: None,
             start_from: None,

@@ -28,7 +28,7 @@ impl Database {
     /// fairly, while several would poll each other's lock.
     pub(crate) async fn open(path: &Path, schema: &Migrator, connections: u32) -> Result<Self, StoreError> {
         // SQLite takes an empty file for a new database. A table of users that turned up empty would let anybody in.
-        let existed = path.exists();
+        let existed = is_there(path)?;
         if existed && path.metadata().is_ok_and(|m| m.len() == 0) {
             return Err(StoreError::Damaged {
                 place: path.display().to_string(),
@@ -128,6 +128,14 @@ fn store_error(path: &Path, e: &sqlx::Error) -> StoreError {
 }
 
 /// What an I/O error on `path` means.
+/// Whether there is such a file. An error is no answer: a disk that fails, or a server that is away, does not say that nothing is there.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|e| io_error(path, &e))
+}
+
 pub(crate) fn io_error(path: &Path, e: &io::Error) -> StoreError {
     let place = path.display().to_string();
     match e.kind() {

@@ -202,4 +202,26 @@ mod tests {
         assert_eq!(events, [button(true), button(false)]);
         assert_eq!(rest, [key(Key::L), text("l")]);
     }
+
+    #[test]
+    fn a_screen_that_cannot_be_drawn_is_closed_and_said_so_and_the_window_stays() {
+        let context = egui::Context::default();
+        let mut frame = eframe::Frame::_new_kittest();
+        let console = Console::new(&context, None);
+        let state = super::super::bench::site(4);
+        let mut app = App { console, site: move || state.clone(), send: |_| {}, later: Vec::new(), failed: None };
+        let mut draw = |app: &mut App<_, _>| {
+            let drawn = context.run_ui(egui::RawInput::default(), |ui| eframe::App::ui(app, ui, &mut frame));
+            drawn.shapes.iter().map(|shape| format!("{:?}", shape.shape)).collect::<String>()
+        };
+        draw(&mut app);
+        let whole = draw(&mut app);
+        assert!(whole.contains("Suspects") && !whole.contains("The screen failed"));
+        app.console.fails = true;
+        let failed = draw(&mut app);
+        assert!(failed.contains("The screen failed and was closed (an internal error: tripped by a test)"));
+        draw(&mut app);
+        let again = draw(&mut app);
+        assert!(again.contains("Suspects") && again.contains("Cameras, recording and analysis go on"));
+    }
 }

@@ -179,7 +179,7 @@ impl Screen {
     }
 }
 
-fn site(tiles: usize) -> SiteState {
+pub(super) fn site(tiles: usize) -> SiteState {
     let now = Timestamp(0);
     let camera = |i: usize| CameraView {
         camera: Camera {

@@ -62,6 +62,9 @@ pub struct Console {
     lists: Option<held::Lists>,
     /// Somebody was logged in when the last pass was drawn.
     was_in: bool,
+    /// A test lets the next pass fail.
+    #[cfg(test)]
+    fails: bool,
 }
 
 impl Console {
@@ -84,6 +87,8 @@ impl Console {
             newest_notice: None,
             lists: None,
             was_in: false,
+            #[cfg(test)]
+            fails: false,
         }
     }
 
@@ -93,6 +98,8 @@ impl Console {
             ui.ctx().request_repaint();
             return Vec::new();
         }
+        #[cfg(test)]
+        assert!(!self.fails, "tripped by a test");
         self.pictures.tidy(ui.ctx());
         let mut asked = Vec::new();
         let used = ui.input(|input| input.events.iter().any(is_use));

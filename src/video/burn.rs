@@ -2,7 +2,7 @@
 //! anew; the clip itself stays as it is.
 use super::{
     FileError,
-    decoding::{Cause, MissingElement, Seen, chain, make, video_decoder},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make, upright, video_decoder},
     file::{Running, check},
 };
 use crate::model::{Rect, Timestamp};
@@ -82,22 +82,19 @@ pub fn burn(
     super::init().map_err(FileError::from)?;
     let pipeline = Running(gst::Pipeline::new());
     let bin: &gst::Bin = pipeline.0.upcast_ref();
-    let convert = make("videoconvert")?;
-    let format = make("capsfilter")?;
-    format.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
+    let (head, tail) = upright(bin, &["I420"])?;
     let x264 = make("x264enc")?;
     x264.set_property_from_str("speed-preset", "veryfast");
     x264.set_property_from_str("pass", "qual");
     x264.set_property("quantizer", 21u32);
     x264.set_property("key-int-max", 50u32);
-    let sink = make("filesink")?;
-    sink.set_property("location", output.to_string_lossy().as_ref());
-    chain(bin, &[&convert, &format, &x264, &make("h264parse")?, &make("mp4mux")?, &sink])?;
+    let sink = file_sink(output)?;
+    chain(bin, &[&x264, &make("h264parse")?, &make("mp4mux")?, &sink])?;
+    tail.link(&x264).map_err(|_| MissingElement("x264enc".to_owned()))?;
     let seen = Seen::default();
-    let source = make("filesrc")?;
-    source.set_property("location", input.to_string_lossy().as_ref());
-    chain(bin, &[&source, &video_decoder(&convert, &seen, None)?])?;
-    let pad = format.static_pad("src").ok_or_else(|| MissingElement("capsfilter".to_owned()))?;
+    let source = file_source(input)?;
+    chain(bin, &[&source, &video_decoder(&head, &seen, None)?])?;
+    let pad = tail.static_pad("src").ok_or_else(|| MissingElement("capsfilter".to_owned()))?;
     let first = std::sync::OnceLock::new();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let video = pad.current_caps().and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok());

@@ -2,7 +2,7 @@
 //! stretch can begin. Nothing is decoded and nothing encoded anew.
 use super::{
     FileError,
-    decoding::{Cause, MissingElement, Seen, chain, make},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make},
     file::{Running, check},
 };
 use crate::model::Timestamp;
@@ -279,8 +279,7 @@ impl Reader {
         }
         let pipeline = Running(gst::Pipeline::new());
         let bin: &gst::Bin = pipeline.0.upcast_ref();
-        let source = make("filesrc")?;
-        source.set_property("location", piece.path.to_string_lossy().as_ref());
+        let source = file_source(&piece.path)?;
         let parser = make("parsebin")?;
         chain(bin, &[&source, &parser])?;
         let sink = AppSink::builder().sync(false).max_buffers(64).build();
@@ -430,8 +429,7 @@ impl Writer {
         let source = AppSrc::builder().caps(&first.caps).format(gst::Format::Time).handle_segment_change(true).build();
         let mut segment = gst::FormattedSegment::new();
         segment.set_start(gst::ClockTime::from_nseconds(LEAD));
-        let sink = make("filesink")?;
-        sink.set_property("location", path.to_string_lossy().as_ref());
+        let sink = file_sink(&path)?;
         let mux = make(muxer)?;
         chain(pipeline.0.upcast_ref(), &[&mux, &sink])?;
         let refused = |_| MissingElement(muxer.to_owned());

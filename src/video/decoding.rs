@@ -3,7 +3,13 @@
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The widest pixels there are, and as many times higher than wide the highest: those of 352×576 shown at 16:9 are 2.9 (ITU-R BT.601).
+const WIDEST_PIXEL: f64 = 4.0;
 
 /// An element of GStreamer that is not installed, or two that do not fit together.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -13,6 +19,32 @@ pub(super) struct MissingElement(pub String);
 /// Makes an element.
 pub(super) fn make(factory: &str) -> Result<gst::Element, MissingElement> {
     gst::ElementFactory::make(factory).build().map_err(|_| MissingElement(factory.to_owned()))
+}
+
+/// Reads a file, whatever bytes its name is made of.
+pub(super) fn file_source(path: &Path) -> Result<gst::Element, MissingElement> {
+    of_file("filesrc", path)
+}
+
+/// Writes a file, whatever bytes its name is made of.
+pub(super) fn file_sink(path: &Path) -> Result<gst::Element, MissingElement> {
+    of_file("filesink", path)
+}
+
+/// The property of the file's name takes only UTF-8; an address takes any bytes (RFC 3986 §2.1).
+fn of_file(factory: &str, path: &Path) -> Result<gst::Element, MissingElement> {
+    let element = make(factory)?;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut uri = "file://".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    let handler = element.dynamic_cast_ref::<gst::URIHandler>();
+    let set = handler.is_some_and(|handler| handler.set_uri(&uri).is_ok());
+    if set { Ok(element) } else { Err(MissingElement(factory.to_owned())) }
 }
 
 /// Adds the elements to the bin and links them in order.
@@ -142,15 +174,38 @@ pub(super) fn video_decoder(
             tracing::warn!(%error, "the decoder's output could not be linked");
         }
     });
-    if let (Some(threads), Some(bin)) = (threads, decoder.downcast_ref::<gst::Bin>()) {
+    if let Some(bin) = decoder.downcast_ref::<gst::Bin>() {
         bin.connect_deep_element_added(move |_, _, element| {
-            if element.factory().is_some_and(|f| f.name().starts_with("avdec_")) && element.has_property("max-threads")
+            let factory = element.factory().map(|f| f.name().to_string()).unwrap_or_default();
+            if let Some(threads) =
+                threads.filter(|_| factory.starts_with("avdec_") && element.has_property("max-threads"))
             {
                 element.set_property("max-threads", threads);
+            }
+            if matches!(factory.as_str(), "h264parse" | "h265parse") {
+                trust_the_stream(element);
             }
         });
     }
     Ok(decoder)
+}
+
+/// What a container says of colours is left out before the parser: where the stream says it itself, that counts. Boxes of containers are
+/// written by whoever wrote the file last, and say nothing of the range.
+fn trust_the_stream(parser: &gst::Element) {
+    let Some(pad) = parser.static_pad("sink") else { return };
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let said = match info.event().map(|event| event.view()) {
+            Some(gst::EventView::Caps(caps)) => caps.caps_owned(),
+            _ => return gst::PadProbeReturn::Ok,
+        };
+        if said.structure(0).is_some_and(|s| s.has_field("colorimetry")) {
+            let mut caps = said;
+            caps.make_mut().iter_mut().for_each(|structure| structure.remove_field("colorimetry"));
+            info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// A `parsebin` that links the first video stream to `target`'s sink pad, still encoded: whole pictures, each key frame with
@@ -214,11 +269,50 @@ fn is_of_other_kind(caps: &gst::Caps) -> bool {
     ["audio/", "text/", "subpicture/", "closedcaption/", "meta/"].iter().any(|p| media.starts_with(p))
 }
 
-/// `videoconvert ! appsink` for [`Frame`](super::Frame)s: I420 and NV12 pass untouched, everything else is converted.
+/// What makes of decoded pictures what eyes and networks are to see: whole ones (of two fields the first, doubled), upright, with square
+/// pixels, in `formats`. Every reader's pictures go this way; those that are so already pass untouched.
+///
+/// Returns the element to link a decoder to, and the one whose pictures are so.
+pub(super) fn upright(bin: &gst::Bin, formats: &[&str]) -> Result<(gst::Element, gst::Element), MissingElement> {
+    let (whole, convert) = (make("deinterlace")?, make("videoconvert")?);
+    // One picture of each two fields: what is recorded has as many pictures as are shown.
+    whole.set_property_from_str("fields", "top");
+    convert.set_property("n-threads", 1u32);
+    let (turn, scale, filter) = (make("videoflip")?, make("videoscale")?, make("capsfilter")?);
+    turn.set_property_from_str("video-direction", "auto"); // as the container says
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", gst::List::new(formats))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    filter.set_property("caps", caps.build());
+    if let Some(pad) = whole.static_pad("sink") {
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+            if let Some(caps) = info.event().and_then(|event| believable(event)) {
+                info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    chain(bin, &[&whole, &convert, &turn, &scale, &filter])?;
+    Ok((whole, filter))
+}
+
+/// Caps without the shape of pixels that they tell of, where no camera has such pixels: a picture of it would fill the memory.
+fn believable(event: &gst::EventRef) -> Option<gst::Caps> {
+    let gst::EventView::Caps(caps) = event.view() else { return None };
+    let mut caps = caps.caps_owned();
+    let ratio = caps.structure(0)?.get::<gst::Fraction>("pixel-aspect-ratio").ok()?;
+    let shape = f64::from(ratio.numer()) / f64::from(ratio.denom().max(1));
+    if (1.0 / WIDEST_PIXEL..=WIDEST_PIXEL).contains(&shape) {
+        return None;
+    }
+    caps.make_mut().set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    Some(caps)
+}
+
+/// [`upright`] pictures in an appsink, for [`Frame`](super::Frame)s: I420 and NV12 pass untouched, everything else is converted.
 /// Returns the element to link a decoder to, and the sink.
 pub(super) fn frame_sink(bin: &gst::Bin) -> Result<(gst::Element, gst_app::AppSink), MissingElement> {
-    let convert = make("videoconvert")?;
-    convert.set_property("n-threads", 1u32);
+    let (head, tail) = upright(bin, &["I420", "NV12"])?;
     let formats = [gst_video::VideoFormat::I420, gst_video::VideoFormat::Nv12];
     let sink = gst_app::AppSink::builder()
         .caps(&gst_video::VideoCapsBuilder::new().format_list(formats).build())
@@ -237,6 +331,7 @@ pub(super) fn frame_sink(bin: &gst::Bin) -> Result<(gst::Element, gst_app::AppSi
             }
         });
     }
-    chain(bin, &[&convert, sink.upcast_ref()])?;
-    Ok((convert, sink))
+    bin.add(&sink).map_err(|_| MissingElement("appsink".to_owned()))?;
+    tail.link(&sink).map_err(|_| MissingElement("appsink".to_owned()))?;
+    Ok((head, sink))
 }

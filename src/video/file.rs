@@ -1,7 +1,8 @@
 //! Whole files: every frame, in order, as fast as the decoder goes.
 use super::{
     Frame, InitError,
-    decoding::{Cause, MissingElement, Seen, chain, frame_sink, make, video_decoder},
+    decoding::{Cause, MissingElement, Seen, chain, file_source, frame_sink, video_decoder},
+    heads::{has_no_index, riff_shortfall},
 };
 use crate::model::Timestamp;
 use gstreamer::{self as gst, prelude::*};
@@ -53,6 +54,12 @@ pub enum FileError {
     /// The decoder, or the element that opens the container, is not installed.
     #[error("{} needs {}, which is not installed. Install the GStreamer plugin for it.", .0.display(), .1)]
     MissingPlugin(PathBuf, String),
+    /// An MP4 whose index was never written.
+    #[error(
+        "{} was never finished: its pictures are there, but not the index (moov) that says where, as when a recorder lost power or a copy broke off. Copy it again from the recorder; a repair tool can rebuild the index with a whole file of the same recorder beside it.",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// A video without a single usable frame.
     #[error("{} is damaged: no picture could be decoded ({}).", .0.display(), .1)]
     Damaged(PathBuf, String),
@@ -156,6 +163,7 @@ pub fn try_read_file_from<E: From<FileError>>(
                     return progress.report(Some(why), true).ok_or_else(|| damaged(path, &text).into());
                 }
                 return Err(match cause {
+                    _ if has_no_index(path) => FileError::Unfinished(path.to_owned()),
                     Cause::MissingPlugin(name) => FileError::MissingPlugin(path.to_owned(), name),
                     Cause::NoVideo => FileError::NoVideo(path.to_owned()),
                     Cause::NotMedia => FileError::NotVideo(path.to_owned()),
@@ -182,7 +190,9 @@ pub fn try_read_file_from<E: From<FileError>>(
         (warnings > 0).then(|| "Some pictures of the file are damaged and could not be decoded.".to_owned())
     });
     progress.report(note, true).ok_or_else(|| {
-        if seen.cause(&gst::glib::Error::new(gst::StreamError::Failed, "")) == Cause::NoVideo {
+        if has_no_index(path) {
+            FileError::Unfinished(path.to_owned())
+        } else if seen.cause(&gst::glib::Error::new(gst::StreamError::Failed, "")) == Cause::NoVideo {
             FileError::NoVideo(path.to_owned())
         } else {
             damaged(path, failure.as_deref().unwrap_or("it ends before the first picture"))
@@ -205,18 +215,6 @@ pub(super) fn check(path: &Path) -> Result<(), FileError> {
     }
     std::fs::File::open(path).map_err(|e| FileError::Unreadable(path.to_owned(), e.to_string()))?;
     Ok(())
-}
-
-/// What is missing of an AVI file: its demuxer makes do with any length without a word.
-pub(super) fn riff_shortfall(path: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let mut file = std::fs::File::open(path).ok()?;
-    let mut head = [0u8; 8];
-    file.read_exact(&mut head).ok()?;
-    let [b'R', b'I', b'F', b'F', size @ ..] = head else { return None };
-    let (announced, there) = (u64::from(u32::from_le_bytes(size)) + 8, file.metadata().ok()?.len());
-    (there < announced)
-        .then(|| format!("The file has {there} of the {announced} bytes that it announces: it was cut short."))
 }
 
 fn damaged(path: &Path, why: &str) -> FileError {
@@ -247,8 +245,7 @@ pub(super) fn decoded(
     let (target, sink) = frame_sink(bin)?;
     sink.set_property("sync", false);
     sink.set_property("max-buffers", ahead);
-    let source = make("filesrc")?;
-    source.set_property("location", path.to_string_lossy().as_ref());
+    let source = file_source(path)?;
     chain(bin, &[&source, &video_decoder(&target, seen, threads)?])?;
     Ok((pipeline, sink))
 }

@@ -117,7 +117,11 @@ impl Deck {
     /// # Errors
     /// When the file is damaged there.
     pub fn frame_after(&mut self, t: Duration) -> Result<Option<Frame>, FileError> {
-        let now = self.frame_at(t)?.stream_time();
+        let frame = self.frame_at(t)?;
+        let now = frame.stream_time();
+        if now > t {
+            return Ok(Some(frame)); // before the first picture: that one
+        }
         let after = self.row.partition_point(|f| f.stream_time() <= now);
         Ok(self.row.get(after).cloned())
     }
@@ -594,7 +598,8 @@ impl Work {
             return self.index().iter().map(|s| s.starts_at).filter(|s| *s > at).min();
         };
         let t = segment.file_time(at);
-        let after = self.deck(&segment).ok().and_then(|deck| deck.frame_after(t).ok().flatten());
+        // A file that cannot be read there is no reason to leap to its end.
+        let after = self.deck(&segment).ok()?.frame_after(t).ok()?;
         let after = after.map(|f| f.captured_at()).filter(|next| segment.shows(*next));
         Some(after.unwrap_or(segment.ends_at))
     }

@@ -2,8 +2,9 @@
 //! where it says so.
 use super::{
     FileError, Frame,
-    decoding::{Seen, chain, make},
-    file::{Running, check, read_file, riff_shortfall},
+    decoding::{Seen, chain, file_source, make},
+    file::{Running, check, read_file},
+    heads::riff_shortfall,
 };
 use crate::model::Timestamp;
 use gstreamer::{self as gst, prelude::*};
@@ -17,7 +18,7 @@ use std::{
 /// How long reading may stand still before the file is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// No camera recorded anything before 1990: an earlier creation time is a clock that was never set.
-const FIRST_BELIEVABLE: Timestamp = Timestamp(631_152_000_000_000);
+pub const FIRST_BELIEVABLE: Timestamp = Timestamp(631_152_000_000_000);
 
 /// A video file as it was found.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub struct Probe {
     pub height: u32,
     /// From the first picture to the end of the last one that is there, whatever the file announces.
     pub duration: Duration,
+    /// Where in the file the first picture is: not at its beginning where somebody cut it, or sound began before.
+    pub begin: Duration,
     /// Where in the file the last picture ends: later than `duration` where the first picture is not at its beginning.
     pub end: Duration,
     /// Pictures.
@@ -77,16 +80,21 @@ pub fn probe(path: &Path) -> Result<Probe, FileError> {
         let (all, end) = (all.as_secs_f64(), read.end.as_secs_f64());
         format!("The file announces {all:.1} s, but its pictures end after {end:.1} s: it seems cut short.")
     });
+    let several = (read.videos > 1).then(|| {
+        let (n, width, height) = (read.videos, first.width(), first.height());
+        format!("The file holds {n} videos; only the first ({width}×{height}) is used.")
+    });
     Ok(Probe {
         container: read.container.unwrap_or_else(|| "unknown".to_owned()),
         codec: read.codec.unwrap_or_else(|| "unknown".to_owned()),
         width: first.width(),
         height: first.height(),
         duration,
+        begin: read.first.unwrap_or_default(),
         end: read.end,
         frames: read.frames,
         created_at: read.created_at,
-        damage: riff_shortfall(path).or(short).or(read.damage),
+        damage: riff_shortfall(path).or(short).or(read.damage).or(several),
         first,
     })
 }
@@ -114,6 +122,8 @@ pub fn extension(container: &str) -> Option<&'static str> {
 struct Read {
     container: Option<String>,
     codec: Option<String>,
+    /// Streams of pictures.
+    videos: usize,
     frames: u64,
     first: Option<Duration>,
     end: Duration,
@@ -143,8 +153,7 @@ fn read_through(path: &Path) -> Result<Read, FileError> {
     let update = |change: &dyn Fn(&mut Read)| change(&mut read.lock().unwrap_or_else(PoisonError::into_inner));
     let pipeline = Running(gst::Pipeline::new());
     let bin: &gst::Bin = pipeline.0.upcast_ref();
-    let (source, parse) = (make("filesrc")?, make("parsebin")?);
-    source.set_property("location", path.to_string_lossy().as_ref());
+    let (source, parse) = (file_source(path)?, make("parsebin")?);
     // What it finds out first is the container.
     if let Some(find) = parse.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("typefind")) {
         let found = Arc::clone(&read);
@@ -159,6 +168,7 @@ fn read_through(path: &Path) -> Result<Read, FileError> {
         let Some(pipeline) = weak.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let codec = caps.structure(0).and_then(codec_of);
+        parsed.lock().unwrap_or_else(PoisonError::into_inner).videos += usize::from(codec.is_some());
         // The first video stream is the one that counts; the others flow away unlooked at.
         let first = codec.is_some() && parsed.lock().unwrap_or_else(PoisonError::into_inner).codec.is_none();
         if first {
@@ -228,6 +238,10 @@ fn watch(pad: &gst::Pad, codec: Option<String>, caps: &gst::Caps, read: &Arc<Mut
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let segment = pad.sticky_event::<gst::event::Segment>(0).map(|e| e.segment().clone());
         let segment = segment.and_then(|s| s.downcast::<gst::ClockTime>().ok());
+        // What the stream is may be known only now.
+        if let Some(codec) = pad.current_caps().and_then(|caps| caps.structure(0).and_then(codec_of)) {
+            counted.lock().unwrap_or_else(PoisonError::into_inner).codec = Some(codec);
+        }
         if let (Some(segment), Some(buffer)) = (segment, info.buffer()) {
             // Headers are no pictures.
             if !buffer.flags().contains(gst::BufferFlags::HEADER) || buffer.pts().is_some() {
@@ -262,7 +276,8 @@ fn container_of(caps: &gst::Caps) -> Option<String> {
 fn codec_of(structure: &gst::StructureRef) -> Option<String> {
     Some(match structure.name().as_str() {
         "image/jpeg" => "mjpeg".to_owned(),
-        "video/mpeg" => format!("mpeg{}", structure.get::<i32>("mpegversion").unwrap_or(4)),
+        // What is not said is not known.
+        "video/mpeg" => structure.get::<i32>("mpegversion").map_or_else(|_| "mpeg".to_owned(), |v| format!("mpeg{v}")),
         "video/x-divx" | "video/x-xvid" => "mpeg4".to_owned(),
         "video/x-raw" => "raw".to_owned(),
         name if name.starts_with("video/") || name.starts_with("image/") => short(name),

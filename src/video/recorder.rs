@@ -19,10 +19,10 @@ pub use course::Why;
 use course::{Arrival, Course, Plan, State, Step};
 use gstreamer as gst;
 use intake::Intake;
-pub use recover::recover;
+pub use recover::{Recovered, recover};
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -175,12 +175,32 @@ pub struct Spooled {
 }
 
 impl Spooled {
+    /// Deletes the file and notes that it is lost, in one step that is done or not, until [`remove`](Self::remove) ends that. What was
+    /// given up before is no error.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn give_up(&self) -> io::Result<()> {
+        let lost = self.file.with_extension("lost");
+        match fs::rename(self.file.with_extension("json"), &lost) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !lost.try_exists()? => {
+                fs::write(&lost, serde_json::to_vec(&self.segment).map_err(io::Error::other)?)?;
+            }
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        match fs::remove_file(&self.file) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes the file and its description. What is gone already is no error.
     ///
     /// # Errors
     /// What the file system says.
     pub fn remove(&self) -> io::Result<()> {
-        for path in [self.file.clone(), self.file.with_extension("json")] {
+        for path in ["mkv", "json", "lost"].map(|extension| self.file.with_extension(extension)) {
             match fs::remove_file(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -524,14 +544,16 @@ impl<'a> Work<'a> {
     fn rescue(&mut self) {
         self.rescued_at = Instant::now();
         for (part, from, until) in std::mem::take(self.broken) {
-            if !part.exists() && !part.with_extension("mkv").exists() {
+            // What a disk does not tell is not gone: only what it says is not there.
+            let gone = |path: &Path| matches!(path.try_exists(), Ok(false));
+            if gone(&part) && gone(&part.with_extension("mkv")) {
                 (self.told)(Recorded::Lost(from, until, "its file is gone".to_owned()));
                 continue;
             }
             match recover::rescued(&self.config.spool, &part) {
                 Some(spooled) => (self.told)(Recorded::Segment(spooled)),
                 // The disk may come back.
-                None if part.exists() => self.broken.push((part, from, until)),
+                None if !gone(&part) => self.broken.push((part, from, until)),
                 None => (self.told)(Recorded::Lost(from, until, "nothing of it can be read".to_owned())),
             }
         }

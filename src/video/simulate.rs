@@ -6,7 +6,7 @@
 use super::{
     FileError, InitError,
     address::percent_encoded,
-    decoding::{MissingElement, chain, make},
+    decoding::{MissingElement, chain, file_source, make},
     file::{Running, check},
 };
 use gstreamer::{self as gst, glib, prelude::*};
@@ -272,8 +272,7 @@ impl Footage {
         check(path)?;
         let pipeline = Running(gst::Pipeline::new());
         let bin: &gst::Bin = pipeline.0.upcast_ref();
-        let source = make("filesrc")?;
-        source.set_property("location", path.to_string_lossy().as_ref());
+        let source = file_source(path)?;
         let demuxer = make("matroskademux")?;
         chain(bin, &[&source, &demuxer])?;
         let sink = gst_app::AppSink::builder().sync(false).max_buffers(8).build();

@@ -1,7 +1,7 @@
 //! Cuts a window out of a video and stores it as a camera would send it: the footage of a virtual camera.
 use super::{
     FileError,
-    decoding::{Cause, Seen, chain, make, video_decoder},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make, upright, video_decoder},
     file::{Running, check},
 };
 use gstreamer::{self as gst, prelude::*};
@@ -146,25 +146,22 @@ fn encode(
 
     let pipeline = Running(gst::Pipeline::new());
     let bin: &gst::Bin = pipeline.0.upcast_ref();
-    let convert = make("videoconvert").map_err(FileError::from)?;
+    let (head, tail) = upright(bin, &["I420"]).map_err(FileError::from)?;
     let crop = make("videocrop").map_err(FileError::from)?;
     for (side, pixels) in [("left", window.x), ("top", window.y), ("right", right), ("bottom", bottom)] {
         crop.set_property(side, i32::try_from(pixels).unwrap_or(i32::MAX));
     }
-    let format = make("capsfilter").map_err(FileError::from)?;
-    format.set_property("caps", gst::Caps::builder("video/x-raw").field("format", "I420").build());
     let encoder = encoder(codec, fps)?;
     let muxer = make("matroskamux").map_err(FileError::from)?;
-    let sink = make("filesink").map_err(FileError::from)?;
-    sink.set_property("location", part.to_string_lossy().as_ref());
-    let mut elements = vec![&convert, &format, &crop];
+    let sink = file_sink(part).map_err(FileError::from)?;
+    let mut elements = vec![&crop];
     elements.extend(&encoder);
     elements.extend([&muxer, &sink]);
     chain(bin, &elements).map_err(FileError::from)?;
+    tail.link(&crop).map_err(|_| FileError::from(MissingElement("videocrop".to_owned())))?;
     let seen = Seen::default();
-    let source = make("filesrc").map_err(FileError::from)?;
-    source.set_property("location", input.to_string_lossy().as_ref());
-    let decoder = video_decoder(&convert, &seen, None).map_err(FileError::from)?;
+    let source = file_source(input).map_err(FileError::from)?;
+    let decoder = video_decoder(&head, &seen, None).map_err(FileError::from)?;
     chain(bin, &[&source, &decoder]).map_err(FileError::from)?;
 
     let no_bus = || FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned());

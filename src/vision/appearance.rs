@@ -48,7 +48,7 @@ impl Appearance {
     /// When the file is there but libtorch cannot load it: a site that brings a model is told, not silently given less.
     pub fn load(models: &Path, compute: Compute) -> Result<Self, VisionError> {
         let path = models.join(LEARNED_FILE);
-        if !path.is_file() {
+        if matches!(path.try_exists(), Ok(false)) {
             return Ok(Self::ColourStripes);
         }
         let mut module = CModule::load_on_device(&path, compute.device)?;

@@ -95,7 +95,7 @@ impl Outliner {
     /// When the file is damaged or libtorch refuses it.
     pub fn load(models: &Path, compute: Compute) -> Result<Option<Self>, VisionError> {
         let path = models.join(OUTLINE_FILE);
-        if !path.is_file() {
+        if matches!(path.try_exists(), Ok(false)) {
             return Ok(None);
         }
         let _no_grad = tch::no_grad_guard();

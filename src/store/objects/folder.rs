@@ -143,9 +143,14 @@ impl Folder {
     pub(super) async fn rooms(&self) -> Result<Vec<String>, StoreError> {
         let root = self.root.clone();
         blocking(&self.root, move || {
-            let entries = fs::read_dir(&root).map_err(|e| io_error(&root, &e))?.flatten();
-            let folders = entries.filter(|entry| entry.path().is_dir());
-            Ok(folders.filter_map(|entry| entry.file_name().into_string().ok()).collect())
+            let mut rooms = Vec::new();
+            for entry in fs::read_dir(&root).map_err(|e| io_error(&root, &e))? {
+                let entry = entry.map_err(|e| io_error(&root, &e))?;
+                if entry.file_type().map_err(|e| io_error(&entry.path(), &e))?.is_dir() {
+                    rooms.extend(entry.file_name().into_string().ok());
+                }
+            }
+            Ok(rooms)
         })
         .await
     }

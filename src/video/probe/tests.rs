@@ -1,6 +1,6 @@
 use super::*;
 use crate::video::tests::launch;
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, str::FromStr as _};
 
 /// 50 pictures of 25 a second.
 fn clip(folder: &Path, name: &str, tail: &str) -> PathBuf {
@@ -94,4 +94,14 @@ fn what_is_no_video_is_told_in_words() {
     assert!(of("empty.mp4").contains("empty"), "{}", of("empty.mp4"));
     assert!(of("absent.mp4").contains("does not exist"), "{}", of("absent.mp4"));
     assert!(probe(folder.path()).err().unwrap().to_string().contains("folder"));
+}
+
+#[test]
+fn what_a_stream_does_not_say_of_itself_is_not_made_up() {
+    crate::video::init().unwrap();
+    let of = |caps: &str| codec_of(&gst::Structure::from_str(caps).unwrap());
+    assert_eq!(of("video/mpeg, mpegversion=(int)2").as_deref(), Some("mpeg2"));
+    assert_eq!(of("video/mpeg, mpegversion=(int){ 1, 2 }").as_deref(), Some("mpeg"));
+    assert_eq!(of("video/mpeg").as_deref(), Some("mpeg"));
+    assert_eq!(of("audio/mpeg, mpegversion=(int)4"), None);
 }

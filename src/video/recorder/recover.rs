@@ -7,50 +7,80 @@ use super::{
 use crate::{
     model::{CameraId, Timestamp},
     video::{
-        decoding::{chain, make},
+        decoding::{chain, file_source, make},
         file::Running,
         init,
     },
 };
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-/// Everything whole in the spool, oldest first. What a run that was killed left unfinished is made whole as far as it goes;
-/// what holds not one picture is deleted.
+/// What is in a spool.
+#[derive(Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Whole files, oldest first.
+    pub whole: Vec<Spooled>,
+    /// Descriptions without a file: it was stored.
+    pub described: Vec<Spooled>,
+    /// Those that were given up ([`Spooled::give_up`]).
+    pub lost: Vec<Spooled>,
+}
+
+/// Everything in the spool. What a run that was killed left unfinished is made whole as far as it goes; what holds not one picture is
+/// deleted.
 ///
 /// # Errors
 /// When the spool cannot be read.
-pub fn recover(spool: &Path) -> Result<Vec<Spooled>, RecorderError> {
+pub fn recover(spool: &Path) -> Result<Recovered, RecorderError> {
     init()?;
     let disk = |e: io::Error| RecorderError::Disk(spool.to_owned(), e.to_string());
     fs::create_dir_all(spool).map_err(disk)?;
-    let mut found = Vec::new();
-    for entry in fs::read_dir(spool).map_err(disk)? {
-        let path = entry.map_err(disk)?.path();
+    let mut found = Recovered::default();
+    let entries = fs::read_dir(spool).map_err(disk)?.collect::<Result<Vec<_>, _>>().map_err(disk)?;
+    let there: BTreeSet<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    for path in &there {
+        let beside = |extension: &str| there.contains(&path.with_extension(extension));
         match path.extension().and_then(|e| e.to_str()) {
-            Some("mkv") => found.extend(described(&path).or_else(|| rescued(spool, &path))),
+            Some("mkv" | "json") if beside("lost") => drop(fs::remove_file(path)),
+            Some("lost") => {
+                found.lost.extend(described_in(path).map(|s| Spooled { file: path.with_extension("mkv"), ..s }))
+            }
+            Some("mkv") => found.whole.extend(described(path).or_else(|| rescued(spool, path))),
+            Some("json") if !beside("mkv") && !beside("part") => {
+                found.described.extend(described_in(path).map(|s| Spooled { file: path.with_extension("mkv"), ..s }));
+            }
             Some("part") => {
                 // Written whole, and killed before it had its name: only the name is missing.
-                let whole = described(&path).filter(|s| hash(&path).is_ok_and(|(h, _)| h == s.segment.sha256));
+                let whole = described(path).filter(|s| hash(path).is_ok_and(|(h, _)| h == s.segment.sha256));
                 let renamed = whole.and_then(|s| {
                     let file = path.with_extension("mkv");
-                    fs::rename(&path, &file).ok().map(|()| Spooled { file, ..s })
+                    fs::rename(path, &file).ok().map(|()| Spooled { file, ..s })
                 });
-                found.extend(renamed.or_else(|| rescued(spool, &path)));
+                found.whole.extend(renamed.or_else(|| rescued(spool, path)));
             }
-            Some("tmp") => drop(fs::remove_file(&path)), // a description that was cut off
+            Some("tmp") => drop(fs::remove_file(path)), // a description that was cut off
             _ => {}
         }
     }
-    found.sort_by_key(|s| s.segment.starts_at);
+    found.whole.sort_by_key(|s| s.segment.starts_at);
     Ok(found)
 }
 
 /// The file with what stands in the description beside it.
 fn described(file: &Path) -> Option<Spooled> {
-    let segment = serde_json::from_slice(&fs::read(file.with_extension("json")).ok()?).ok()?;
-    Some(Spooled { segment, file: file.to_owned() })
+    Some(Spooled { file: file.to_owned(), ..described_in(&file.with_extension("json"))? })
+}
+
+/// What stands in a description.
+fn described_in(json: &Path) -> Option<Spooled> {
+    let segment = serde_json::from_slice(&fs::read(json).ok()?).ok()?;
+    Some(Spooled { segment, file: json.to_owned() })
 }
 
 /// A whole file out of one that was cut off.
@@ -74,8 +104,7 @@ pub(super) fn rescued(spool: &Path, part: &Path) -> Option<Spooled> {
 
 fn remux(spool: &Path, part: &Path, camera: CameraId, starts_at: Timestamp) -> Result<Option<Spooled>, RecorderError> {
     let pipeline = Running(gst::Pipeline::new());
-    let (source, demuxer) = (make("filesrc")?, make("matroskademux")?);
-    source.set_property("location", part.to_string_lossy().as_ref());
+    let (source, demuxer) = (file_source(part)?, make("matroskademux")?);
     let sink = gst_app::AppSink::builder().sync(false).max_buffers(64).build();
     let bin: &gst::Bin = pipeline.0.upcast_ref();
     chain(bin, &[&source, &demuxer])?;

@@ -238,7 +238,7 @@ fn what_a_killed_process_left_is_taken_up() {
         let other = folder.path().join(format!("cut-{i}"));
         fs::create_dir(&other).unwrap();
         fs::write(other.join(part.file_name().unwrap()), &bytes[..length]).unwrap();
-        let found = recover(&other).unwrap();
+        let found = recover(&other).unwrap().whole;
         assert_eq!(found.len(), 1, "{length} of {} bytes", bytes.len());
         let of = &found[0].segment;
         let named = part.file_stem().unwrap().to_str().unwrap().split('_').nth(1).unwrap().parse().unwrap();
@@ -246,15 +246,15 @@ fn what_a_killed_process_left_is_taken_up() {
         let all = frames(&found[0]);
         let end = all.last().unwrap().0;
         assert!(all.len() > 2 && of.ends_at > end && of.ends_at.seconds_since(end) < 0.2, "{of:?}, last {end}");
-        assert_eq!(recover(&other).unwrap(), found, "taken up once");
+        assert_eq!(recover(&other).unwrap().whole, found, "taken up once");
         assert_eq!(fs::read_dir(&other).unwrap().count(), 2, "nothing else is left");
         found[0].remove().unwrap();
-        assert!(recover(&other).unwrap().is_empty());
+        assert_eq!(recover(&other).unwrap(), Recovered::default());
     }
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     fs::write(empty.join(part.file_name().unwrap()), "").unwrap();
-    assert!(recover(&empty).unwrap().is_empty());
+    assert_eq!(recover(&empty).unwrap(), Recovered::default());
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::{Packet, RecorderError, Spooled};
 use crate::{
     model::{CameraId, ClockOffset, Segment, Timestamp},
     video::{
-        decoding::{chain, make},
+        decoding::{chain, file_sink, make},
         file::Running,
     },
 };
@@ -69,8 +69,7 @@ impl Writer {
             .build();
         let muxer = make("matroskamux")?;
         muxer.set_property("writing-app", "Vigia");
-        let sink = make("filesink")?;
-        sink.set_property("location", part.to_string_lossy().as_ref());
+        let sink = file_sink(&part)?;
         sink.set_property_from_str("buffer-mode", "unbuffered"); // a killed process loses nothing
         sink.set_property("sync", false);
         sink.set_property("async", false);

@@ -2,7 +2,7 @@
 use super::{Decoder, Shared, Transport};
 use crate::video::{
     address::{Address, RtspAddress},
-    decoding::{MissingElement, Seen, chain, frame_sink, make, packet_parser, rtp_parser},
+    decoding::{MissingElement, Seen, chain, file_source, frame_sink, make, packet_parser, rtp_parser},
 };
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
@@ -59,9 +59,8 @@ impl Shared {
                 sink.set_callbacks(gst_app::AppSinkCallbacks::builder().new_sample(takes).build());
             }
             Address::File(uri) => {
-                let source = make("filesrc")?;
                 let path = gst::glib::filename_from_uri(uri).map(|(path, _)| path).unwrap_or_default();
-                source.set_property("location", path.to_string_lossy().as_ref());
+                let source = file_source(&path)?;
                 // A file comes at its own speed, as a camera does.
                 let pace = make("clocksync")?;
                 let sink = self.tap(attempt, &pipeline, decoder);
