@@ -31,9 +31,9 @@ use vigia::model::{
     Looked, Outcome, Outline, Picture, Rect, Sighting, Suspect, Timestamp, Track, TrackId, User,
 };
 use vigia::site::{
-    About, Access, CameraCounters, CameraStatus, CameraView, Command, Judgement, Keeper, LogCommand, LogSheet, LogView,
-    LogWork, MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth, SuspectView,
-    TrackView, Verdict, WeaponView,
+    About, Access, CameraCounters, CameraStatus, CameraView, Command, FailingWorker, Judgement, Keeper, LogCommand,
+    LogSheet, LogView, LogWork, MatchView, Notice, NoticeLevel, SessionTimes, SightingView, SiteState, StoreHealth,
+    SuspectView, TrackView, Verdict, WeaponView,
 };
 use vigia::store::LogFilter;
 use vigia::sync::RefusedRecord;
@@ -180,6 +180,7 @@ pub(crate) fn state(access: Access) -> SiteState {
         export: None,
         map: Default::default(),
         log: LogView::default(),
+        failing: Vec::new(),
         stores: ["users", "cameras", "action log", "objects", "journal"].map(store).to_vec(),
         refused: Arc::default(),
         notices: Vec::new(),

@@ -211,7 +211,8 @@ mod tests {
         let state = super::super::bench::site(4);
         let mut app = App { console, site: move || state.clone(), send: |_| {}, later: Vec::new(), failed: None };
         let mut draw = |app: &mut App<_, _>| {
-            let drawn = context.run_ui(egui::RawInput::default(), |ui| eframe::App::ui(app, ui, &mut frame));
+            let mut drawn = context.run_ui(egui::RawInput::default(), |ui| eframe::App::ui(app, ui, &mut frame));
+            drawn.textures_delta.clear();
             drawn.shapes.iter().map(|shape| format!("{:?}", shape.shape)).collect::<String>()
         };
         draw(&mut app);

@@ -49,7 +49,7 @@ pub fn recover(spool: &Path) -> Result<Recovered, RecorderError> {
         match path.extension().and_then(|e| e.to_str()) {
             Some("mkv" | "json") if beside("lost") => drop(fs::remove_file(path)),
             Some("lost") => {
-                found.lost.extend(described_in(path).map(|s| Spooled { file: path.with_extension("mkv"), ..s }))
+                found.lost.extend(described_in(path).map(|s| Spooled { file: path.with_extension("mkv"), ..s }));
             }
             Some("mkv") => found.whole.extend(described(path).or_else(|| rescued(spool, path))),
             Some("json") if !beside("mkv") && !beside("part") => {
