@@ -809,3 +809,52 @@ fn sentence(error: &UploadError) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::SystemClock,
+        site::{SiteConfig, records::Records},
+        store::{DataFolder, cameras::tests::camera},
+        video::tests::launch,
+    };
+
+    #[test]
+    fn a_start_is_that_of_the_first_picture_and_neither_1970_nor_one_that_leads_into_the_future() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        // Ten minutes of one picture a second, which begin two seconds into the file.
+        let path = folder.path().join("a.mkv");
+        launch(&format!(
+            "matroskamux name=m ! filesink location=\"{}\" audiotestsrc num-buffers=100 ! audio/x-raw,rate=44100 ! avenc_aac ! m. \
+             videotestsrc num-buffers=600 timestamp-offset=2000000000 ! video/x-raw,format=I420,width=64,height=64,framerate=1/1 \
+             ! x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! m.",
+            path.display()
+        ));
+        runtime.block_on(async {
+            let data = DataFolder::open(folder.path().join("data")).unwrap();
+            let records = Records::open(&data, &SiteConfig::default(), Arc::new(SystemClock)).await.unwrap();
+            let camera = camera();
+            records.journal.append(&[Record::Camera(camera.clone())]).await.unwrap();
+            assert!(records.delivery.flush().await);
+            let now = records.clock.now();
+            let upload = async |starts_at| {
+                let wish =
+                    UploadWish { path: path.clone(), camera: camera.id, starts_at, start_from: StartFrom::Operator };
+                records.upload(("1", "Ana"), &Rights::All, &wish, &|_| {}).await
+            };
+            assert!(matches!(upload(Timestamp(0)).await, Err(UploadError::Unset(_))));
+            let late = now.minus(Duration::from_secs(200));
+            assert!(matches!(upload(late).await, Err(UploadError::EndsInFuture(_))));
+            let starts_at = now.minus(Duration::from_secs(3600));
+            let stored = upload(starts_at).await.unwrap();
+            records.delivery.flush().await;
+            let segment = records.stores.cameras.segment(stored.id).await.unwrap().unwrap();
+            assert_eq!(stored.date, starts_at);
+            let first = segment.file_time(starts_at).as_secs_f64();
+            assert!((first - 2.0).abs() < 0.1, "the picture of the start is {first} s into the file");
+            assert!((segment.ends_at.seconds_since(starts_at) - 600.0).abs() < 1.5, "{segment:?}");
+        });
+    }
+}

@@ -2,7 +2,7 @@
 //! anew; the clip itself stays as it is.
 use super::{
     FileError,
-    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make, upright, video_decoder},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, make, read_into, upright, video_decoder},
     file::{Running, check},
 };
 use crate::model::{Rect, Timestamp};
@@ -92,8 +92,7 @@ pub fn burn(
     chain(bin, &[&x264, &make("h264parse")?, &make("mp4mux")?, &sink])?;
     tail.link(&x264).map_err(|_| MissingElement("x264enc".to_owned()))?;
     let seen = Seen::default();
-    let source = file_source(input)?;
-    chain(bin, &[&source, &video_decoder(&head, &seen, None)?])?;
+    read_into(bin, input, &video_decoder(&head, &seen, None)?)?;
     let pad = tail.static_pad("src").ok_or_else(|| MissingElement("capsfilter".to_owned()))?;
     let first = std::sync::OnceLock::new();
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {

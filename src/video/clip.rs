@@ -2,7 +2,7 @@
 //! stretch can begin. Nothing is decoded and nothing encoded anew.
 use super::{
     FileError,
-    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, make, read_into},
     file::{Running, check},
 };
 use crate::model::Timestamp;
@@ -279,9 +279,8 @@ impl Reader {
         }
         let pipeline = Running(gst::Pipeline::new());
         let bin: &gst::Bin = pipeline.0.upcast_ref();
-        let source = file_source(&piece.path)?;
         let parser = make("parsebin")?;
-        chain(bin, &[&source, &parser])?;
+        read_into(bin, &piece.path, &parser)?;
         let sink = AppSink::builder().sync(false).max_buffers(64).build();
         bin.add(&sink).map_err(|_| MissingElement("appsink".to_owned()))?;
         let (seen, target, weak) = (Seen::default(), sink.clone(), pipeline.0.downgrade());

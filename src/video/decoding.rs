@@ -1,11 +1,15 @@
 //! The part every reader shares: whatever comes in is decoded by the best decoder GStreamer has, and what goes wrong on
 //! the way is told apart.
+use super::{dhav::Dhav, program_stream};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use std::{
+    fs::File,
+    io::BufReader,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 /// The widest pixels there are, and as many times higher than wide the highest: those of 352×576 shown at 16:9 are 2.9 (ITU-R BT.601).
@@ -24,6 +28,96 @@ pub(super) fn make(factory: &str) -> Result<gst::Element, MissingElement> {
 /// Reads a file, whatever bytes its name is made of.
 pub(super) fn file_source(path: &Path) -> Result<gst::Element, MissingElement> {
     of_file("filesrc", path)
+}
+
+/// Adds a `decodebin` or `parsebin` to the bin, and in front of it a file: as it is, or the pictures of a program stream, which GStreamer
+/// takes for what they are not. Returns the container where that is known so.
+pub(super) fn read_into(
+    bin: &gst::Bin,
+    path: &Path,
+    parser: &gst::Element,
+) -> Result<Option<&'static str>, MissingElement> {
+    let source = file_source(path)?;
+    if let Some(file) = Dhav::open(path) {
+        chain(bin, &[source_of(file).upcast_ref(), parser])?;
+        return Ok(Some("dhav"));
+    }
+    let Some(media) = program_stream::pictures_of(path) else {
+        chain(bin, &[&source, parser])?;
+        return Ok(None);
+    };
+    let demuxer = make("mpegpsdemux")?;
+    chain(bin, &[&source, &demuxer])?;
+    bin.add(parser).map_err(|_| MissingElement("parsebin".to_owned()))?;
+    let weak = parser.downgrade();
+    demuxer.connect_pad_added(move |_, pad| {
+        let target = weak.upgrade().and_then(|parser| parser.static_pad("sink")).filter(|sink| !sink.is_linked());
+        let Some(target) = target.filter(|_| pad.name().starts_with("video")) else { return };
+        let caps = gst::Caps::builder(media).field("stream-format", "byte-stream").build();
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let other = match info.event().map(|event| event.view()) {
+                Some(gst::EventView::Caps(_)) => Some(gst::event::Caps::new(&caps)),
+                // The demuxer lets the stream begin where it found a time first, and what is before that would be left out.
+                Some(gst::EventView::Segment(_)) => {
+                    Some(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()))
+                }
+                _ => None,
+            };
+            if let Some(other) = other {
+                info.data = Some(gst::PadProbeData::Event(other));
+            }
+            gst::PadProbeReturn::Ok
+        });
+        if let Err(error) = pad.link(&target) {
+            tracing::warn!(%error, "the pictures of a program stream could not be linked");
+        }
+    });
+    Ok(Some("mpegps"))
+}
+
+/// The pictures of a recorder's file, which can be searched.
+fn source_of(file: Dhav<BufReader<File>>) -> gst_app::AppSrc {
+    let caps = gst::Caps::builder(file.media).field("stream-format", "byte-stream").build();
+    let source = gst_app::AppSrc::builder()
+        .caps(&caps)
+        .format(gst::Format::Time)
+        .stream_type(gst_app::AppStreamType::Seekable)
+        .build();
+    source.set_duration(file.entries.last().and_then(|last| gst::ClockTime::try_from(last.at).ok()));
+    let reader = Arc::new(Mutex::new((file, 0)));
+    let searched = Arc::clone(&reader);
+    let feed = move |source: &gst_app::AppSrc, _: u32| {
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, next) = &mut *reader;
+        let Some(entry) = file.entries.get(*next).copied() else {
+            let _ = source.end_of_stream();
+            return;
+        };
+        *next += 1;
+        let data = match file.data(entry) {
+            Ok(data) => data,
+            Err(error) => {
+                gst::element_error!(source, gst::ResourceError::Read, ["{error}"]);
+                let _ = source.end_of_stream();
+                return;
+            }
+        };
+        let mut buffer = gst::Buffer::from_slice(data);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(gst::ClockTime::try_from(entry.at).ok());
+            if !entry.key {
+                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+        }
+        let _ = source.push_buffer(buffer); // flushing: somebody searches
+    };
+    let search = move |_: &gst_app::AppSrc, to: u64| {
+        let mut reader = searched.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.1 = reader.0.key_before(Duration::from_nanos(to));
+        true
+    };
+    source.set_callbacks(gst_app::AppSrcCallbacks::builder().need_data(feed).seek_data(search).build());
+    source
 }
 
 /// Writes a file, whatever bytes its name is made of.

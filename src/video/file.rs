@@ -1,8 +1,8 @@
 //! Whole files: every frame, in order, as fast as the decoder goes.
 use super::{
     Frame, InitError,
-    decoding::{Cause, MissingElement, Seen, chain, file_source, frame_sink, video_decoder},
-    heads::{has_no_index, riff_shortfall},
+    decoding::{Cause, MissingElement, Seen, frame_sink, read_into, video_decoder},
+    heads::{has_no_index, shortfall},
 };
 use crate::model::Timestamp;
 use gstreamer::{self as gst, prelude::*};
@@ -185,7 +185,7 @@ pub fn try_read_file_from<E: From<FileError>>(
         let why = format!("Reading stopped {at:.1} s into the video: {why}.");
         return progress.report(Some(why), true).ok_or_else(|| damaged(path, "no frame").into());
     }
-    let note = riff_shortfall(path);
+    let note = shortfall(path);
     let note = note.or_else(|| {
         (warnings > 0).then(|| "Some pictures of the file are damaged and could not be decoded.".to_owned())
     });
@@ -245,8 +245,7 @@ pub(super) fn decoded(
     let (target, sink) = frame_sink(bin)?;
     sink.set_property("sync", false);
     sink.set_property("max-buffers", ahead);
-    let source = file_source(path)?;
-    chain(bin, &[&source, &video_decoder(&target, seen, threads)?])?;
+    read_into(bin, path, &video_decoder(&target, seen, threads)?)?;
     Ok((pipeline, sink))
 }
 

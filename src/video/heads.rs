@@ -1,4 +1,5 @@
 //! What the first bytes of a file tell that GStreamer does not: that there was more of it once, or that it was never finished.
+use super::dhav::Dhav;
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -8,8 +9,13 @@ use std::{
 /// Boxes looked at before an MP4 file counts as finished: its index is among the first few, or behind one large box of pictures.
 const MOST_BOXES: usize = 64;
 
+/// Why there may be less in a file than there was once, one sentence, where its demuxer says nothing of it.
+pub(super) fn shortfall(path: &Path) -> Option<String> {
+    riff_shortfall(path).or_else(|| Dhav::open(path)?.damage())
+}
+
 /// What is missing of an AVI file: its demuxer makes do with any length without a word.
-pub(super) fn riff_shortfall(path: &Path) -> Option<String> {
+fn riff_shortfall(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
     let mut head = [0u8; 8];
     file.read_exact(&mut head).ok()?;

@@ -2,9 +2,9 @@
 //! where it says so.
 use super::{
     FileError, Frame,
-    decoding::{Seen, chain, file_source, make},
+    decoding::{Seen, make, read_into},
     file::{Running, check, read_file},
-    heads::riff_shortfall,
+    heads::shortfall,
 };
 use crate::model::Timestamp;
 use gstreamer::{self as gst, prelude::*};
@@ -84,6 +84,17 @@ pub fn probe(path: &Path) -> Result<Probe, FileError> {
         let (n, width, height) = (read.videos, first.width(), first.height());
         format!("The file holds {n} videos; only the first ({width}×{height}) is used.")
     });
+    let bare = matches!(read.container.as_deref(), Some("h264" | "h265"));
+    let assumed = bare.then(|| {
+        let rate = if read.fps > 0.0 {
+            format!("the {:.3} a second that the stream states", read.fps)
+        } else {
+            "25 a second".to_owned()
+        };
+        format!("The file holds pictures without times: {rate} are assumed.")
+    });
+    let told: Vec<String> =
+        shortfall(path).or(short).or(read.damage).into_iter().chain(several).chain(assumed).collect();
     Ok(Probe {
         container: read.container.unwrap_or_else(|| "unknown".to_owned()),
         codec: read.codec.unwrap_or_else(|| "unknown".to_owned()),
@@ -94,7 +105,7 @@ pub fn probe(path: &Path) -> Result<Probe, FileError> {
         end: read.end,
         frames: read.frames,
         created_at: read.created_at,
-        damage: riff_shortfall(path).or(short).or(read.damage).or(several),
+        damage: (!told.is_empty()).then(|| told.join(" ")),
         first,
     })
 }
@@ -113,6 +124,10 @@ pub fn extension(container: &str) -> Option<&'static str> {
         "flv" => "flv",
         "asf" => "wmv",
         "yuv4mpeg" => "y4m",
+        // Pictures alone, without a container.
+        "h264" => "264",
+        "h265" => "265",
+        "dhav" => "dav",
         _ => return None,
     })
 }
@@ -153,13 +168,16 @@ fn read_through(path: &Path) -> Result<Read, FileError> {
     let update = |change: &dyn Fn(&mut Read)| change(&mut read.lock().unwrap_or_else(PoisonError::into_inner));
     let pipeline = Running(gst::Pipeline::new());
     let bin: &gst::Bin = pipeline.0.upcast_ref();
-    let (source, parse) = (file_source(path)?, make("parsebin")?);
+    let parse = make("parsebin")?;
+    let container = read_into(bin, path, &parse)?;
+    update(&|r| r.container = container.map(str::to_owned));
     // What it finds out first is the container.
     if let Some(find) = parse.downcast_ref::<gst::Bin>().and_then(|bin| bin.by_name("typefind")) {
         let found = Arc::clone(&read);
         find.connect("have-type", false, move |values| {
             let caps = values.get(2).and_then(|v| v.get::<gst::Caps>().ok());
-            found.lock().unwrap_or_else(PoisonError::into_inner).container = caps.as_ref().and_then(container_of);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.container = container.map(str::to_owned).or_else(|| caps.as_ref().and_then(container_of));
             None
         });
     }
@@ -184,7 +202,6 @@ fn read_through(path: &Path) -> Result<Read, FileError> {
             tracing::warn!(%error, "a stream of the file could not be read through");
         }
     });
-    chain(bin, &[&source, &parse])?;
     let bus = pipeline.0.bus().ok_or_else(|| FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned()))?;
     let _ = pipeline.0.set_state(gst::State::Playing);
     let seen = Seen::default();
@@ -243,9 +260,11 @@ fn watch(pad: &gst::Pad, codec: Option<String>, caps: &gst::Caps, read: &Arc<Mut
             counted.lock().unwrap_or_else(PoisonError::into_inner).codec = Some(codec);
         }
         if let (Some(segment), Some(buffer)) = (segment, info.buffer()) {
-            // Headers are no pictures.
-            if !buffer.flags().contains(gst::BufferFlags::HEADER) || buffer.pts().is_some() {
-                counted.lock().unwrap_or_else(PoisonError::into_inner).take(&segment, buffer);
+            let mut read = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            // Headers are no pictures; those of H.264 and H.265 come with one.
+            let with_picture = matches!(read.codec.as_deref(), Some("h264" | "h265"));
+            if with_picture || !buffer.flags().contains(gst::BufferFlags::HEADER) || buffer.pts().is_some() {
+                read.take(&segment, buffer);
             }
         }
         gst::PadProbeReturn::Ok

@@ -1,7 +1,7 @@
 //! Cuts a window out of a video and stores it as a camera would send it: the footage of a virtual camera.
 use super::{
     FileError,
-    decoding::{Cause, MissingElement, Seen, chain, file_sink, file_source, make, upright, video_decoder},
+    decoding::{Cause, MissingElement, Seen, chain, file_sink, make, read_into, upright, video_decoder},
     file::{Running, check},
 };
 use gstreamer::{self as gst, prelude::*};
@@ -160,9 +160,8 @@ fn encode(
     chain(bin, &elements).map_err(FileError::from)?;
     tail.link(&crop).map_err(|_| FileError::from(MissingElement("videocrop".to_owned())))?;
     let seen = Seen::default();
-    let source = file_source(input).map_err(FileError::from)?;
     let decoder = video_decoder(&head, &seen, None).map_err(FileError::from)?;
-    chain(bin, &[&source, &decoder]).map_err(FileError::from)?;
+    read_into(bin, input, &decoder).map_err(FileError::from)?;
 
     let no_bus = || FileError::GStreamer("GStreamer's pipeline has no bus.".to_owned());
     let bus = pipeline.0.bus().ok_or_else(no_bus)?;

@@ -2,7 +2,7 @@
 use super::{Decoder, Shared, Transport};
 use crate::video::{
     address::{Address, RtspAddress},
-    decoding::{MissingElement, Seen, chain, file_source, frame_sink, make, packet_parser, rtp_parser},
+    decoding::{MissingElement, Seen, chain, frame_sink, make, packet_parser, read_into, rtp_parser},
 };
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
@@ -60,12 +60,11 @@ impl Shared {
             }
             Address::File(uri) => {
                 let path = gst::glib::filename_from_uri(uri).map(|(path, _)| path).unwrap_or_default();
-                let source = file_source(&path)?;
                 // A file comes at its own speed, as a camera does.
                 let pace = make("clocksync")?;
                 let sink = self.tap(attempt, &pipeline, decoder);
                 chain(bin, &[&pace, &sink])?;
-                chain(bin, &[&source, &packet_parser(&pace, seen)?])?;
+                read_into(bin, &path, &packet_parser(&pace, seen)?)?;
             }
             Address::Rtsp(rtsp) => {
                 let sink = self.tap(attempt, &pipeline, decoder);
