@@ -39,9 +39,22 @@ impl Timestamp {
         self.jiff().strftime("%Y-%m-%d").to_string()
     }
 
-    /// `14:03:22` in the zone of this machine, for people.
+    /// `14:03:22` in the zone of this machine, for people; with the offset from UTC where clocks are put back and that time is there
+    /// twice: `01:30:00+01:00`.
     pub fn local_time(self) -> String {
-        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S").to_string()
+        self.shown("%H:%M:%S", jiff::tz::TimeZone::system())
+    }
+
+    /// What a clock of a zone shows, in a format that ends with the time.
+    fn shown(self, format: &str, zone: jiff::tz::TimeZone) -> String {
+        let local = self.jiff().to_zoned(zone);
+        let twice = local.time_zone().to_ambiguous_timestamp(local.datetime()).is_ambiguous();
+        format!("{}{}", local.strftime(format), if twice { local.strftime("%:z").to_string() } else { String::new() })
+    }
+
+    /// `UTC+01:00`: the offset of this machine's zone at that instant.
+    pub fn local_zone(self) -> String {
+        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("UTC%:z").to_string()
     }
 
     /// `14:03:22 – 14:05:10`, from this instant until another one in the zone of this machine, for people; with the offsets from
@@ -62,7 +75,9 @@ impl Timestamp {
 
     fn times_to(self, until: Self, zone: &jiff::tz::TimeZone) -> String {
         let (from, to) = (self.jiff().to_zoned(zone.clone()), until.jiff().to_zoned(zone.clone()));
-        let clock = if from.offset() == to.offset() { "%H:%M:%S" } else { "%H:%M:%S%:z" };
+        let twice = |at: &jiff::Zoned| zone.to_ambiguous_timestamp(at.datetime()).is_ambiguous();
+        let plain = from.offset() == to.offset() && !twice(&from) && !twice(&to);
+        let clock = if plain { "%H:%M:%S" } else { "%H:%M:%S%:z" };
         let day = if from.date() == to.date() { String::new() } else { to.strftime("%Y-%m-%d ").to_string() };
         format!("{} – {day}{}", from.strftime(clock), to.strftime(clock))
     }
@@ -72,9 +87,9 @@ impl Timestamp {
         f64::from(jiff::tz::TimeZone::system().to_offset(self.jiff()).seconds())
     }
 
-    /// `2026-11-22 14:03:22` in the zone of this machine, for people.
+    /// `2026-11-22 14:03:22` in the zone of this machine, for people; with the offset as in [`local_time`](Self::local_time).
     pub fn local_date_time(self) -> String {
-        self.jiff().to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        self.shown("%Y-%m-%d %H:%M:%S", jiff::tz::TimeZone::system())
     }
 
     /// `2026-11-22 14:03:22.250 +00:00 [Europe/Lisbon]` in the zone of this machine: unambiguous also where clocks are put back.
@@ -294,6 +309,22 @@ mod tests {
         assert_eq!(forward, "00:59:00+00:00 – 02:01:00+01:00");
         let midnight = shown("2026-11-22T23:59:00Z", "2026-11-23T00:01:00Z");
         assert_eq!(midnight, "23:59:00 – 2026-11-23 00:01:00");
+    }
+
+    #[test]
+    fn a_time_that_is_there_twice_is_shown_with_its_offset() {
+        let shown = |text: &str| {
+            let lisbon = jiff::tz::TimeZone::get("Europe/Lisbon").unwrap();
+            Timestamp::parse(text).unwrap().shown("%Y-%m-%d %H:%M:%S", lisbon)
+        };
+        assert_eq!(shown("2026-10-25T00:30:00Z"), "2026-10-25 01:30:00+01:00");
+        assert_eq!(shown("2026-10-25T01:30:00Z"), "2026-10-25 01:30:00+00:00");
+        assert_eq!(shown("2026-10-25T02:00:00Z"), "2026-10-25 02:00:00");
+        assert_eq!(shown("2026-07-22T13:03:22Z"), "2026-07-22 14:03:22");
+        for text in ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"] {
+            let at = Timestamp::parse(text).unwrap();
+            assert_eq!(Timestamp::parse_local(&shown(text)), Some(at), "what is shown can be typed");
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub fn status_bar(ui: &mut Ui, state: &SiteState, user: &str, keys: Option<Part>
     let mut clicked = false;
     ui.spacing_mut().interact_size.y = 20.0;
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        // The zone of every time on the screen.
+        ui.label(tokens::small(state.now.local_zone()));
         ui.label(tokens::digits(state.now.local_date_time()).color(tokens::TEXT));
         ui.label(tokens::small(user));
         let words = keys.map_or_else(|| "keys: off".to_owned(), |part| format!("keys: {}", part.name()));

@@ -36,9 +36,3 @@ pub fn luma(frame: &Frame) -> Vec<u8> {
     let plane = frame.planes().next().unwrap();
     (0..plane.height).flat_map(|y| plane.data[y * plane.stride..][..plane.width].to_vec()).collect()
 }
-
-/// Mean difference of two pictures of one size, grey levels.
-pub fn off(a: &Frame, b: &Frame) -> f64 {
-    let (a, b) = (luma(a), luma(b));
-    a.iter().zip(&b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
-}

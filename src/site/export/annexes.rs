@@ -139,7 +139,11 @@ pub(super) fn boxes_of(clip: &video::Clip, file: &str, tracklets: &[Tracklet]) -
             json!({ "tracklet": t.id, "track": t.track, "frame": t.frame, "boxes": boxes })
         })
         .collect();
-    let layer =
-        json!({ "video": format!("videos/{file}"), "first_frame_utc": clip.from.to_string(), "tracks": tracks });
+    let layer = json!({
+        "video": format!("videos/{file}"), "first_frame_utc": clip.from.to_string(), "stored": (clip.width, clip.height),
+        "boxes_are_in": "pixels of the picture as it is shown (upright, square pixels), whose width and height is `frame`; `stored` is what \
+                         the file holds",
+        "tracks": tracks,
+    });
     serde_json::to_vec_pretty(&layer).unwrap_or_default()
 }
