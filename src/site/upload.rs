@@ -817,8 +817,16 @@ mod tests {
         model::SystemClock,
         site::{SiteConfig, records::Records},
         store::{DataFolder, cameras::tests::camera},
-        video::tests::launch,
+        video::{ENDINGS, tests::launch},
     };
+
+    #[test]
+    fn every_container_that_is_taken_can_be_stored() {
+        for (container, ending) in ENDINGS {
+            let key = format!("videos/{}.{ending}", Uuid::nil());
+            assert_eq!(crate::store::key_of_url(&url_of_key(&key)), Some(key.as_str()), "{container}");
+        }
+    }
 
     #[test]
     fn a_start_is_that_of_the_first_picture_and_neither_1970_nor_one_that_leads_into_the_future() {

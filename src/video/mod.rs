@@ -24,7 +24,7 @@ pub use clip::{Clip, ClipError, Cut, Piece, cut, cut_while};
 pub use file::{FileError, FileReport, read_file, read_file_from, try_read_file, try_read_file_from};
 pub use frame::{Color, Frame, FrameError, Layout, Plane};
 pub use player::{Deck, Locate, Player, Showing, What};
-pub use probe::{FIRST_BELIEVABLE, Probe, extension, probe};
+pub use probe::{ENDINGS, FIRST_BELIEVABLE, Probe, extension, probe};
 pub use recorder::{Packet, Recorded, Recorder, RecorderConfig, RecorderError, Recovered, Spooled, Why, recover};
 pub use simulate::{Server, SimulateError, SimulatedCamera, serve};
 pub use source::{OnPacket, Source, SourceConfig, SourceState, Transport};

@@ -110,26 +110,27 @@ pub fn probe(path: &Path) -> Result<Probe, FileError> {
     })
 }
 
+/// The containers that can be kept, each with the usual ending of its files; `h264` and `h265` are pictures alone, without one.
+pub const ENDINGS: [(&str, &str); 14] = [
+    ("mp4", "mp4"),
+    ("quicktime", "mov"),
+    ("matroska", "mkv"),
+    ("webm", "webm"),
+    ("avi", "avi"),
+    ("mpegts", "ts"),
+    ("mpegps", "mpg"),
+    ("ogg", "ogv"),
+    ("flv", "flv"),
+    ("asf", "wmv"),
+    ("yuv4mpeg", "y4m"),
+    ("h264", "264"),
+    ("h265", "265"),
+    ("dhav", "dav"),
+];
+
 /// The usual ending of a file of this container; `None` for one that is not known here.
 pub fn extension(container: &str) -> Option<&'static str> {
-    Some(match container {
-        "mp4" => "mp4",
-        "quicktime" => "mov",
-        "matroska" => "mkv",
-        "webm" => "webm",
-        "avi" => "avi",
-        "mpegts" => "ts",
-        "mpegps" => "mpg",
-        "ogg" => "ogv",
-        "flv" => "flv",
-        "asf" => "wmv",
-        "yuv4mpeg" => "y4m",
-        // Pictures alone, without a container.
-        "h264" => "264",
-        "h265" => "265",
-        "dhav" => "dav",
-        _ => return None,
-    })
+    ENDINGS.iter().find(|(known, _)| *known == container).map(|(_, ending)| *ending)
 }
 
 /// What reading through has shown so far.

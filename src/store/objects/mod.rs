@@ -65,6 +65,9 @@ pub fn content_type(key: &str) -> Option<&'static str> {
         "mp4" => "video/mp4",
         "mkv" => "video/x-matroska",
         "webm" => "video/webm",
+        "264" => "video/H264", // RFC 6184
+        "265" => "video/H265", // RFC 7798
+        "dav" => "application/octet-stream",
         "mov" => "video/quicktime",
         "avi" => "video/x-msvideo",
         "ts" => "video/mp2t",
